@@ -1,0 +1,2 @@
+//! dermatel
+fn main() {}
