@@ -48,11 +48,9 @@ impl IntervalSet {
             return 0;
         }
         // The usual case: the next number in order.
-        if let Some(last) = self.intervals.last_mut() {
-            if last.1 == start {
-                last.1 = end;
-                return end - start;
-            }
+        if let Some(last) = self.intervals.last_mut().filter(|last| last.1 == start) {
+            last.1 = end;
+            return end - start;
         }
         let from = self.intervals.partition_point(|&(_, e)| e < start);
         let to = self.intervals.partition_point(|&(s, _)| s <= end);
