@@ -1,2 +1,36 @@
-//! dermatel
-fn main() {}
+//! The one command surface: what continuous integration runs is what a person runs.
+//!
+//! `cargo xtask test` installs what the tests need (Debian packages, a Python environment) and runs every test;
+//! `cargo xtask ci` runs the format check and clippy before it.
+
+mod machine;
+mod suites;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  test [suite…]   install what the tests need, then run all suites (or the named ones)
+  install         only install what the tests need
+  lint            rustfmt and clippy, warnings are errors
+  ci              lint, then test";
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next();
+    let rest: Vec<String> = args.collect();
+    match command.as_deref() {
+        Some("test") => {
+            machine::install()?;
+            suites::test(&rest)
+        }
+        Some("install") => machine::install(),
+        Some("lint") => suites::lint(),
+        Some("ci") => {
+            suites::lint()?;
+            machine::install()?;
+            suites::test(&[])
+        }
+        _ => bail!("{USAGE}"),
+    }
+}

@@ -1,0 +1,115 @@
+//! What the tests need on the machine: Debian packages and a Python environment for the independent device.
+//!
+//! Nothing here is optional: a real component that is missing makes its tests fail, it does not skip them.
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// (program that must exist, Debian package that brings it).
+const PROGRAMS: &[(&str, &str)] = &[
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("influxd", "influxdb"),
+    ("victoria-metrics", "victoria-metrics"),
+    ("protoc", "protobuf-compiler"),
+    ("cc", "gcc"),
+];
+
+/// What the independent device in Python is made of. protobuf 4.21 is the runtime of Debian's protoc 3.21.
+const PYTHON_PACKAGES: &[&str] = &["paho-mqtt==2.1.0", "protobuf==4.21.12"];
+
+/// The root of the workspace.
+pub(crate) fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask has no parent folder")?.to_owned())
+}
+
+/// Installs what is missing, and says what it does.
+pub(crate) fn install() -> Result<()> {
+    let mut missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    let python = root()?.join("target/test-venv/bin/python");
+    let python_ready =
+        python.exists() && run(Command::new(&python).args(["-c", "import paho.mqtt, google.protobuf"])).is_ok();
+    if !python_ready && !venv_works() {
+        missing.extend(["python3", "python3-venv"]);
+    }
+    if !missing.is_empty() {
+        apt_install(&missing)?;
+    }
+    if !python_ready {
+        python_environment(&python)?;
+    }
+    Ok(())
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+fn venv_works() -> bool {
+    Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .output()
+        .is_ok_and(|out| out.status.success())
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    if find("apt-get").is_none() {
+        bail!(
+            "this machine has no apt-get: install what brings these Debian packages by hand: {}",
+            packages.join(" ")
+        );
+    }
+    eprintln!("xtask: installing {}", packages.join(" "));
+    apt(&["update", "-qq"])?;
+    apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat())
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|out| out.stdout == b"0\n");
+    let mut command = if root {
+        Command::new("env")
+    } else {
+        Command::new("sudo")
+    };
+    if !root {
+        command.args(["-n", "env"]);
+    }
+    // RUNLEVEL=1: the packages' services are not started; the tests start their own instances on free ports.
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get"])
+        .args(args);
+    run(&mut command).context("apt-get needs root: run as root, or let sudo work without a password")
+}
+
+fn python_environment(python: &Path) -> Result<()> {
+    let folder = root()?.join("target/test-venv");
+    eprintln!("xtask: making the Python environment of the independent device");
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    run(Command::new(python)
+        .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
+        .args(PYTHON_PACKAGES))
+}
+
+/// Runs a command and turns a bad end into an error that names it.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("could not start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
