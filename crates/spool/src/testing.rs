@@ -1,0 +1,553 @@
+//! A file system in memory that loses what was not synced and fails what it is told to fail, from a seed.
+//!
+//! What it models: files have pages in a cache and pages on the platter; `sync` moves one to the other; a name in a
+//! directory is durable after `sync_dir`. A power cut keeps everything synced and, of the rest, by chance: nothing, a
+//! prefix of the writes, or any pages of them; unsynced names by chance too. A failed `sync` marks the pages clean
+//! without writing them, as Linux does: reads still see them until [`DiskFile::forget_cache`] or a power cut, and a
+//! second `sync` reports a success that is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::{Access, Disk, DiskFile, Entry, HeldLock};
+
+const PAGE: usize = 4096;
+/// How many calls the log keeps; older ones are forgotten.
+pub const CALLS_KEPT: usize = 100_000;
+
+/// The calls that can fail and that the log tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// [`Disk::create`].
+    Create,
+    /// [`Disk::open`].
+    Open,
+    /// [`Disk::rename`] (the path is the target).
+    Rename,
+    /// [`Disk::remove`].
+    Remove,
+    /// [`Disk::sync_dir`].
+    SyncDir,
+    /// [`DiskFile::write_at`]; a failing one leaves a prefix.
+    Write,
+    /// [`DiskFile::read_at`].
+    Read,
+    /// [`DiskFile::set_bytes`].
+    SetBytes,
+    /// [`DiskFile::sync`].
+    Sync,
+}
+
+/// One call that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What.
+    pub op: Op,
+    /// On what: the name that the file was opened by.
+    pub path: PathBuf,
+    /// Whether it succeeded.
+    pub ok: bool,
+}
+
+/// The twin of [`crate::OsDisk`] for tests; clones share it.
+#[derive(Clone)]
+pub struct SimDisk {
+    state: Arc<Mutex<Sim>>,
+}
+
+struct Sim {
+    random: u64,
+    /// Handles of before the last power cut are dead.
+    epoch: u64,
+    next_inode: u64,
+    inodes: BTreeMap<u64, Inode>,
+    names: BTreeMap<PathBuf, u64>,
+    durable_names: BTreeMap<PathBuf, u64>,
+    dirs: BTreeSet<PathBuf>,
+    locks: BTreeSet<PathBuf>,
+    capacity: Option<u64>,
+    failures: Vec<Failure>,
+    calls: std::collections::VecDeque<Call>,
+}
+
+#[derive(Default, Clone)]
+struct Inode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    /// Unsynced writes in order: position and bytes; or a new length.
+    dirty: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+struct Failure {
+    op: Op,
+    part_of_path: String,
+    after: u32,
+    times: u32,
+    kind: io::ErrorKind,
+}
+
+struct SimFile {
+    disk: SimDisk,
+    epoch: u64,
+    inode: u64,
+    path: PathBuf,
+}
+
+struct SimLock {
+    disk: SimDisk,
+    epoch: u64,
+    path: PathBuf,
+}
+
+impl SimDisk {
+    /// An empty disk without a limit. The seed decides what a power cut keeps.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let state = Sim {
+            random: seed ^ 0x9E37_79B9_7F4A_7C15,
+            epoch: 0,
+            next_inode: 0,
+            inodes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            dirs: BTreeSet::new(),
+            locks: BTreeSet::new(),
+            capacity: None,
+            failures: Vec::new(),
+            calls: std::collections::VecDeque::new(),
+        };
+        SimDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Cuts the power: unsynced bytes and names are lost, in part by chance; open files and locks are dead; planned
+    /// failures are forgotten.
+    pub fn cut_power(&self) {
+        let mut sim = self.sim();
+        sim.epoch += 1;
+        sim.locks.clear();
+        sim.failures.clear();
+        sim.lose_names();
+        let ids: Vec<u64> = sim.inodes.keys().copied().collect();
+        for id in ids {
+            let Some(mut inode) = sim.inodes.remove(&id) else {
+                continue;
+            };
+            inode.lose(&mut || sim.random());
+            if sim.names.values().any(|named| *named == id) {
+                sim.inodes.insert(id, inode);
+            }
+        }
+    }
+
+    /// Kills the process: everything that was written stays, open files and locks are dead.
+    pub fn kill_process(&self) {
+        let mut sim = self.sim();
+        sim.epoch += 1;
+        sim.locks.clear();
+    }
+
+    /// Lets calls of `op` on paths that contain `part_of_path` fail: `after` of them still succeed, then `times` fail.
+    pub fn fail(&self, op: Op, part_of_path: &str, after: u32, times: u32, kind: io::ErrorKind) {
+        self.sim().failures.push(Failure {
+            op,
+            part_of_path: part_of_path.to_owned(),
+            after,
+            times,
+            kind,
+        });
+    }
+
+    /// Forgets all planned failures.
+    pub fn heal(&self) {
+        self.sim().failures.clear();
+    }
+
+    /// Limits the sum of all file lengths, bytes; a write beyond it fails with `StorageFull` after a prefix.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.sim().capacity = bytes;
+    }
+
+    /// The sum of all file lengths, bytes.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.sim().used()
+    }
+
+    /// Flips bits of one byte, on the platter and in the cache. Nothing happens beyond the file's end.
+    pub fn flip(&self, path: &Path, at: usize, mask: u8) {
+        self.damage(path, |bytes| {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= mask;
+            }
+        });
+    }
+
+    /// Cuts a file, on the platter and in the cache.
+    pub fn truncate(&self, path: &Path, bytes: usize) {
+        self.damage(path, |content| content.truncate(bytes));
+    }
+
+    /// The content of a file as a reader sees it.
+    #[must_use]
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let sim = self.sim();
+        let id = sim.names.get(path)?;
+        Some(sim.inodes.get(id)?.cached.clone())
+    }
+
+    /// All paths, sorted.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.sim().names.keys().cloned().collect()
+    }
+
+    /// The calls since the last look (at most [`CALLS_KEPT`]).
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<Call> {
+        self.sim().calls.drain(..).collect()
+    }
+
+    fn damage(&self, path: &Path, change: impl Fn(&mut Vec<u8>)) {
+        let mut sim = self.sim();
+        let Some(id) = sim.names.get(path).copied() else {
+            return;
+        };
+        if let Some(inode) = sim.inodes.get_mut(&id) {
+            change(&mut inode.cached);
+            change(&mut inode.durable);
+            inode.dirty.clear();
+            inode.durable.clone_from(&inode.cached);
+        }
+    }
+
+    fn sim(&self) -> MutexGuard<'_, Sim> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, sim: &Sim, path: &Path, inode: u64) -> Arc<dyn DiskFile> {
+        Arc::new(SimFile {
+            disk: self.clone(),
+            epoch: sim.epoch,
+            inode,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Sim {
+    fn random(&mut self) -> u64 {
+        // splitmix64
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn used(&self) -> u64 {
+        self.names
+            .values()
+            .filter_map(|id| self.inodes.get(id))
+            .map(|inode| inode.cached.len() as u64)
+            .sum()
+    }
+
+    /// Logs the call and fails it if that was planned.
+    fn called(&mut self, op: Op, path: &Path) -> io::Result<()> {
+        let planned = self.failures.iter_mut().find(|failure| {
+            failure.op == op && failure.times > 0 && path.to_string_lossy().contains(&failure.part_of_path)
+        });
+        let result = match planned {
+            Some(failure) if failure.after > 0 => {
+                failure.after -= 1;
+                Ok(())
+            }
+            Some(failure) => {
+                failure.times -= 1;
+                Err(io::Error::from(failure.kind))
+            }
+            None => Ok(()),
+        };
+        if self.calls.len() == CALLS_KEPT {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(Call {
+            op,
+            path: path.to_owned(),
+            ok: result.is_ok(),
+        });
+        result
+    }
+
+    /// Each unsynced change of a name is kept or lost by itself.
+    fn lose_names(&mut self) {
+        let paths: BTreeSet<PathBuf> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
+        for path in paths {
+            let (cached, durable) = (self.names.get(&path).copied(), self.durable_names.get(&path).copied());
+            let after = match cached != durable && self.random() % 2 == 0 {
+                true => cached,
+                false => durable,
+            };
+            match after {
+                Some(id) => {
+                    self.names.insert(path.clone(), id);
+                    self.durable_names.insert(path, id);
+                }
+                None => {
+                    self.names.remove(&path);
+                    self.durable_names.remove(&path);
+                }
+            }
+        }
+    }
+
+    fn inode(&mut self, file: &SimFile) -> io::Result<&mut Inode> {
+        if file.epoch != self.epoch {
+            return Err(io::Error::other("opened before the power cut"));
+        }
+        self.inodes
+            .get_mut(&file.inode)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+}
+
+impl Inode {
+    fn lose(&mut self, random: &mut dyn FnMut() -> u64) {
+        let changes = std::mem::take(&mut self.dirty);
+        match random() % 3 {
+            0 => {}
+            1 => {
+                let kept = random() as usize % (changes.len() + 1);
+                let torn = random() as usize;
+                for (index, change) in changes.iter().take(kept).enumerate() {
+                    match change {
+                        // The last one that made it may be cut anywhere.
+                        Change::Write(at, bytes) if index + 1 == kept => {
+                            let part = torn % (bytes.len() + 1);
+                            apply(&mut self.durable, &Change::Write(*at, bytes[..part].to_vec()));
+                        }
+                        change => apply(&mut self.durable, change),
+                    }
+                }
+            }
+            _ => {
+                for page in changes.iter().flat_map(pages) {
+                    if random() % 2 == 0 {
+                        apply(&mut self.durable, &page);
+                    }
+                }
+            }
+        }
+        self.cached.clone_from(&self.durable);
+    }
+}
+
+/// A write as the pages that it touches, each of which may reach the platter by itself.
+fn pages(change: &Change) -> Vec<Change> {
+    let Change::Write(at, bytes) = change else {
+        return vec![change.clone()];
+    };
+    let (mut out, mut done) = (Vec::new(), 0);
+    while done < bytes.len() {
+        let here = at + done;
+        let length = (PAGE - here % PAGE).min(bytes.len() - done);
+        out.push(Change::Write(here, bytes[done..done + length].to_vec()));
+        done += length;
+    }
+    out
+}
+
+fn apply(content: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Length(length) => content.resize(*length, 0),
+        Change::Write(at, bytes) => {
+            let end = at + bytes.len();
+            if content.len() < end {
+                content.resize(end, 0);
+            }
+            content[*at..end].copy_from_slice(bytes);
+        }
+    }
+}
+
+impl Disk for SimDisk {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.sim().dirs.insert(dir.to_owned());
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let sim = self.sim();
+        let named = sim.names.iter().filter(|(path, _)| path.parent() == Some(dir));
+        Ok(named
+            .filter_map(|(path, id)| {
+                Some(Entry {
+                    name: path.file_name()?.to_str()?.to_owned(),
+                    bytes: sim.inodes.get(id)?.cached.len() as u64,
+                })
+            })
+            .collect())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut sim = self.sim();
+        sim.called(Op::Create, path)?;
+        if sim.names.contains_key(path) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        sim.next_inode += 1;
+        let id = sim.next_inode;
+        sim.inodes.insert(id, Inode::default());
+        sim.names.insert(path.to_owned(), id);
+        Ok(self.handle(&sim, path, id))
+    }
+
+    fn open(&self, path: &Path, _access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let mut sim = self.sim();
+        sim.called(Op::Open, path)?;
+        match sim.names.get(path).copied() {
+            Some(id) => Ok(self.handle(&sim, path, id)),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut sim = self.sim();
+        sim.called(Op::Rename, to)?;
+        let id = sim
+            .names
+            .remove(from)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        sim.names.insert(to.to_owned(), id);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut sim = self.sim();
+        sim.called(Op::Remove, path)?;
+        match sim.names.remove(path) {
+            Some(_) => Ok(()),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut sim = self.sim();
+        sim.called(Op::SyncDir, dir)?;
+        sim.durable_names.retain(|path, _| path.parent() != Some(dir));
+        let here: Vec<(PathBuf, u64)> = sim
+            .names
+            .iter()
+            .filter(|(path, _)| path.parent() == Some(dir))
+            .map(|(path, id)| (path.clone(), *id))
+            .collect();
+        sim.durable_names.extend(here);
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn HeldLock>> {
+        let mut sim = self.sim();
+        if !sim.locks.insert(path.to_owned()) {
+            return Err(io::Error::from(io::ErrorKind::WouldBlock));
+        }
+        Ok(Box::new(SimLock {
+            disk: self.clone(),
+            epoch: sim.epoch,
+            path: path.to_owned(),
+        }))
+    }
+}
+
+impl HeldLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        let mut sim = self.disk.sim();
+        if sim.epoch == self.epoch {
+            sim.locks.remove(&self.path);
+        }
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let mut sim = self.disk.sim();
+        let planned = sim.called(Op::Write, &self.path);
+        let room = match sim.capacity {
+            Some(capacity) => capacity.saturating_sub(sim.used()) as usize,
+            None => usize::MAX,
+        };
+        let part = sim.random() as usize % (bytes.len() + 1);
+        let inode = sim.inode(self)?;
+        let at = at as usize;
+        let grows = (at + bytes.len()).saturating_sub(inode.cached.len());
+        let (written, result) = match planned {
+            Err(e) => (part, Err(e)),
+            Ok(()) if grows > room => (
+                bytes.len() - (grows - room),
+                Err(io::Error::from(io::ErrorKind::StorageFull)),
+            ),
+            Ok(()) => (bytes.len(), Ok(())),
+        };
+        let change = Change::Write(at, bytes[..written].to_vec());
+        apply(&mut inode.cached, &change);
+        inode.dirty.push(change);
+        result
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut sim = self.disk.sim();
+        sim.called(Op::Read, &self.path)?;
+        let content = &sim.inode(self)?.cached;
+        let from = (at as usize).min(content.len());
+        let length = into.len().min(content.len() - from);
+        into[..length].copy_from_slice(&content[from..from + length]);
+        Ok(length)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.disk.sim().inode(self)?.cached.len() as u64)
+    }
+
+    fn set_bytes(&self, bytes: u64) -> io::Result<()> {
+        let mut sim = self.disk.sim();
+        sim.called(Op::SetBytes, &self.path)?;
+        let inode = sim.inode(self)?;
+        let change = Change::Length(bytes as usize);
+        apply(&mut inode.cached, &change);
+        inode.dirty.push(change);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut sim = self.disk.sim();
+        let planned = sim.called(Op::Sync, &self.path);
+        let inode = sim.inode(self)?;
+        // Synced or failed: the pages count as clean from here on.
+        for change in std::mem::take(&mut inode.dirty) {
+            if planned.is_ok() {
+                apply(&mut inode.durable, &change);
+            }
+        }
+        planned
+    }
+
+    fn forget_cache(&self) {
+        let mut sim = self.disk.sim();
+        if let Ok(inode) = sim.inode(self)
+            && inode.dirty.is_empty()
+        {
+            inode.cached.clone_from(&inode.durable);
+        }
+    }
+}
