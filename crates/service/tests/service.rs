@@ -1,0 +1,5 @@
+//! The promises of the service crate that need more than one module, or a real broker.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "service/config.rs"]
+mod config;
