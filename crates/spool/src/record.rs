@@ -40,7 +40,6 @@ pub struct NewRecord<'a> {
 }
 
 /// Where an append went: the records have the offsets `first..next`. Written, **not yet durable**.
-#[must_use = "the records are not durable before a sync says so"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Offset of the first record of the call.

@@ -234,7 +234,8 @@ fn scan_tail(inner: &Inner, segment: &Segment, file: &Arc<dyn DiskFile>, bytes: 
     let mut scan = Scan::new(Arc::clone(file), seed, header, bytes);
     let mut tail = Tail {
         end: segment.first,
-        bytes: header,
+        // A file that was cut within its header has no byte worth keeping.
+        bytes: header.min(bytes),
         damaged: Vec::new(),
         missing: 0,
     };

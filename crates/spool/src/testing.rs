@@ -2,8 +2,8 @@
 //!
 //! What it models: files have pages in a cache and pages on the platter; `sync` moves one to the other; a name in a
 //! directory is durable after `sync_dir`. A power cut keeps everything synced and, of the rest, by chance: nothing, a
-//! prefix of the writes, or any pages of them; unsynced names by chance too. A failed `sync` marks the pages clean
-//! without writing them, as Linux does: reads still see them until [`DiskFile::forget_cache`] or a power cut, and a
+//! prefix of the writes, or any pages of them; unsynced names by chance too. A failed `sync` marks all pages clean and
+//! writes only some of them, as Linux may: reads still see them until [`DiskFile::forget_cache`] or a power cut, and a
 //! second `sync` reports a success that is none.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -532,11 +532,11 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut sim = self.disk.sim();
         let planned = sim.called(Op::Sync, &self.path);
-        let inode = sim.inode(self)?;
-        // Synced or failed: the pages count as clean from here on.
-        for change in std::mem::take(&mut inode.dirty) {
-            if planned.is_ok() {
-                apply(&mut inode.durable, &change);
+        let changes = std::mem::take(&mut sim.inode(self)?.dirty);
+        // Synced or failed: the pages count as clean from here on. A failed sync may have written some of them.
+        for change in changes.iter().flat_map(pages) {
+            if planned.is_ok() || sim.random() % 2 == 0 {
+                apply(&mut sim.inode(self)?.durable, &change);
             }
         }
         planned

@@ -8,6 +8,16 @@ use spool::{Appended, AtCap, Config, Item, NewRecord, Offset, OpenReport, Reader
 
 pub const SEGMENT: u64 = 4 * 1024;
 
+/// So many cases unless the environment asks for more; the seed of a failure is printed, no file is left behind.
+pub fn cases(count: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    proptest::test_runner::Config {
+        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(count),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
+}
+
 pub fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }

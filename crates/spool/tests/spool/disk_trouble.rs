@@ -1,0 +1,229 @@
+//! Writes and fsyncs that fail, disks that fill up: nothing is acknowledged that is not there, and it goes on by itself.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use spool::testing::{Op, SimDisk};
+use spool::{AppendReason, CursorError, Fate, Gap, GapReason, Health, Item, Offset};
+
+use crate::kit::*;
+
+fn first_segment() -> PathBuf {
+    PathBuf::from("/spool/00000000000000000000.seg")
+}
+
+#[test]
+fn after_a_failed_fsync_the_file_is_never_synced_again_and_the_lost_are_named() {
+    let disk = SimDisk::new(1);
+    let config = small(&["store"]);
+    let (spool, _) = open(&config, &disk);
+    let kept = append(&spool, 0..5);
+    spool.sync().unwrap();
+    let lost = append(&spool, 5..9);
+    assert_eq!(spool.fate(&lost), Fate::Pending);
+    disk.fail(Op::Sync, ".seg", 0, 1, ErrorKind::Other);
+    let error = spool.sync().unwrap_err();
+    assert_eq!((error.from, error.to, error.disk_full), (Offset(5), Offset(9), false));
+    assert_eq!(spool.fate(&kept), Fate::Durable);
+    assert_eq!(spool.fate(&lost), Fate::Lost);
+    assert!(matches!(spool.state().health, Health::Suspect { .. }));
+    let _ = disk.take_calls();
+
+    let again = append(&spool, 5..9);
+    assert_eq!(again.first, Offset(9), "fresh ordinals");
+    assert_eq!(spool.sync().unwrap(), Offset(13));
+    assert_eq!(spool.state().health, Health::Healthy);
+    assert_eq!(spool.fate(&lost), Fate::Lost, "although durable() has passed it");
+    assert!(spool.sync_appended(&lost).is_err());
+    let synced = |call: &spool::testing::Call| call.op == Op::Sync && call.path == first_segment();
+    assert!(!disk.take_calls().iter().any(synced));
+
+    let gap = Item::Gap(Gap {
+        from: Offset(5),
+        to: Offset(9),
+        reason: GapReason::Suspect,
+    });
+    let check = |spool: &spool::Spool| {
+        let items = read_all(&mut spool.reader("store").unwrap());
+        assert_seamless(&items, Offset::ZERO);
+        assert_eq!(items[5], gap);
+        assert_eq!(payloads(&items), (0..9).map(payload).collect::<Vec<_>>());
+    };
+    check(&spool);
+    drop(spool);
+    disk.cut_power();
+    check(&open(&config, &disk).0);
+}
+
+#[test]
+fn a_failed_write_refuses_its_batch_whole_and_loses_only_what_was_unsynced() {
+    let disk = SimDisk::new(3);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..5);
+    spool.sync().unwrap();
+    append(&spool, 5..7);
+    disk.fail(Op::Write, ".seg", 0, 1, ErrorKind::Other);
+    let error = try_append(&spool, 7..12).unwrap_err();
+    assert_eq!(error.reason(), AppendReason::Suspect);
+    let lost = spool.sync().unwrap_err();
+    assert_eq!(
+        (lost.from, lost.to),
+        (Offset(5), Offset(7)),
+        "the refused batch took no ordinals"
+    );
+    append(&spool, 20..22);
+    assert_eq!(spool.sync().unwrap(), Offset(9));
+    let items = look(&spool);
+    assert_seamless(&items, Offset::ZERO);
+    let expected: Vec<_> = (0..5).chain(20..22).map(payload).collect();
+    assert_eq!(payloads(&items), expected);
+}
+
+#[test]
+fn a_failed_fsync_is_told_to_every_thread_whose_records_it_took() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..1);
+    spool.sync().unwrap();
+    let lost: Vec<_> = (1..5).map(|number| append(&spool, [number])).collect();
+    disk.fail(Op::Sync, ".seg", 0, 1, ErrorKind::Other);
+    std::thread::scope(|scope| {
+        for appended in &lost {
+            scope.spawn(|| assert!(spool.sync_appended(appended).is_err()));
+        }
+    });
+    let later = append(&spool, [9]);
+    assert!(spool.sync_appended(&later).is_ok());
+    assert!(lost.iter().all(|appended| spool.sync_appended(appended).is_err()));
+}
+
+#[test]
+fn a_failure_while_a_segment_is_full_is_told_by_the_next_sync() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..5);
+    disk.fail(Op::Sync, "00000000000000000000.seg", 0, 1, ErrorKind::Other);
+    let mut number = 5;
+    while spool.state().health == Health::Healthy {
+        append(&spool, [number]);
+        number += 1;
+    }
+    let lost = spool.sync().unwrap_err();
+    assert_eq!(lost.from, Offset(0));
+    let end = append(&spool, 100..101).next;
+    assert_eq!(spool.sync().unwrap(), end);
+    assert_seamless(&look(&spool), Offset::ZERO);
+}
+
+#[test]
+fn a_full_disk_refuses_with_its_reason_and_goes_on_by_itself() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..5);
+    spool.sync().unwrap();
+    disk.set_capacity(Some(disk.used() + 100));
+    let error = try_append(&spool, 5..10).unwrap_err();
+    assert_eq!(error.reason(), AppendReason::DiskFull);
+    assert!(matches!(spool.state().health, Health::DiskFull { .. }));
+    assert!(try_append(&spool, 5..10).is_err());
+    assert_eq!(
+        payloads(&read_all(&mut spool.reader("store").unwrap())).len(),
+        5,
+        "readers read on"
+    );
+    disk.set_capacity(None);
+    let taken = (0..10).find_map(|wait| {
+        let record = spool::NewRecord {
+            lane: 0,
+            bytes: b"room",
+        };
+        spool.append(&[record], later(wait)).ok()
+    });
+    assert_eq!(taken.map(|appended| appended.first), Some(Offset(5)));
+    assert_eq!(spool.sync().unwrap(), Offset(6));
+    assert_eq!(spool.state().health, Health::Healthy);
+    assert_eq!(look(&spool).len(), 6);
+}
+
+#[test]
+fn the_wait_between_attempts_on_a_full_disk_is_bounded_and_a_clock_that_jumps_back_does_not_prolong_it() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    disk.set_capacity(Some(disk.used()));
+    let record = spool::NewRecord { lane: 0, bytes: b"x" };
+    for second in 0..100 {
+        assert!(spool.append(&[record], later(1000 + second)).is_err());
+    }
+    let _ = disk.take_calls();
+    for _ in 0..50 {
+        assert!(spool.append(&[record], later(1100)).is_err());
+    }
+    assert!(disk.take_calls().len() < 10, "it does not hammer the disk");
+    disk.set_capacity(None);
+    let _ = spool.append(&[record], later(0)).unwrap();
+}
+
+#[test]
+fn maintenance_finds_out_that_there_is_room_again() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    disk.set_capacity(Some(disk.used()));
+    assert!(try_append(&spool, 0..5).is_err());
+    assert!(!spool.maintain(later(10)).recovered);
+    disk.set_capacity(None);
+    assert!((11..20).any(|second| spool.maintain(later(second)).recovered));
+    assert_eq!(spool.state().health, Health::Healthy);
+    append(&spool, 0..5);
+    assert_eq!(spool.sync().unwrap(), Offset(5));
+}
+
+#[test]
+fn a_cursor_that_cannot_be_written_stands_where_it_stood_and_can_be_committed_again() {
+    for op in [Op::Write, Op::Sync] {
+        let disk = SimDisk::new(1);
+        let config = small(&["store"]);
+        let (spool, _) = open(&config, &disk);
+        append_all(&spool, 0..200);
+        spool.sync().unwrap();
+        let mut reader = spool.reader("store").unwrap();
+        reader.commit(Offset(7)).unwrap();
+        disk.fail(op, "cursors", 0, 1, ErrorKind::Other);
+        assert!(matches!(reader.commit(Offset(200)), Err(CursorError::Io { .. })));
+        assert_eq!(reader.committed(), Offset(7));
+        assert_eq!(spool.maintain(now()).retired_segments, 0, "nothing goes because of it");
+        reader.commit(Offset(100)).unwrap();
+        drop((reader, spool));
+        disk.cut_power();
+        let (spool, _) = open(&config, &disk);
+        assert_eq!(spool.reader("store").unwrap().position(), Offset(100));
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_unlinked_is_tried_again() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append_all(&spool, 0..200);
+    spool.sync().unwrap();
+    spool.reader("store").unwrap().commit(Offset(200)).unwrap();
+    disk.fail(Op::Remove, ".seg", 1, 1, ErrorKind::Other);
+    let first = spool.maintain(now());
+    assert!(first.failed.is_some() && first.retired_segments == 1);
+    let second = spool.maintain(now());
+    assert!(second.failed.is_none() && second.retired_segments > 1);
+    assert_eq!(spool.state().segments, 1);
+    let files = disk.paths().iter().filter(|path| path.extension().is_some()).count();
+    assert_eq!(files, 1);
+}
+
+#[test]
+fn an_unreadable_disk_is_an_error_and_no_gap() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..5);
+    spool.sync().unwrap();
+    let mut reader = spool.reader("store").unwrap();
+    disk.fail(Op::Read, ".seg", 0, 1, ErrorKind::Other);
+    assert!(reader.read(10, 10_000).is_err());
+    assert_eq!(payloads(&read_all(&mut reader)).len(), 5);
+}
