@@ -32,6 +32,8 @@ macro_rules! unit {
             pub const MIN: $inner = $min;
             /// The greatest value that is possible.
             pub const MAX: $inner = $max;
+            /// [`Self::MIN`] as a value.
+            pub const LEAST: Self = Self($min);
 
             /// Takes a number within [`Self::MIN`] and [`Self::MAX`].
             pub const fn new(value: $inner) -> Result<Self, OutOfRange> {
