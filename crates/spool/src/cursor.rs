@@ -50,8 +50,18 @@ impl CursorFile {
         }
     }
 
-    /// Reads the position. The file stays closed until the first commit, which replaces it.
+    /// Reads the position that is on the disk: what a killed process wrote and did not sync is synced first, because
+    /// segments are unlinked on the strength of it. The file stays closed until the first commit, which replaces it.
     pub(crate) fn load(&mut self, disk: &dyn Disk) -> io::Result<Found> {
+        match disk.open(&self.path, Access::Write) {
+            Ok(file) => {
+                // If it fails, what is read after forgetting the cache is the truth nevertheless.
+                let _ = file.sync();
+                file.forget_cache();
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+            Err(e) => return Err(e),
+        }
         let (found, sequence) = look(disk, &self.path)?;
         self.sequence = sequence;
         Ok(found)

@@ -93,8 +93,9 @@ fn prepare(disk: &dyn Disk, layout: &Layout) -> Result<Box<dyn crate::disk::Held
     if let Some(parent) = layout.dir.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         disk.sync_dir(parent).map_err(at(parent))?;
     }
-    disk.sync_dir(&layout.dir).map_err(at(&layout.dir))?;
     for dir in [layout.dir.clone(), layout.cursors()] {
+        // Names that a killed process made and did not sync count from here on, so they must stay.
+        disk.sync_dir(&dir).map_err(at(&dir))?;
         for entry in disk.list(&dir).map_err(at(&dir))? {
             if entry.name.ends_with(UNFINISHED) {
                 let path = dir.join(entry.name);

@@ -294,7 +294,7 @@ impl Sim {
         let paths: BTreeSet<PathBuf> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
         for path in paths {
             let (cached, durable) = (self.names.get(&path).copied(), self.durable_names.get(&path).copied());
-            let after = match cached != durable && self.random() % 2 == 0 {
+            let after = match cached != durable && self.random().is_multiple_of(2) {
                 true => cached,
                 false => durable,
             };
@@ -342,7 +342,7 @@ impl Inode {
             }
             _ => {
                 for page in changes.iter().flat_map(pages) {
-                    if random() % 2 == 0 {
+                    if random().is_multiple_of(2) {
                         apply(&mut self.durable, &page);
                     }
                 }
@@ -535,7 +535,7 @@ impl DiskFile for SimFile {
         let changes = std::mem::take(&mut sim.inode(self)?.dirty);
         // Synced or failed: the pages count as clean from here on. A failed sync may have written some of them.
         for change in changes.iter().flat_map(pages) {
-            if planned.is_ok() || sim.random() % 2 == 0 {
+            if planned.is_ok() || sim.random().is_multiple_of(2) {
                 apply(&mut sim.inode(self)?.durable, &change);
             }
         }
