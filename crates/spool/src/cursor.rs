@@ -51,19 +51,23 @@ impl CursorFile {
     }
 
     /// Reads the position that is on the disk: what a killed process wrote and did not sync is synced first, because
-    /// segments are unlinked on the strength of it. The file stays closed until the first commit, which replaces it.
+    /// segments are unlinked on the strength of it. An intact file is written to in place from then on, which works on a
+    /// full disk too.
     pub(crate) fn load(&mut self, disk: &dyn Disk) -> io::Result<Found> {
-        match disk.open(&self.path, Access::Write) {
-            Ok(file) => {
-                // If it fails, what is read after forgetting the cache is the truth nevertheless.
-                let _ = file.sync();
-                file.forget_cache();
-            }
+        let file = match disk.open(&self.path, Access::Write) {
+            Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(e) => return Err(e),
-        }
+        };
+        // If it fails, what is read after forgetting the cache is the truth nevertheless.
+        let synced = file.sync();
+        file.forget_cache();
         let (found, sequence) = look(disk, &self.path)?;
         self.sequence = sequence;
+        let whole = file.bytes()? == SLOT_STRIDE + SLOT_BYTES as u64;
+        if synced.is_ok() && whole && found != Found::Damaged {
+            self.file = Some(file);
+        }
         Ok(found)
     }
 

@@ -254,7 +254,7 @@ impl Follow {
                 let file = inner.disk.open(&segment.path, Access::Read)?;
                 let seed = Seed::of(inner.identity);
                 OpenScan {
-                    scan: Scan::new(Arc::clone(&file), seed, from, limit),
+                    scan: Scan::new(Arc::clone(&file), seed, from, limit).salvaging(),
                     segment,
                     file,
                     expected: marked,

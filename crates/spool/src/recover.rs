@@ -336,7 +336,9 @@ fn load_cursors(inner: &mut Inner, report: &mut OpenReport) -> Result<(), OpenEr
         let path: PathBuf = inner.cursor_path(index);
         let mut file = CursorFile::new(path.clone());
         let name = &inner.config.cursors[index];
-        positions.push(match file.load(inner.disk.as_ref()).map_err(at(&path))? {
+        let found = file.load(inner.disk.as_ref()).map_err(at(&path))?;
+        let known = matches!(found, Found::At(_));
+        positions.push(match found {
             Found::At(at) => at,
             Found::Missing => {
                 report.new_cursors.push(name.clone());
@@ -347,6 +349,10 @@ fn load_cursors(inner: &mut Inner, report: &mut OpenReport) -> Result<(), OpenEr
                 oldest
             }
         });
+        if let Some(at) = positions.last().filter(|_| !known) {
+            // Its file should exist before the disk is full. If that fails, the first commit makes it.
+            let _ = file.store(inner.disk.as_ref(), *at);
+        }
         inner.cursors.push(Mutex::new(file));
     }
     let passed = positions.iter().chain(inner.undeclared.iter().map(|(_, at)| at));

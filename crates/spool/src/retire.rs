@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::PoisonError;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::config::AtCap;
 use crate::core::{Core, Doomed};
@@ -13,8 +13,8 @@ use crate::shed::ShedGap;
 use crate::spool::{Inner, Spool};
 use crate::state::{Health, Maintained};
 
-/// How much is written to find out whether a full disk has room again, bytes.
-const PROBE_BYTES: usize = 64 * 1024;
+/// How much is written to find out whether a full disk has room again, bytes; at most a segment.
+const PROBE_BYTES: u64 = 64 * 1024;
 
 impl Spool {
     /// Unlinks segments that every cursor is past for `keep`, sheds down to the cap if that is the policy, and finds out
@@ -26,7 +26,10 @@ impl Spool {
         {
             let mut core = inner.core();
             core.now = now;
-            core.doom_consumed(now, inner.config.keep);
+            let full = matches!(core.trouble.health, Health::DiskFull { .. });
+            // Evidence goes before the service does.
+            let keep = if full { Duration::ZERO } else { inner.config.keep };
+            core.doom_consumed(now, keep);
             if let Err(e) = inner.shed_to_cap(&mut core, &mut done) {
                 done.failed = Some(format!("cannot shed: {e}"));
             }
@@ -43,9 +46,16 @@ impl Inner {
     /// Makes room for `growth` bytes under the cap, or says that there is none.
     pub(crate) fn reclaim(&self, core: &mut Core, growth: u64) -> Result<(), AppendError> {
         while core.bytes + growth > self.config.cap_bytes {
-            let made = self.unlink_one_doomed(core).unwrap_or(false)
-                || core.doom_first_consumed()
-                || (self.config.at_cap == AtCap::Shed && self.shed_first(core, &mut Vec::new()).unwrap_or(false));
+            // What is doomed must be gone before more is: a file that cannot be unlinked makes no room, and shedding on
+            // would only lose records.
+            let made = match core.doomed.is_empty() {
+                false => self.unlink_one_doomed(core).unwrap_or(false),
+                true => {
+                    core.doom_first_consumed()
+                        || (self.config.at_cap == AtCap::Shed
+                            && self.shed_first(core, &mut Vec::new()).unwrap_or(false))
+                }
+            };
             if !made {
                 core.at_cap = true;
                 core.counters.refused_at_cap += 1;
@@ -179,16 +189,17 @@ impl Inner {
 
     fn try_probe(&self) -> io::Result<()> {
         let path = self.layout.probe();
+        let bytes = vec![0xA5; PROBE_BYTES.min(self.config.segment_bytes) as usize];
         let _ = self.disk.remove(&path);
         let file = self.disk.create(&path)?;
-        let written = file.write_at(&[0xA5; PROBE_BYTES], 0).and_then(|()| file.sync());
+        let written = file.write_at(&bytes, 0).and_then(|()| file.sync());
         let removed = self.disk.remove(&path);
         written.and(removed)
     }
 }
 
 impl Core {
-    fn doom_consumed(&mut self, now: SystemTime, keep: std::time::Duration) {
+    fn doom_consumed(&mut self, now: SystemTime, keep: Duration) {
         let consumed = self.consumed();
         for kept in self.segments.iter_mut().filter(|kept| kept.end <= consumed) {
             let since = *kept.consumed_at.get_or_insert(now);

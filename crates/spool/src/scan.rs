@@ -14,6 +14,9 @@ use crate::record::Offset;
 /// How much is read at once, bytes; a larger record is read whole.
 pub(crate) const READ_AHEAD_BYTES: usize = 256 * 1024;
 
+/// What a disk loses at once when a sector goes bad, bytes.
+const PAGE_BYTES: u64 = 4096;
+
 /// What comes next in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -33,6 +36,7 @@ pub(crate) struct Scan {
     pos: u64,
     limit: u64,
     payload: Range<usize>,
+    salvages: bool,
 }
 
 impl Scan {
@@ -46,7 +50,15 @@ impl Scan {
             pos: from.max(SEGMENT_HEADER_BYTES as u64),
             limit,
             payload: 0..0,
+            salvages: false,
         }
+    }
+
+    /// Lets unreadable pages count as damage if others beside them can be read: a bad sector must not stop a reader for
+    /// ever. Where nothing can be read, the disk is away and an error is the answer.
+    pub(crate) fn salvaging(mut self) -> Self {
+        self.salvages = true;
+        self
     }
 
     /// Bytes from here on were not there or not durable when the scan began and are now.
@@ -142,7 +154,11 @@ impl Scan {
             self.buf.resize(ahead, 0);
             self.buf_at = at;
             self.buf.shrink_to(ahead.max(2 * READ_AHEAD_BYTES));
-            match self.file.read_at(&mut self.buf, at) {
+            let read = match self.file.read_at(&mut self.buf, at) {
+                Err(e) if self.salvages => salvage(self.file.as_ref(), &mut self.buf, at, e),
+                other => other,
+            };
+            match read {
                 Ok(read) => self.buf.truncate(read),
                 Err(e) => {
                     self.buf.clear();
@@ -162,4 +178,26 @@ enum Verdict {
 
 fn find_magic(window: &[u8]) -> Option<usize> {
     window.windows(RECORD_MAGIC.len()).position(|four| four == RECORD_MAGIC)
+}
+
+/// Reads page by page; pages that cannot be read become zeros. The error, if that is all of them.
+fn salvage(file: &dyn DiskFile, buf: &mut [u8], at: u64, error: io::Error) -> io::Result<usize> {
+    let (mut done, mut good) = (0, false);
+    while done < buf.len() {
+        let here = at + done as u64;
+        let length = (PAGE_BYTES - (here % PAGE_BYTES)).min((buf.len() - done) as u64) as usize;
+        let page = &mut buf[done..done + length];
+        match file.read_at(page, here) {
+            Ok(read) => {
+                good |= read > 0;
+                if read < length {
+                    done += read;
+                    break;
+                }
+            }
+            Err(_) => page.fill(0),
+        }
+        done += length;
+    }
+    if good { Ok(done) } else { Err(error) }
 }

@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Access, Disk, DiskFile, Entry, HeldLock};
 
-const PAGE: usize = 4096;
+mod platter;
+
+use platter::{Change, Failure, Inode, PAGE, Sim, apply, pages};
+
 /// How many calls the log keeps; older ones are forgotten.
 pub const CALLS_KEPT: usize = 100_000;
 
@@ -55,43 +58,6 @@ pub struct Call {
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<Sim>>,
-}
-
-struct Sim {
-    random: u64,
-    /// Handles of before the last power cut are dead.
-    epoch: u64,
-    next_inode: u64,
-    inodes: BTreeMap<u64, Inode>,
-    names: BTreeMap<PathBuf, u64>,
-    durable_names: BTreeMap<PathBuf, u64>,
-    dirs: BTreeSet<PathBuf>,
-    locks: BTreeSet<PathBuf>,
-    capacity: Option<u64>,
-    failures: Vec<Failure>,
-    calls: std::collections::VecDeque<Call>,
-}
-
-#[derive(Default, Clone)]
-struct Inode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
-    /// Unsynced writes in order: position and bytes; or a new length.
-    dirty: Vec<Change>,
-}
-
-#[derive(Clone)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Length(usize),
-}
-
-struct Failure {
-    op: Op,
-    part_of_path: String,
-    after: u32,
-    times: u32,
-    kind: io::ErrorKind,
 }
 
 struct SimFile {
@@ -192,6 +158,15 @@ impl SimDisk {
         });
     }
 
+    /// Makes the page around a byte of a file unreadable for ever.
+    pub fn break_page(&self, path: &Path, at: usize) {
+        let mut sim = self.sim();
+        let id = sim.names.get(path).copied();
+        if let Some(inode) = id.and_then(|id| sim.inodes.get_mut(&id)) {
+            inode.bad.insert(at / PAGE);
+        }
+    }
+
     /// Cuts a file, on the platter and in the cache.
     pub fn truncate(&self, path: &Path, bytes: usize) {
         self.damage(path, |content| content.truncate(bytes));
@@ -241,142 +216,6 @@ impl SimDisk {
             inode,
             path: path.to_owned(),
         })
-    }
-}
-
-impl Sim {
-    fn random(&mut self) -> u64 {
-        // splitmix64
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn used(&self) -> u64 {
-        self.names
-            .values()
-            .filter_map(|id| self.inodes.get(id))
-            .map(|inode| inode.cached.len() as u64)
-            .sum()
-    }
-
-    /// Logs the call and fails it if that was planned.
-    fn called(&mut self, op: Op, path: &Path) -> io::Result<()> {
-        let planned = self.failures.iter_mut().find(|failure| {
-            failure.op == op && failure.times > 0 && path.to_string_lossy().contains(&failure.part_of_path)
-        });
-        let result = match planned {
-            Some(failure) if failure.after > 0 => {
-                failure.after -= 1;
-                Ok(())
-            }
-            Some(failure) => {
-                failure.times -= 1;
-                Err(io::Error::from(failure.kind))
-            }
-            None => Ok(()),
-        };
-        if self.calls.len() == CALLS_KEPT {
-            self.calls.pop_front();
-        }
-        self.calls.push_back(Call {
-            op,
-            path: path.to_owned(),
-            ok: result.is_ok(),
-        });
-        result
-    }
-
-    /// Each unsynced change of a name is kept or lost by itself.
-    fn lose_names(&mut self) {
-        let paths: BTreeSet<PathBuf> = self.names.keys().chain(self.durable_names.keys()).cloned().collect();
-        for path in paths {
-            let (cached, durable) = (self.names.get(&path).copied(), self.durable_names.get(&path).copied());
-            let after = match cached != durable && self.random().is_multiple_of(2) {
-                true => cached,
-                false => durable,
-            };
-            match after {
-                Some(id) => {
-                    self.names.insert(path.clone(), id);
-                    self.durable_names.insert(path, id);
-                }
-                None => {
-                    self.names.remove(&path);
-                    self.durable_names.remove(&path);
-                }
-            }
-        }
-    }
-
-    fn inode(&mut self, file: &SimFile) -> io::Result<&mut Inode> {
-        if file.epoch != self.epoch {
-            return Err(io::Error::other("opened before the power cut"));
-        }
-        self.inodes
-            .get_mut(&file.inode)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-    }
-}
-
-impl Inode {
-    fn lose(&mut self, random: &mut dyn FnMut() -> u64) {
-        let changes = std::mem::take(&mut self.dirty);
-        match random() % 3 {
-            0 => {}
-            1 => {
-                let kept = random() as usize % (changes.len() + 1);
-                let torn = random() as usize;
-                for (index, change) in changes.iter().take(kept).enumerate() {
-                    match change {
-                        // The last one that made it may be cut anywhere.
-                        Change::Write(at, bytes) if index + 1 == kept => {
-                            let part = torn % (bytes.len() + 1);
-                            apply(&mut self.durable, &Change::Write(*at, bytes[..part].to_vec()));
-                        }
-                        change => apply(&mut self.durable, change),
-                    }
-                }
-            }
-            _ => {
-                for page in changes.iter().flat_map(pages) {
-                    if random().is_multiple_of(2) {
-                        apply(&mut self.durable, &page);
-                    }
-                }
-            }
-        }
-        self.cached.clone_from(&self.durable);
-    }
-}
-
-/// A write as the pages that it touches, each of which may reach the platter by itself.
-fn pages(change: &Change) -> Vec<Change> {
-    let Change::Write(at, bytes) = change else {
-        return vec![change.clone()];
-    };
-    let (mut out, mut done) = (Vec::new(), 0);
-    while done < bytes.len() {
-        let here = at + done;
-        let length = (PAGE - here % PAGE).min(bytes.len() - done);
-        out.push(Change::Write(here, bytes[done..done + length].to_vec()));
-        done += length;
-    }
-    out
-}
-
-fn apply(content: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Length(length) => content.resize(*length, 0),
-        Change::Write(at, bytes) => {
-            let end = at + bytes.len();
-            if content.len() < end {
-                content.resize(end, 0);
-            }
-            content[*at..end].copy_from_slice(bytes);
-        }
     }
 }
 
@@ -508,7 +347,12 @@ impl DiskFile for SimFile {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         let mut sim = self.disk.sim();
         sim.called(Op::Read, &self.path)?;
-        let content = &sim.inode(self)?.cached;
+        let inode = sim.inode(self)?;
+        let touched = at as usize / PAGE..(at as usize + into.len()).div_ceil(PAGE);
+        if inode.bad.range(touched).next().is_some() {
+            return Err(io::Error::other("bad page"));
+        }
+        let content = &inode.cached;
         let from = (at as usize).min(content.len());
         let length = into.len().min(content.len() - from);
         into[..length].copy_from_slice(&content[from..from + length]);

@@ -144,6 +144,8 @@ fn a_lost_identity_file_is_restored_from_the_segments() {
 
 #[test]
 fn a_damaged_cursor_slot_falls_back_to_the_one_before_and_a_lost_file_to_the_oldest_record() {
+    /// The offset within a slot; the last of four positions stands in the first slot.
+    const SLOT: usize = 16;
     let disk = SimDisk::new(1);
     let config = small(&["store"]);
     let (spool, _) = open(&config, &disk);
@@ -155,12 +157,12 @@ fn a_damaged_cursor_slot_falls_back_to_the_one_before_and_a_lost_file_to_the_old
     }
     drop((reader, spool));
     let path = Path::new("/spool/cursors/store");
-    disk.flip(path, 4096 + 16, 1);
+    disk.flip(path, SLOT, 1);
     let (spool, report) = open(&config, &disk);
     assert_eq!(spool.reader("store").unwrap().position(), Offset(5));
     assert!(report.reset_cursors.is_empty());
     drop(spool);
-    disk.flip(path, 16, 1);
+    disk.flip(path, 4096 + SLOT, 1);
     let (spool, report) = open(&config, &disk);
     assert_eq!(spool.reader("store").unwrap().position(), Offset(0));
     assert_eq!(report.reset_cursors, ["store"]);

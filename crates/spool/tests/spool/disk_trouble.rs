@@ -223,7 +223,75 @@ fn an_unreadable_disk_is_an_error_and_no_gap() {
     append(&spool, 0..5);
     spool.sync().unwrap();
     let mut reader = spool.reader("store").unwrap();
-    disk.fail(Op::Read, ".seg", 0, 1, ErrorKind::Other);
+    disk.fail(Op::Read, ".seg", 0, u32::MAX, ErrorKind::Other);
     assert!(reader.read(10, 10_000).is_err());
+    disk.heal();
     assert_eq!(payloads(&read_all(&mut reader)).len(), 5);
+}
+
+#[test]
+fn a_full_disk_can_be_reopened_and_drained_and_makes_its_own_room() {
+    let disk = SimDisk::new(1);
+    let config = spool::Config {
+        keep: std::time::Duration::from_secs(3600),
+        ..small(&["store", "forward"])
+    };
+    let (spool, _) = open(&config, &disk);
+    append_all(&spool, 0..100);
+    spool.sync().unwrap();
+    disk.set_capacity(Some(disk.used()));
+    drop(spool);
+    disk.kill_process();
+    let (spool, report) = open(&config, &disk);
+    assert_eq!(report.next, Offset(100));
+    assert!(try_append(&spool, 100..105).is_err());
+    for cursor in ["store", "forward"] {
+        let mut reader = spool.reader(cursor).unwrap();
+        assert_eq!(payloads(&read_all(&mut reader)).len(), 100);
+        reader.commit(Offset(100)).unwrap();
+    }
+    assert!(
+        spool.maintain(later(1)).retired_segments > 1,
+        "evidence goes before the service does"
+    );
+    append(&spool, 100..105);
+    assert_eq!(spool.sync().unwrap(), Offset(105));
+}
+
+#[test]
+fn at_the_cap_a_file_that_cannot_be_unlinked_does_not_let_more_be_shed() {
+    let disk = SimDisk::new(1);
+    let config = spool::Config {
+        at_cap: spool::AtCap::Shed,
+        ..small(&["store"])
+    };
+    let (spool, _) = open(&config, &disk);
+    disk.fail(Op::Remove, ".seg", 0, u32::MAX, ErrorKind::Other);
+    let refused = (0..1000).find(|number| try_append(&spool, [*number]).is_err()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(try_append(&spool, [refused]).unwrap_err().reason(), AppendReason::AtCap);
+    }
+    assert_eq!(spool.state().counters.shed_segments, 1);
+    disk.heal();
+    append(&spool, [refused]);
+}
+
+#[test]
+fn a_bad_sector_costs_the_records_in_it_and_does_not_stop_a_reader() {
+    let disk = SimDisk::new(1);
+    let config = spool::Config {
+        segment_bytes: 64 * 1024,
+        cap_bytes: 256 * 1024,
+        ..small(&["store"])
+    };
+    let (spool, _) = open(&config, &disk);
+    append_all(&spool, 0..300);
+    spool.sync().unwrap();
+    disk.break_page(&first_segment(), 5 * 4096);
+    let items = read_all(&mut spool.reader("store").unwrap());
+    assert_seamless(&items, Offset::ZERO);
+    let gaps: Vec<_> = items.iter().filter(|item| item.record().is_none()).collect();
+    assert_eq!(gaps.len(), 1);
+    let found = payloads(&items).len();
+    assert!((250..300).contains(&found), "{found}");
 }
