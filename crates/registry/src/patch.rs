@@ -96,6 +96,8 @@ pub(crate) struct Set {
 pub(crate) struct Patch {
     pub(crate) space: Space,
     slots: Vec<Option<Set>>,
+    /// Slots whose value was refused: not missing, told already.
+    refused: Vec<usize>,
 }
 
 impl Patch {
@@ -103,6 +105,7 @@ impl Patch {
         Self {
             space,
             slots: vec![None; space.slots()],
+            refused: Vec::new(),
         }
     }
 
@@ -187,7 +190,14 @@ impl Patch {
         };
         if let Some(At { value, place }) = read {
             self.put(slot, Set { value, place, level: 0 });
+        } else if section.has(key) {
+            self.refused.push(slot);
         }
+    }
+
+    /// Whether nothing was written for a slot.
+    pub(crate) fn lacks(&self, slot: usize) -> bool {
+        self.get(slot).is_none() && !self.refused.contains(&slot)
     }
 
     /// Reports settings that make no sense for a device that has no needle, or no light.

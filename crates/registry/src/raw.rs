@@ -117,13 +117,13 @@ fn complete_limits(mut limits: Patch, kind: DeviceKind, place: Place, problems: 
         );
     };
     for (slot, field) in LIMITS.iter().enumerate() {
-        if field.required && needed(field.of) && limits.get(slot).is_none() {
+        if field.required && needed(field.of) && limits.lacks(slot) {
             missing(field.key.to_owned(), field);
         }
     }
     if light {
         for &skin in telemetry::SkinType::ALL {
-            if limits.get(skin_slot(skin)).is_none() {
+            if limits.lacks(skin_slot(skin)) {
                 missing(format!("{}.{skin}", SKIN_FLUENCE.key), &SKIN_FLUENCE);
             }
         }
@@ -131,7 +131,8 @@ fn complete_limits(mut limits: Patch, kind: DeviceKind, place: Place, problems: 
     if needle {
         let slots = || telemetry::Zone::ALL.iter().map(|&z| zone_slot(z));
         match slots().filter_map(|s| limits.set(s)).min_by_key(|s| s.value) {
-            None => missing(ZONE_DEPTH.key.to_owned(), &ZONE_DEPTH),
+            None if slots().all(|s| limits.lacks(s)) => missing(ZONE_DEPTH.key.to_owned(), &ZONE_DEPTH),
+            None => {}
             Some(strictest) => {
                 for slot in slots().filter(|&s| limits.get(s).is_none()).collect::<Vec<_>>() {
                     limits.put(slot, strictest);

@@ -76,10 +76,15 @@ impl<'a> Section<'a> {
     /// Reports the key as missing if there is no value.
     pub(crate) fn need<T>(&self, key: &str, value: Option<T>, hint: &str, problems: &mut Problems<'_>) -> Option<T> {
         // A value that was there and wrong has been reported already.
-        if value.is_none() && self.table.get(key).is_none() {
+        if value.is_none() && !self.has(key) {
             problems.add(LoadReason::Missing, self.place, self.key(key), "is missing", hint);
         }
         value
+    }
+
+    /// Whether the key is there, right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
     }
 
     pub(crate) fn str(&self, key: &str, problems: &mut Problems<'_>) -> Option<At<&'a str>> {
@@ -170,12 +175,17 @@ impl<'a> Section<'a> {
         match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(value) if allowed.contains(&value) => Some(At { value, place }),
             _ => {
+                let unit = if unit.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {unit}")
+                };
                 problems.add(
                     LoadReason::OutOfRange,
                     place,
                     self.key(key),
-                    format!("{} {unit} is not possible", number.as_str()),
-                    format!("write {} to {} {unit}", allowed.start(), allowed.end()),
+                    format!("{}{unit} is not possible", number.as_str()),
+                    format!("write {} to {}{unit}", allowed.start(), allowed.end()),
                 );
                 None
             }

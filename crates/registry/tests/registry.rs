@@ -1,7 +1,15 @@
 //! The registry's promises, from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "registry/auth.rs"]
+mod auth;
 #[path = "registry/common.rs"]
 mod common;
 #[path = "registry/example.rs"]
 mod example;
+#[path = "registry/laws.rs"]
+mod laws;
+#[path = "registry/refusals.rs"]
+mod refusals;
+#[path = "registry/snapshot.rs"]
+mod snapshot;
