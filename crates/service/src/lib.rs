@@ -9,7 +9,7 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
-// pub mod mqtt;
+pub mod mqtt;
 pub mod shutdown;
 pub mod telemetry_names;
 // #[cfg(feature = "testing")]
