@@ -5,6 +5,8 @@
 mod acks;
 #[path = "endpoint/commands.rs"]
 mod commands;
+#[path = "endpoint/counted.rs"]
+mod counted;
 #[path = "endpoint/foreign.rs"]
 mod foreign;
 #[path = "endpoint/harness.rs"]

@@ -56,7 +56,7 @@ impl Drop for AckSlot {
 }
 
 /// Answers many publishes and wakes each connection once, after the last of them: its PUBACKs then
-/// leave in one write.
+/// leave in one write. The iterator is to be quick: nobody is woken before its end.
 pub fn answer_all(answers: impl IntoIterator<Item = (AckSlot, Verdict)>) {
     let mut woken: Vec<Arc<Link>> = Vec::new();
     for (mut slot, verdict) in answers {

@@ -31,7 +31,7 @@ pub const DEFAULT_TAKEOVER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// Least time (up to twice that, at random) by which a refusal is slowed down, so that a resend
 /// loop costs little. Short, because at the cap every frame still goes to alerting first.
-pub const DEFAULT_REFUSAL_PAUSE: Duration = Duration::from_millis(200);
+pub const DEFAULT_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 /// Commands waiting for one connection. At the cap the sender is told `Backlogged`.
 pub const DEFAULT_COMMAND_QUEUE: usize = 16;
 

@@ -11,7 +11,19 @@
 //!                                                           ◀─── Link: line of answers ◀── AckSlot ◀── committer
 //! ```
 //!
-//! [`Session`](session::Session), frames, deadlines and budget are pure and know no socket.
+//! | the intake answers | MQTT 5 | MQTT 3.1.1 |
+//! |---|---|---|
+//! | [`Verdict::Stored`] | PUBACK 0x00 | PUBACK |
+//! | [`Verdict::Quarantined`] | PUBACK 0x83, 0x87, 0x90 or 0x99 and why | PUBACK, or it would resend for ever |
+//! | [`Verdict::QuotaExceeded`] | PUBACK 0x97, then a short pause in reading | a short pause, then closed |
+//! | [`Verdict::ServerBusy`], no answer at all | DISCONNECT 0x89, 0x83 | closed |
+//! | stored, but not the device's own topic | PUBACK 0x87 (wildcard: 0x90) | PUBACK |
+//!
+//! PUBACKs leave in the order of the publishes. Reading from a connection stops while its own window
+//! is full, while it wants more than its share of a [budget](EndpointConfig::unacked_budget) that is
+//! lent out, or while the intake is full: back-pressure reaches the device as a TCP window.
+//!
+//! Session, frames, deadlines and budget are pure and know no socket.
 
 mod ack;
 mod budget;
