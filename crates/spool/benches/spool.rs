@@ -27,7 +27,7 @@ fn append(c: &mut Criterion) {
         let mut group = c.benchmark_group(name);
         group.measurement_time(Duration::from_secs(3));
         for batch in BATCHES {
-            let dir = tempfile::tempdir_in(".").unwrap();
+            let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
             let spool = fresh(&dir);
             let now = SystemTime::now();
             let records = vec![NewRecord { lane: 1, bytes: &bytes }; batch];
@@ -63,7 +63,7 @@ fn backlog(dir: &tempfile::TempDir) -> (Config, u64) {
 }
 
 fn open_and_read(c: &mut Criterion) {
-    let dir = tempfile::tempdir_in(".").unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (config, records) = backlog(&dir);
     let mut group = c.benchmark_group("backlog");
     group.sample_size(10);

@@ -94,7 +94,7 @@ impl Inner {
             Ok(()) if still_ours => {
                 core.durable = next;
                 core.counters.syncs += 1;
-                core.trouble = crate::core::Trouble::none();
+                core.trouble = crate::trouble::Trouble::none();
                 if let Some(active) = &mut core.active {
                     active.durable_bytes = bytes;
                 }

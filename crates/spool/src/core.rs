@@ -4,21 +4,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::disk::{DiskFile, is_full};
-use crate::error::{AppendError, SyncError};
+use crate::error::SyncError;
+use crate::losses::Losses;
 use crate::record::{Gap, GapReason, Offset};
 use crate::segment::{Kept, Segment};
 use crate::shed::ShedLog;
 use crate::state::{Counters, Health};
-
-/// The longest wait between two attempts to write on a disk that refuses.
-pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
-/// The first failure is retried at once, in a new file; from the second on it waits, doubling from here.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// How many lost ranges are remembered to answer callers who ask late; older ones answer "lost" for all before them.
-const LOSSES: usize = 64;
+use crate::trouble::Trouble;
 
 pub(crate) struct Core {
     /// Oldest first; never empty once the first record was appended.
@@ -156,106 +151,11 @@ impl Core {
         self.counters.write_failures += 1;
         let (what, since) = (format!("{}: {error}", path.display()), self.now);
         tracing::warn!(path = %path.display(), error = %error, "spool cannot write");
-        self.trouble.health = match is_full(&error) {
+        let health = match is_full(&error) {
             true => Health::DiskFull { what, since },
             false => Health::Suspect { what, since },
         };
-        self.trouble.failures += 1;
-        self.trouble.retry_at = self.now.checked_add(backoff(self.trouble.failures));
-        self.trouble.last = Some((path.to_owned(), error));
-    }
-}
-
-/// How the log's disk behaved lately.
-#[derive(Debug)]
-pub(crate) struct Trouble {
-    pub(crate) health: Health,
-    failures: u32,
-    retry_at: Option<SystemTime>,
-    last: Option<(PathBuf, Arc<io::Error>)>,
-}
-
-impl Trouble {
-    pub(crate) fn none() -> Self {
-        Trouble {
-            health: Health::Healthy,
-            failures: 0,
-            retry_at: None,
-            last: None,
-        }
-    }
-
-    /// Whether the back-off is still running. A clock that jumped back does not prolong it.
-    pub(crate) fn is_backing_off(&self, now: SystemTime) -> bool {
-        self.retry_at.is_some_and(|at| {
-            at.duration_since(now)
-                .is_ok_and(|rest| !rest.is_zero() && rest <= MAX_BACKOFF)
-        })
-    }
-
-    pub(crate) fn append_error(&self) -> AppendError {
-        let (path, source) = self
-            .last
-            .clone()
-            .unwrap_or_else(|| (PathBuf::new(), Arc::new(io::Error::other("no segment is open"))));
-        match is_full(&source) {
-            true => AppendError::DiskFull { path, source },
-            false => AppendError::Suspect { path, source },
-        }
-    }
-}
-
-fn backoff(failures: u32) -> Duration {
-    match failures.checked_sub(2) {
-        None => Duration::ZERO,
-        Some(doublings) => FIRST_BACKOFF.saturating_mul(1 << doublings.min(16)).min(MAX_BACKOFF),
-    }
-}
-
-/// Ranges that were appended and never became durable.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
-    recent: VecDeque<SyncError>,
-    forgotten: Option<SyncError>,
-    /// How many there were, ever.
-    pub(crate) count: u64,
-    unreported: Option<SyncError>,
-}
-
-impl Losses {
-    fn push(&mut self, loss: SyncError) {
-        self.count += 1;
-        match &mut self.unreported {
-            Some(unreported) => unreported.to = loss.to,
-            None => self.unreported = Some(loss.clone()),
-        }
-        if self.recent.len() == LOSSES {
-            self.forgotten = self.recent.pop_front();
-        }
-        self.recent.push_back(loss);
-    }
-
-    /// A loss that no `sync` told yet.
-    pub(crate) fn take_unreported(&mut self) -> Option<SyncError> {
-        self.unreported.take()
-    }
-
-    /// The loss that touches `from..to`, if any.
-    pub(crate) fn overlapping(&self, from: Offset, to: Offset) -> Option<&SyncError> {
-        if let Some(forgotten) = self.forgotten.as_ref().filter(|loss| from < loss.to) {
-            return Some(forgotten);
-        }
-        self.recent.iter().find(|loss| from < loss.to && loss.from < to)
-    }
-
-    /// A loss before `to` that came after the first `count` ones.
-    pub(crate) fn later_than(&self, count: u64, to: Offset) -> Option<&SyncError> {
-        let new = (self.count - count) as usize;
-        let known = self.recent.len();
-        if new > known {
-            return self.recent.front();
-        }
-        self.recent.iter().skip(known - new).find(|loss| loss.from < to)
+        self.trouble.note(health, path, error, self.now);
     }
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, settle};
 use crate::files::{read_small, replace};
 use crate::format::{u32_at, u64_at};
 use crate::record::Offset;
@@ -59,13 +59,11 @@ impl CursorFile {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
             Err(e) => return Err(e),
         };
-        // If it fails, what is read after forgetting the cache is the truth nevertheless.
-        let synced = file.sync();
-        file.forget_cache();
+        let settled = settle(file.as_ref())?;
         let (found, sequence) = look(disk, &self.path)?;
         self.sequence = sequence;
         let whole = file.bytes()? == SLOT_STRIDE + SLOT_BYTES as u64;
-        if synced.is_ok() && whole && found != Found::Damaged {
+        if settled && whole && found != Found::Damaged {
             self.file = Some(file);
         }
         Ok(found)

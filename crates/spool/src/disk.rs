@@ -175,3 +175,19 @@ impl DiskFile for OsFile {
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+/// Makes a file that a former process wrote hold on the disk what it holds in the cache, so that what is read from it
+/// can be relied upon. Whether all went well: if not, the file should not be written to again.
+///
+/// If a former fsync had failed, the kernel may hold pages that are not on the disk and call them clean: they are
+/// forgotten, and what is read next is what the disk really has. If the fsync fails here, the pages are clean or still
+/// dirty, depending on the file system; a second one settles the latter, or nothing can be known and this is an error.
+pub(crate) fn settle(file: &dyn DiskFile) -> io::Result<bool> {
+    let first = file.sync();
+    file.forget_cache();
+    if first.is_err() {
+        file.sync()?;
+        file.forget_cache();
+    }
+    Ok(first.is_ok())
+}

@@ -72,6 +72,7 @@ mod error;
 mod files;
 pub mod format;
 mod inspect;
+mod losses;
 mod reader;
 mod record;
 mod recover;
@@ -82,12 +83,12 @@ mod shed;
 mod spool;
 mod state;
 pub mod testing;
+mod trouble;
 
 pub use crate::config::{
     AtCap, Config, DEFAULT_CAP_BYTES, DEFAULT_MAX_RECORD_BYTES, DEFAULT_SEGMENT_BYTES, MAX_CURSOR_NAME_BYTES,
     MAX_CURSORS,
 };
-pub use crate::core::MAX_BACKOFF;
 pub use crate::corrupt::{CORRUPT_KEPT_BYTES, CORRUPT_KEPT_FILES};
 pub use crate::disk::{Access, Disk, DiskFile, Entry, HeldLock, OsDisk};
 pub use crate::error::{AppendError, AppendReason, CursorError, OpenError, ReadError, ReaderError, SyncError};
@@ -97,3 +98,4 @@ pub use crate::record::{Appended, Gap, GapReason, Item, NewRecord, Offset, Recor
 pub use crate::shed::ShedGap;
 pub use crate::spool::{Fate, Spool};
 pub use crate::state::{Counters, CursorState, Health, Maintained, OpenReport, State};
+pub use crate::trouble::MAX_BACKOFF;

@@ -10,7 +10,7 @@ use crate::config::{Config, is_cursor_name};
 use crate::core::{Active, Core};
 use crate::corrupt::Kept as KeptAside;
 use crate::cursor::{CursorFile, Found, look};
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, settle};
 use crate::error::OpenError;
 use crate::files::{Layout, UNFINISHED, decode_identity, encode_identity, read_small, replace};
 use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, Seed, SegmentHeader, parse_segment_name};
@@ -196,10 +196,7 @@ fn recover_tail(inner: &Inner, intact: bool, report: &mut OpenReport) -> Result<
     };
     let path = &segment.path;
     let file = inner.disk.open(path, Access::Write).map_err(at(path))?;
-    // What a former process wrote and did not sync becomes durable now. If a former fsync had failed, the kernel may
-    // hold pages that are not on the disk and call them clean: forget them, and read what the disk really has.
-    let synced = file.sync();
-    file.forget_cache();
+    let settled = settle(file.as_ref()).map_err(at(path))?;
     let tail = scan_tail(inner, &segment, &file, bytes).map_err(at(path))?;
     for damage in &tail.damaged {
         inner.note_damage(&segment, file.as_ref(), damage);
@@ -214,13 +211,13 @@ fn recover_tail(inner: &Inner, intact: bool, report: &mut OpenReport) -> Result<
     core.counters.corrupt_records += tail.missing;
     core.next = tail.end;
     core.durable = tail.end;
-    let size = cut.as_ref().map_or(bytes, |()| tail.bytes);
+    let size = file.bytes().unwrap_or(bytes).min(bytes);
     core.bytes -= bytes - size;
     if let Some(kept) = core.segments.back_mut() {
         kept.end = tail.end;
         kept.bytes = size;
     }
-    if intact && tail.damaged.is_empty() && synced.is_ok() && cut.is_ok() {
+    if intact && tail.damaged.is_empty() && settled && cut.is_ok() {
         core.active = Some(Active {
             file,
             durable_bytes: tail.bytes,

@@ -182,7 +182,7 @@ impl Inner {
         if core.active.is_none() && self.begin_segment(&mut core, now).is_err() {
             return false;
         }
-        core.trouble = crate::core::Trouble::none();
+        core.trouble = crate::trouble::Trouble::none();
         tracing::info!(dir = %self.layout.dir.display(), "spool can write again");
         true
     }

@@ -39,7 +39,7 @@ pub enum Op {
     Read,
     /// [`DiskFile::set_bytes`].
     SetBytes,
-    /// [`DiskFile::sync`].
+    /// [`DiskFile::sync`]; one that fails as `Interrupted` did nothing, as if the process died just before it.
     Sync,
 }
 
@@ -376,6 +376,9 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut sim = self.disk.sim();
         let planned = sim.called(Op::Sync, &self.path);
+        if planned.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::Interrupted) {
+            return planned;
+        }
         let changes = std::mem::take(&mut sim.inode(self)?.dirty);
         // Synced or failed: the pages count as clean from here on. A failed sync may have written some of them.
         for change in changes.iter().flat_map(pages) {

@@ -295,3 +295,52 @@ fn a_bad_sector_costs_the_records_in_it_and_does_not_stop_a_reader() {
     let found = payloads(&items).len();
     assert!((250..300).contains(&found), "{found}");
 }
+
+#[test]
+fn what_a_failed_fsync_left_in_the_cache_only_is_not_taken_for_stored_by_the_next_process() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        let config = small(&["store"]);
+        let (spool, _) = open(&config, &disk);
+        append(&spool, 0..5);
+        spool.sync().unwrap();
+        append(&spool, 5..9);
+        disk.fail(Op::Sync, ".seg", 0, 1, ErrorKind::Other);
+        disk.fail(Op::SetBytes, ".seg", 0, 1, ErrorKind::Other);
+        assert!(spool.sync().is_err());
+        disk.kill_process();
+        drop(spool);
+        let (spool, _) = open(&config, &disk);
+        let durable = spool.durable();
+        let seen = look(&spool);
+        disk.cut_power();
+        drop(spool);
+        let (spool, _) = open(&config, &disk);
+        assert!(spool.durable() >= durable, "seed {seed}");
+        assert_eq!(look(&spool), seen, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_cursor_that_a_killed_process_had_written_and_not_synced_stays_once_it_counts() {
+    for seed in 0..20 {
+        for kind in [ErrorKind::Interrupted, ErrorKind::Other] {
+            let disk = SimDisk::new(seed);
+            let config = small(&["store"]);
+            let (spool, _) = open(&config, &disk);
+            append_all(&spool, 0..100);
+            spool.sync().unwrap();
+            disk.fail(Op::Sync, "cursors", 0, 1, kind);
+            assert!(spool.reader("store").unwrap().commit(Offset(90)).is_err());
+            disk.kill_process();
+            drop(spool);
+            let (spool, _) = open(&config, &disk);
+            let at = spool.reader("store").unwrap().position();
+            spool.maintain(now());
+            disk.cut_power();
+            drop(spool);
+            let (spool, _) = open(&config, &disk);
+            assert_eq!(spool.reader("store").unwrap().position(), at, "seed {seed}");
+        }
+    }
+}

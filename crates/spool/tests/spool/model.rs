@@ -17,15 +17,32 @@ const CURSORS: [&str; 2] = ["store", "forward"];
 enum Step {
     Append(u8),
     Sync,
-    Read { cursor: usize, records: u8 },
-    Commit { cursor: usize },
-    Seek { cursor: usize, back: u8 },
-    Maintain { seconds: u8 },
+    Read {
+        cursor: usize,
+        records: u8,
+    },
+    Commit {
+        cursor: usize,
+    },
+    Seek {
+        cursor: usize,
+        back: u8,
+    },
+    Maintain {
+        seconds: u8,
+    },
     Reopen,
     Kill,
     CutPower,
-    Fail { call: Call, part: &'static str, after: u8 },
-    FillDisk { room: u16 },
+    Fail {
+        call: Call,
+        part: &'static str,
+        after: u8,
+        kind: ErrorKind,
+    },
+    FillDisk {
+        room: u16,
+    },
     Heal,
 }
 
@@ -51,12 +68,15 @@ fn step(with_trouble: bool) -> BoxedStrategy<Step> {
         Call::Remove,
         Call::SetBytes,
     ]);
+    let kind = prop::sample::select(vec![ErrorKind::Other, ErrorKind::Interrupted]);
     let part = prop::sample::select(vec!["", ".seg", "cursors", "shed"]);
     prop_oneof![
         12 => ordinary,
         1 => Just(Step::Kill),
         1 => Just(Step::CutPower),
-        2 => (calls, part, 0..4_u8).prop_map(|(call, part, after)| Step::Fail { call, part, after }),
+        2 => (calls, part, 0..4_u8, kind).prop_map(|(call, part, after, kind)| {
+            Step::Fail { call, part, after, kind }
+        }),
         1 => (0..6000_u16).prop_map(|room| Step::FillDisk { room }),
         2 => Just(Step::Heal),
     ]
@@ -176,8 +196,13 @@ impl Life {
                 self.disk.cut_power();
                 self.reopen();
             }
-            Step::Fail { call, part, after } => {
-                self.disk.fail(*call, part, u32::from(*after), 1, ErrorKind::Other);
+            Step::Fail {
+                call,
+                part,
+                after,
+                kind,
+            } => {
+                self.disk.fail(*call, part, u32::from(*after), 1, *kind);
             }
             Step::FillDisk { room } => {
                 let capacity = self.disk.used() + u64::from(*room);
