@@ -12,6 +12,6 @@ pub mod metrics;
 pub mod mqtt;
 pub mod shutdown;
 pub mod telemetry_names;
-// #[cfg(feature = "testing")]
-// pub mod testing;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tls;

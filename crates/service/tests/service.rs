@@ -3,3 +3,5 @@
 
 #[path = "service/config.rs"]
 mod config;
+#[path = "service/mqtt.rs"]
+mod mqtt;
