@@ -38,7 +38,9 @@ struct Receipts {
 impl Acker {
     pub(super) fn new() -> Self {
         let taken = vec![0; PACKET_IDS / 64 + 1];
-        Self(Arc::new(Mutex::new(Receipts { epoch: 0, sender: None, first: 0, owed: VecDeque::new(), taken })))
+        // From a random start, so that a token of one subscriber means nothing to another in the same process.
+        let epoch = u64::from(rand::random::<u32>()) << 32;
+        Self(Arc::new(Mutex::new(Receipts { epoch, sender: None, first: 0, owed: VecDeque::new(), taken })))
     }
 
     /// Acknowledges deliveries in any order; the broker hears of them in the order of receipt, so one that is missing holds

@@ -33,11 +33,29 @@ async fn subscribed(port: u16, client_id: &str, filter: &str) -> Subscriber {
     subscriber
 }
 
-/// Waits until a probe published over a connection of its own comes through: then the subscription stands.
-async fn ready(_port: u16, subscriber: &Subscriber, _filter: &str) {
+/// Waits until the subscription stands: a probe, published over a connection of its own until the broker says that somebody
+/// subscribed to it. MQTT 5 says so with its reason code: 0x10 is "no matching subscribers".
+async fn ready(port: u16, subscriber: &Subscriber, filter: &str) {
     up(&mut subscriber.link()).await;
-    // SUBSCRIBE is written before anything else on that connection; the broker handles it long before another connects.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (probe, mut acks, _) = Publisher::start(publisher(port, "probe", Version::V5)).unwrap();
+    let topic = filter.replace('#', "probe");
+    loop {
+        probe.publish(&topic, Bytes::new(), 0, false).await.unwrap();
+        if timeout(LIMIT, acks.recv()).await.unwrap().unwrap().reason == Some(0) {
+            return probe.close().await;
+        }
+    }
+}
+
+/// The next delivery that is not a probe.
+async fn next(subscriber: &mut Subscriber) -> Delivery {
+    loop {
+        let delivery = timeout(LIMIT, subscriber.recv()).await.expect("a delivery in time").unwrap();
+        if !delivery.payload.is_empty() {
+            return delivery;
+        }
+        subscriber.acker().ack(&[delivery.token]);
+    }
 }
 
 async fn up(link: &mut tokio::sync::watch::Receiver<Link>) {
@@ -57,8 +75,7 @@ async fn take_all(subscriber: &mut Subscriber, count: u64) -> BTreeSet<u64> {
     let mut seen = BTreeSet::new();
     let acker = subscriber.acker();
     while (seen.len() as u64) < count {
-        let delivery = timeout(LIMIT, subscriber.recv()).await.unwrap_or_else(|_| panic!("only {} of {count}", seen.len()));
-        let delivery = delivery.unwrap();
+        let delivery = next(subscriber).await;
         seen.insert(number(&delivery));
         acker.ack(&[delivery.token]);
     }
@@ -143,6 +160,10 @@ async fn what_was_not_acknowledged_is_delivered_again_though_the_consumer_is_cut
         match timeout(Duration::from_millis(50), subscriber.recv()).await {
             Ok(delivery) => {
                 let delivery = delivery.unwrap();
+                if delivery.payload.is_empty() {
+                    acker.ack(&[delivery.token]);
+                    continue;
+                }
                 batch.push((number(&delivery), delivery.token));
             }
             Err(_) if batch.is_empty() => continue,
@@ -166,6 +187,7 @@ async fn deliveries_without_an_acknowledgement_come_again_to_the_next_process_an
         publisher.publish("t/x", payload(n), n, false).await.unwrap();
     }
     let mut deliveries = Vec::new();
+    deliveries.push(next(&mut first).await);
     while deliveries.len() < 10 {
         timeout(LIMIT, first.recv_many(&mut deliveries, 10)).await.unwrap();
     }
@@ -214,17 +236,22 @@ async fn a_publisher_keeps_its_messages_while_the_broker_is_killed_and_restarted
     let mut subscriber = subscribed(mosquitto.port(), "sink", "t/#").await;
     let (publisher, _acks, _commands) = Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
     up(&mut publisher.link()).await;
+    let mut sink = subscriber.link();
     mosquitto.kill();
+    timeout(LIMIT, sink.wait_for(|link| !link.is_up())).await.unwrap().unwrap();
     for n in 0..100 {
         publisher.publish("t/x", payload(n), n, false).await.unwrap();
     }
     assert_eq!(publisher.pending(), 100);
     mosquitto.restart();
-    // The subscriber's session was saved at once, or is made anew; only what came before its subscription may be missing.
-    let seen = timeout(LIMIT, publisher.drained()).await;
-    assert!(seen.is_ok(), "the outbox drains after the restart");
+    // What the broker acknowledges before the subscriber is back is the broker's to keep, and this one was SIGKILLed
+    // before it saved the session: so only the outbox is judged, and that the path works again.
+    let drained = timeout(LIMIT, publisher.drained()).await;
+    assert!(drained.is_ok(), "the outbox drains after the restart");
+    up(&mut sink).await;
+    ready(mosquitto.port(), &subscriber, "t/#").await;
     publisher.publish("t/x", payload(100), 100, false).await.unwrap();
-    let last = async { while number(&subscriber.recv().await.unwrap()) != 100 {} };
+    let last = async { while number(&next(&mut subscriber).await) != 100 {} };
     timeout(LIMIT, last).await.unwrap();
 }
 
@@ -243,7 +270,7 @@ async fn a_message_over_the_limit_is_delivered_once_and_does_not_block_what_is_b
     let acker = subscriber.acker();
     let (mut large, mut last) = (0, false);
     while large == 0 || !last {
-        let delivery = timeout(LIMIT, subscriber.recv()).await.expect("no loop").unwrap();
+        let delivery = next(&mut subscriber).await;
         acker.ack(&[delivery.token]);
         large += usize::from(delivery.payload.len() == 20_000);
         last |= delivery.payload.len() == 8 && number(&delivery) == 2;
@@ -281,15 +308,15 @@ async fn a_full_outbox_holds_the_caller_back_and_says_so_until_acknowledgements_
 #[tokio::test]
 async fn a_cut_lets_the_broker_publish_the_will_and_a_close_does_not() {
     let mosquitto = Mosquitto::start();
-    for version in [Version::V311, Version::V5] {
-        let mut subscriber = subscribed(mosquitto.port(), "watch", "status/#").await;
+    for (version, watch) in [(Version::V311, "watch-311"), (Version::V5, "watch-5")] {
+        let mut subscriber = subscribed(mosquitto.port(), watch, "status/#").await;
         let will = Will { topic: "status/d".into(), payload: Bytes::from_static(b"gone"), retain: false };
         let options = PublisherOptions { will: Some(will), ..publisher(mosquitto.port(), "device", version) };
         let (publisher, _acks, _commands) = Publisher::start(options).unwrap();
         let mut link = publisher.link();
         up(&mut link).await;
         publisher.set_online(false);
-        let delivery = timeout(LIMIT, subscriber.recv()).await.unwrap().unwrap();
+        let delivery = next(&mut subscriber).await;
         assert_eq!(delivery.payload, "gone");
         subscriber.acker().ack(&[delivery.token]);
         timeout(LIMIT, link.wait_for(|link| *link == Link::Offline)).await.unwrap().unwrap();
@@ -299,11 +326,11 @@ async fn a_cut_lets_the_broker_publish_the_will_and_a_close_does_not() {
         timeout(LIMIT, publisher.drained()).await.unwrap();
         publisher.close().await;
         assert_eq!(*link.borrow(), Link::Closed);
-        assert_eq!(timeout(LIMIT, subscriber.recv()).await.unwrap().unwrap().payload, "last");
+        assert_eq!(next(&mut subscriber).await.payload, "last");
         // A message published after the close comes next: so there was no will between.
         let (other, _acks, _commands) = Publisher::start(self::publisher(mosquitto.port(), "other", version)).unwrap();
         other.publish("status/d", Bytes::from_static(b"after"), 1, false).await.unwrap();
-        assert_eq!(timeout(LIMIT, subscriber.recv()).await.unwrap().unwrap().payload, "after");
+        assert_eq!(next(&mut subscriber).await.payload, "after");
     }
 }
 
