@@ -58,7 +58,10 @@ pub struct Call {
 #[derive(Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<Sim>>,
+    during_sync: Arc<Mutex<Option<Hook>>>,
 }
+
+type Hook = Box<dyn FnOnce() + Send>;
 
 struct SimFile {
     disk: SimDisk,
@@ -92,6 +95,7 @@ impl SimDisk {
         };
         SimDisk {
             state: Arc::new(Mutex::new(state)),
+            during_sync: Arc::new(Mutex::new(None)),
         }
     }
 
@@ -131,6 +135,12 @@ impl SimDisk {
             times,
             kind,
         });
+    }
+
+    /// Runs `hook` once, within the next [`DiskFile::sync`], after it did its work and before it returns: what other
+    /// threads may do meanwhile.
+    pub fn during_next_sync(&self, hook: Box<dyn FnOnce() + Send>) {
+        *self.hook() = Some(hook);
     }
 
     /// Forgets all planned failures.
@@ -203,6 +213,10 @@ impl SimDisk {
             inode.dirty.clear();
             inode.durable.clone_from(&inode.cached);
         }
+    }
+
+    fn hook(&self) -> MutexGuard<'_, Option<Hook>> {
+        self.during_sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sim(&self) -> MutexGuard<'_, Sim> {
@@ -385,6 +399,11 @@ impl DiskFile for SimFile {
             if planned.is_ok() || sim.random().is_multiple_of(2) {
                 apply(&mut sim.inode(self)?.durable, &change);
             }
+        }
+        drop(sim);
+        let hook = self.disk.hook().take();
+        if let Some(hook) = hook {
+            hook();
         }
         planned
     }

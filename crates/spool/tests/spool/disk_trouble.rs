@@ -344,3 +344,98 @@ fn a_cursor_that_a_killed_process_had_written_and_not_synced_stays_once_it_count
         }
     }
 }
+
+#[test]
+fn an_fsync_that_succeeds_while_a_write_of_the_same_file_fails_is_not_believed() {
+    let disk = SimDisk::new(1);
+    let (spool, _) = open(&small(&["store"]), &disk);
+    append(&spool, 0..2);
+    spool.sync().unwrap();
+    let torn = append(&spool, 2..5);
+    let (meanwhile, failing) = (spool.clone(), disk.clone());
+    disk.during_next_sync(Box::new(move || {
+        failing.fail(Op::Write, ".seg", 0, 1, ErrorKind::Other);
+        assert!(try_append(&meanwhile, 5..7).is_err());
+        append(&meanwhile, 7..9);
+    }));
+    assert!(spool.sync().is_err(), "the file was sealed while it was synced");
+    assert_eq!(spool.fate(&torn), Fate::Lost);
+    assert!(spool.durable() < spool.next(), "the new file was not synced yet");
+    spool.sync().unwrap();
+    let items = look(&spool);
+    assert_seamless(&items, Offset::ZERO);
+    assert_eq!(payloads(&items), [0, 1, 7, 8].map(payload));
+}
+
+#[test]
+fn a_loss_is_remembered_however_many_follow() {
+    let disk = SimDisk::new(1);
+    let config = spool::Config {
+        cap_bytes: 1024 * SEGMENT,
+        ..small(&["store"])
+    };
+    let (spool, _) = open(&config, &disk);
+    let mut lost = Vec::new();
+    for second in 0..100 {
+        let record = spool::NewRecord { lane: 0, bytes: b"x" };
+        lost.push(spool.append(&[record], later(second * 10)).unwrap());
+        disk.fail(Op::Sync, ".seg", 0, 1, ErrorKind::Other);
+        assert!(spool.sync().is_err());
+    }
+    assert!(lost.iter().all(|appended| spool.fate(appended) == Fate::Lost));
+    let record = spool::NewRecord { lane: 0, bytes: b"x" };
+    let kept = spool.append(&[record], later(2000)).unwrap();
+    spool.sync().unwrap();
+    assert_eq!(spool.fate(&kept), Fate::Durable);
+}
+
+#[test]
+fn threads_that_append_through_trouble_lose_nothing_that_was_acknowledged_to_them() {
+    for seed in 0..8 {
+        let disk = SimDisk::new(seed);
+        let config = spool::Config {
+            cap_bytes: 1024 * SEGMENT,
+            ..small(&["store"])
+        };
+        let (spool, _) = open(&config, &disk);
+        for after in [3, 9, 20, 35, 50] {
+            disk.fail(Op::Sync, ".seg", after, 1, ErrorKind::Other);
+            disk.fail(Op::Write, ".seg", after * 2, 1, ErrorKind::Other);
+        }
+        let acknowledged = std::sync::Mutex::new(std::collections::BTreeMap::new());
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let (spool, acknowledged) = (&spool, &acknowledged);
+                scope.spawn(move || {
+                    for number in (0..40).map(|step| thread * 1000 + step) {
+                        let record = spool::NewRecord {
+                            lane: 0,
+                            bytes: &payload(number),
+                        };
+                        // Each attempt later than any back-off: the clock is an argument.
+                        let Ok(appended) = spool.append(&[record], later(number * 10)) else {
+                            continue;
+                        };
+                        if spool.sync_appended(&appended).is_ok() {
+                            acknowledged.lock().unwrap().insert(appended.first, payload(number));
+                        }
+                    }
+                });
+            }
+        });
+        disk.cut_power();
+        drop(spool);
+        let (spool, _) = open(&config, &disk);
+        let items = look(&spool);
+        assert_seamless(&items, Offset::ZERO);
+        let acknowledged = acknowledged.into_inner().unwrap();
+        assert!(acknowledged.len() > 50);
+        for (offset, bytes) in acknowledged {
+            let found = items
+                .iter()
+                .filter_map(Item::record)
+                .find(|record| record.offset == offset);
+            assert_eq!(found.map(|record| &record.bytes), Some(&bytes), "{offset}");
+        }
+    }
+}
