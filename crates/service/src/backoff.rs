@@ -26,7 +26,12 @@ impl Backoff {
 
     /// Backoff with `base` as the first ceiling, `cap` as the last, forgiven after `healthy` of good service.
     pub fn new(base: Duration, cap: Duration, healthy: Duration) -> Self {
-        Self { base, cap, healthy, failures: 0 }
+        Self {
+            base,
+            cap,
+            healthy,
+            failures: 0,
+        }
     }
 
     /// Failures since the last healthy window.
@@ -64,8 +69,8 @@ impl Default for Backoff {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand::rngs::StdRng;
     use rand::SeedableRng;
+    use rand::rngs::StdRng;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! Where wall time comes from, so that whatever decides can be handed its `now`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Wall time: the machine's, or one that a test sets by hand. Cheap to clone; clones share the same time.
@@ -69,7 +69,8 @@ impl Default for Clock {
 }
 
 fn micros(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64)
 }
 
 #[cfg(test)]

@@ -51,13 +51,19 @@ pub struct ConditionReport {
 impl Health {
     /// Readiness with no conditions, which is ready.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, conditions: Mutex::default() }))
+        Self(Arc::new(Inner {
+            clock,
+            conditions: Mutex::default(),
+        }))
     }
 
     /// The condition of that name. It is red ("starting") until somebody sets it.
     pub fn condition(&self, name: &'static str) -> Condition {
         let mut conditions = lock(&self.0.conditions);
-        conditions.entry(name).or_insert_with(|| Condition::starting(self.0.clock.clone())).clone()
+        conditions
+            .entry(name)
+            .or_insert_with(|| Condition::starting(self.0.clock.clone()))
+            .clone()
     }
 
     /// Whether every condition is green.
@@ -68,21 +74,33 @@ impl Health {
     /// All conditions, by name.
     pub fn report(&self) -> Vec<ConditionReport> {
         let conditions = lock(&self.0.conditions);
-        conditions.iter().map(|(name, condition)| condition.report(name)).collect()
+        conditions
+            .iter()
+            .map(|(name, condition)| condition.report(name))
+            .collect()
     }
 }
 
 impl Condition {
     fn starting(clock: Clock) -> Self {
-        let state = State { red: Some("starting".to_owned()), since: clock.now() };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            red: Some("starting".to_owned()),
+            since: clock.now(),
+        };
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// It is fine.
     pub fn green(&self) {
         let mut state = lock(&self.state);
         if state.red.is_some() {
-            *state = State { red: None, since: self.clock.now() };
+            *state = State {
+                red: None,
+                since: self.clock.now(),
+            };
         }
     }
 
@@ -112,7 +130,10 @@ impl Condition {
             name,
             green: state.red.is_none(),
             reason: state.red.clone().unwrap_or_default(),
-            since: state.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            since: state
+                .since
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
         }
     }
 }

@@ -48,14 +48,25 @@ pub fn router(health: Health, metrics: Metrics) -> Router {
 async fn readyz(State(health): State<Health>) -> Response {
     let report = health.report();
     let ready = report.iter().all(|condition| condition.green);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let (green, red): (Vec<ConditionReport>, Vec<ConditionReport>) = report.into_iter().partition(|c| c.green);
     let green: Vec<&str> = green.iter().map(|condition| condition.name).collect();
-    (status, axum::Json(serde_json::json!({ "ready": ready, "red": red, "green": green }))).into_response()
+    (
+        status,
+        axum::Json(serde_json::json!({ "ready": ready, "red": red, "green": green })),
+    )
+        .into_response()
 }
 
 async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        metrics.render(),
+    )
 }
 
 /// A bound socket to serve on.
@@ -84,7 +95,10 @@ impl Listener {
         use std::os::unix::fs::PermissionsExt;
         if path.exists() {
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on this socket"));
+                return Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another process answers on this socket",
+                ));
             }
             std::fs::remove_file(path)?;
         }
@@ -118,7 +132,9 @@ impl From<UnixListener> for Listener {
 /// [`BODY_MAX`] (a route may set its own `DefaultBodyLimit`), heads by [`HEADER_READ_TIMEOUT`].
 pub async fn serve(listener: impl Into<Listener>, router: Router, shutdown: impl Future<Output = ()> + Send) {
     let listener = listener.into();
-    let router = router.layer(DefaultBodyLimit::max(BODY_MAX)).layer(axum::middleware::from_fn(answer_in_time));
+    let router = router
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn(answer_in_time));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -146,7 +162,10 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, shutdown: impl
     }
     drop(listener);
     let _ = stop.send(true);
-    let finished = tokio::time::timeout(FINISH_WITHIN, async { while connections.join_next().await.is_some() {} }).await;
+    let finished = tokio::time::timeout(FINISH_WITHIN, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
     if finished.is_err() {
         tracing::warn!(open = connections.len(), "HTTP requests did not finish in time");
     }
@@ -169,7 +188,12 @@ async fn accept(listener: &Listener) -> io::Result<Box<dyn Stream>> {
     })
 }
 
-async fn serve_connection(stream: Box<dyn Stream>, router: Router, mut stopped: watch::Receiver<bool>, _slot: OwnedSemaphorePermit) {
+async fn serve_connection(
+    stream: Box<dyn Stream>,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    _slot: OwnedSemaphorePermit,
+) {
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
@@ -209,7 +233,11 @@ mod tests {
         let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        let served = tokio::spawn(serve(listener, router(health, Metrics::detached()), shutdown.requested()));
+        let served = tokio::spawn(serve(
+            listener,
+            router(health, Metrics::detached()),
+            shutdown.requested(),
+        ));
         (address, shutdown, served)
     }
 
@@ -222,8 +250,14 @@ mod tests {
         let (address, shutdown, served) = start(health).await;
         let answer = ask(TcpStream::connect(address).await.unwrap(), "/readyz").await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        assert!(answer.contains(r#""name":"broker""#) && answer.contains("connection refused"), "{answer}");
-        assert!(answer.contains(r#""since":"#) && answer.contains(r#""green":["spool"]"#), "{answer}");
+        assert!(
+            answer.contains(r#""name":"broker""#) && answer.contains("connection refused"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains(r#""since":"#) && answer.contains(r#""green":["spool"]"#),
+            "{answer}"
+        );
         let answer = ask(TcpStream::connect(address).await.unwrap(), "/healthz").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         broker.green();
@@ -241,10 +275,17 @@ mod tests {
         assert!(path.exists());
         let listener = Listener::unix(&path).unwrap();
         let shutdown = Shutdown::new();
-        let served = tokio::spawn(serve(listener, router(Health::default(), Metrics::detached()), shutdown.requested()));
+        let served = tokio::spawn(serve(
+            listener,
+            router(Health::default(), Metrics::detached()),
+            shutdown.requested(),
+        ));
         assert_eq!(Listener::unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let answer = ask(UnixStream::connect(&path).await.unwrap(), "/metrics").await;
-        assert!(answer.contains("text/plain; version=0.0.4") && answer.contains("process_open_fds"), "{answer}");
+        assert!(
+            answer.contains("text/plain; version=0.0.4") && answer.contains("process_open_fds"),
+            "{answer}"
+        );
         shutdown.begin("test");
         served.await.unwrap();
     }
@@ -269,9 +310,15 @@ mod tests {
         let echo = Router::new().route("/", axum::routing::post(|body: String| async move { body }));
         let served = tokio::spawn(serve(listener, echo, shutdown.requested()));
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = [0; 12];
-        tokio::time::timeout(ANSWER_WITHIN * 4, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        tokio::time::timeout(ANSWER_WITHIN * 4, stream.read_exact(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(&answer, b"HTTP/1.1 408");
         shutdown.begin("test");
         served.await.unwrap();
@@ -285,7 +332,10 @@ mod tests {
         let echo = Router::new().route("/", axum::routing::post(|body: String| async move { body }));
         let served = tokio::spawn(serve(listener, echo, shutdown.requested()));
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = format!("POST / HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", BODY_MAX + 1);
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            BODY_MAX + 1
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&vec![b'x'; BODY_MAX + 1]).await.unwrap();
         let mut answer = [0; 12];

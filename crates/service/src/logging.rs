@@ -35,9 +35,15 @@ pub enum LoggingError {
 /// # Errors
 /// When the filter does not parse or logging is already installed.
 pub fn init(filter: &str) -> Result<(), LoggingError> {
-    let text = if filter.trim().is_empty() { DEFAULT_FILTER } else { filter };
-    let parsed = EnvFilter::try_new(text)
-        .map_err(|source| LoggingError::Filter { filter: clean(text, FIELD_MAX), source })?;
+    let text = if filter.trim().is_empty() {
+        DEFAULT_FILTER
+    } else {
+        filter
+    };
+    let parsed = EnvFilter::try_new(text).map_err(|source| LoggingError::Filter {
+        filter: clean(text, FIELD_MAX),
+        source,
+    })?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
@@ -75,7 +81,8 @@ pub fn clean_bytes(bytes: &[u8], max: usize) -> String {
 
 /// Control characters, and the marks that turn the direction of text: both can fake a log line.
 fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -87,7 +94,10 @@ mod tests {
 
     #[test]
     fn a_forged_line_stays_on_one_line() {
-        assert_eq!(clean("ok\nERROR fake\u{1b}[31m", 64), "ok\u{fffd}ERROR fake\u{fffd}[31m");
+        assert_eq!(
+            clean("ok\nERROR fake\u{1b}[31m", 64),
+            "ok\u{fffd}ERROR fake\u{fffd}[31m"
+        );
     }
 
     #[test]

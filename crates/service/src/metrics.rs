@@ -17,10 +17,22 @@ pub const SECONDS_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 /// Bounds of histograms whose name ends in `_bytes`: from 64 B to 16 MiB.
-pub const BYTES_BUCKETS: &[f64] =
-    &[64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+pub const BYTES_BUCKETS: &[f64] = &[
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+];
 /// Bounds of all other histograms (counts per batch and the like).
-pub const COUNT_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0];
+pub const COUNT_BUCKETS: &[f64] = &[
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0,
+];
 /// How often histogram samples are folded into their buckets, so that they do not pile up when nobody scrapes.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -80,13 +92,21 @@ pub fn install(
     for (name, labels) in presets {
         preset(tables, name, labels);
     }
-    Ok(Metrics { recorded: Some(recorded), version, revision })
+    Ok(Metrics {
+        recorded: Some(recorded),
+        version,
+        revision,
+    })
 }
 
 impl Metrics {
     /// A handle with nothing recorded, for tests and tools.
     pub fn detached() -> Self {
-        Self { recorded: None, version: "", revision: "" }
+        Self {
+            recorded: None,
+            version: "",
+            revision: "",
+        }
     }
 
     /// Everything as Prometheus text: what was recorded, and what the process says of itself.
@@ -125,7 +145,12 @@ fn check(tables: &[&[Described]], presets: &[Preset]) -> Result<(), MetricsError
 }
 
 fn kind_of(tables: &[&[Described]], wanted: &str) -> Option<&'static str> {
-    tables.iter().copied().flatten().find(|(name, _, _)| *name == wanted).map(|(_, kind, _)| *kind)
+    tables
+        .iter()
+        .copied()
+        .flatten()
+        .find(|(name, _, _)| *name == wanted)
+        .map(|(_, kind, _)| *kind)
 }
 
 fn describe(name: &'static str, kind: &str, what: &'static str) {
@@ -151,15 +176,30 @@ fn render_process(text: &mut String, version: &str, revision: &str) {
         let _ = writeln!(text, "# HELP {name} {what}\n# TYPE {name} {kind}\n{name}{value}\n");
     };
     let labels = format!("{{version=\"{version}\",revision=\"{revision}\"}} 1");
-    line("dermatel_build_info", "gauge", "version and revision of this build, always 1", labels);
+    line(
+        "dermatel_build_info",
+        "gauge",
+        "version and revision of this build, always 1",
+        labels,
+    );
     if let Some(bytes) = resident_bytes() {
-        line("process_resident_memory_bytes", "gauge", "resident memory, in bytes", format!(" {bytes}"));
+        line(
+            "process_resident_memory_bytes",
+            "gauge",
+            "resident memory, in bytes",
+            format!(" {bytes}"),
+        );
     }
     if let Some(fds) = open_fds() {
         line("process_open_fds", "gauge", "open file descriptors", format!(" {fds}"));
     }
     if let Some(seconds) = cpu_seconds() {
-        line("process_cpu_seconds_total", "counter", "CPU time of all threads, in seconds", format!(" {seconds}"));
+        line(
+            "process_cpu_seconds_total",
+            "counter",
+            "CPU time of all threads, in seconds",
+            format!(" {seconds}"),
+        );
     }
 }
 
@@ -167,13 +207,20 @@ fn render_process(text: &mut String, version: &str, revision: &str) {
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    line.trim()
+        .trim_end_matches("kB")
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// Open file descriptors of this process (Linux; elsewhere none).
 pub fn open_fds() -> Option<u64> {
     // One of them is the directory being read.
-    std::fs::read_dir("/proc/self/fd").ok().map(|fds| (fds.count() as u64).saturating_sub(1))
+    std::fs::read_dir("/proc/self/fd")
+        .ok()
+        .map(|fds| (fds.count() as u64).saturating_sub(1))
 }
 
 /// CPU time of all threads of this process, user and system, in seconds (Linux; elsewhere none).
@@ -208,7 +255,10 @@ mod tests {
         assert!(text.contains("test_things_total{reason=\"bad\"} 0"), "{text}");
         assert!(text.contains("# HELP test_things_total things"), "{text}");
         assert!(text.contains("test_level 0"), "{text}");
-        assert!(text.contains("dermatel_build_info{version=\"1.2.3\",revision=\"abc\"} 1"), "{text}");
+        assert!(
+            text.contains("dermatel_build_info{version=\"1.2.3\",revision=\"abc\"} 1"),
+            "{text}"
+        );
         ::metrics::counter!("test_things_total", "reason" => "bad").increment(3);
         ::metrics::histogram!("test_wait_seconds").record(0.02);
         let text = metrics.render();
@@ -219,14 +269,24 @@ mod tests {
 
     #[test]
     fn a_preset_that_nobody_described_and_a_bad_kind_are_refused() {
-        assert!(matches!(check(&[TABLE], &[("nobody", &[])]), Err(MetricsError::Undescribed("nobody"))));
-        assert!(matches!(check(&[&[("x", "sum", "")]], &[]), Err(MetricsError::Kind { .. })));
+        assert!(matches!(
+            check(&[TABLE], &[("nobody", &[])]),
+            Err(MetricsError::Undescribed("nobody"))
+        ));
+        assert!(matches!(
+            check(&[&[("x", "sum", "")]], &[]),
+            Err(MetricsError::Kind { .. })
+        ));
     }
 
     #[test]
     fn the_process_tells_its_memory_files_and_cpu_without_a_recorder() {
         let text = Metrics::detached().render();
-        for name in ["process_resident_memory_bytes ", "process_open_fds ", "process_cpu_seconds_total "] {
+        for name in [
+            "process_resident_memory_bytes ",
+            "process_open_fds ",
+            "process_cpu_seconds_total ",
+        ] {
             assert!(text.contains(name), "{name} is missing in {text}");
         }
     }

@@ -59,7 +59,10 @@ impl Shutdown {
 
     /// Starts to drain. The second call changes nothing.
     pub fn begin(&self, why: &str) {
-        let first = self.0.draining.send_if_modified(|draining| !std::mem::replace(draining, true));
+        let first = self
+            .0
+            .draining
+            .send_if_modified(|draining| !std::mem::replace(draining, true));
         if first {
             tracing::info!(reason = why, "draining");
         }
@@ -89,7 +92,10 @@ impl Shutdown {
         self.0.parts.send_modify(|parts| {
             parts.insert(id, name.into());
         });
-        Part { id, shutdown: self.clone() }
+        Part {
+            id,
+            shutdown: self.clone(),
+        }
     }
 
     /// Names of the parts that still run, in the order in which they registered.
@@ -101,7 +107,10 @@ impl Shutdown {
     pub fn fail(&self, part: &str, error: impl Display) {
         let error = error.to_string();
         tracing::error!(part, error = %error, "part failed, draining the process");
-        lock(&self.0.failure).get_or_insert_with(|| Failure { part: part.to_owned(), error });
+        lock(&self.0.failure).get_or_insert_with(|| Failure {
+            part: part.to_owned(),
+            error,
+        });
         self.begin("a part failed");
     }
 
@@ -145,7 +154,9 @@ impl Shutdown {
         let mut parts = self.0.parts.subscribe();
         loop {
             let until = deadline.min(Instant::now() + PENDING_LOG_EVERY);
-            let empty = tokio::time::timeout_at(until, parts.wait_for(BTreeMap::is_empty)).await.is_ok();
+            let empty = tokio::time::timeout_at(until, parts.wait_for(BTreeMap::is_empty))
+                .await
+                .is_ok();
             let pending = self.pending();
             if empty || pending.is_empty() {
                 return Vec::new();
@@ -165,7 +176,11 @@ impl Shutdown {
         while let Some(signal) = next.recv().await {
             seen += 1;
             if seen > 1 {
-                tracing::error!(signal, pending = self.pending().join(", "), "second signal, leaving at once");
+                tracing::error!(
+                    signal,
+                    pending = self.pending().join(", "),
+                    "second signal, leaving at once"
+                );
                 return;
             }
             self.begin(signal);
@@ -292,7 +307,10 @@ mod tests {
         shutdown.requested().await;
         assert_eq!(shutdown.exit_code(), EXIT_FAILED);
         let failure = shutdown.failure().unwrap();
-        assert_eq!((failure.part.as_str(), failure.error.as_str()), ("failing", "disk is gone"));
+        assert_eq!(
+            (failure.part.as_str(), failure.error.as_str()),
+            ("failing", "disk is gone")
+        );
     }
 
     #[tokio::test]

@@ -35,20 +35,64 @@ pub const HTTP_REFUSED: &str = "service_http_connections_refused_total";
 
 /// The table from which [`crate::metrics::install`] describes them.
 pub const METRICS: &[(&str, &str, &str)] = &[
-    (MQTT_CONNECTIONS, "counter", "connections to a broker that were established, by client role"),
-    (MQTT_DISCONNECTS, "counter", "connections or attempts that ended, by client role and reason"),
+    (
+        MQTT_CONNECTIONS,
+        "counter",
+        "connections to a broker that were established, by client role",
+    ),
+    (
+        MQTT_DISCONNECTS,
+        "counter",
+        "connections or attempts that ended, by client role and reason",
+    ),
     (MQTT_DELIVERIES, "counter", "deliveries handed to the consumer"),
-    (MQTT_DELIVERY_BYTES, "counter", "payload handed to the consumer, in bytes"),
+    (
+        MQTT_DELIVERY_BYTES,
+        "counter",
+        "payload handed to the consumer, in bytes",
+    ),
     (MQTT_ACKS, "counter", "acknowledgements sent to the broker"),
-    (MQTT_ACKS_DROPPED, "counter", "acknowledgements not sent, by reason (stale: of an older connection; repeated: given twice)"),
-    (MQTT_REPEATED, "counter", "deliveries repeated by the broker while still unacknowledged on the same connection"),
-    (MQTT_OVERSIZE, "counter", "deliveries larger than the configured packet size"),
-    (MQTT_STALLS, "counter", "times that reading from the broker stopped for a slow consumer"),
-    (MQTT_SUBSCRIPTIONS_REFUSED, "counter", "topic filters that the broker refused"),
+    (
+        MQTT_ACKS_DROPPED,
+        "counter",
+        "acknowledgements not sent, by reason (stale: of an older connection; repeated: given twice)",
+    ),
+    (
+        MQTT_REPEATED,
+        "counter",
+        "deliveries repeated by the broker while still unacknowledged on the same connection",
+    ),
+    (
+        MQTT_OVERSIZE,
+        "counter",
+        "deliveries larger than the configured packet size",
+    ),
+    (
+        MQTT_STALLS,
+        "counter",
+        "times that reading from the broker stopped for a slow consumer",
+    ),
+    (
+        MQTT_SUBSCRIPTIONS_REFUSED,
+        "counter",
+        "topic filters that the broker refused",
+    ),
     (MQTT_PUBLISHES, "counter", "messages accepted into an outbox"),
     (MQTT_RESENT, "counter", "messages sent again after a reconnect"),
     (MQTT_PUBLISHES_ACKED, "counter", "messages acknowledged by the broker"),
-    (MQTT_PUBLISHES_REFUSED, "counter", "messages refused by the broker with an MQTT 5 reason code, or too large for it"),
-    (MQTT_COMMANDS_DROPPED, "counter", "commands dropped because nobody took them"),
-    (HTTP_REFUSED, "counter", "HTTP connections refused at the connection limit"),
+    (
+        MQTT_PUBLISHES_REFUSED,
+        "counter",
+        "messages refused by the broker with an MQTT 5 reason code, or too large for it",
+    ),
+    (
+        MQTT_COMMANDS_DROPPED,
+        "counter",
+        "commands dropped because nobody took them",
+    ),
+    (
+        HTTP_REFUSED,
+        "counter",
+        "HTTP connections refused at the connection limit",
+    ),
 ];

@@ -89,14 +89,20 @@ pub fn server_config(cert: &Path, key: &Path, clients: &ClientCertificates) -> R
             if matches!(clients, ClientCertificates::Optional(_)) {
                 verifier = verifier.allow_unauthenticated();
             }
-            let verifier =
-                verifier.build().map_err(|source| TlsError::Verifier { path: ca.clone(), source })?;
+            let verifier = verifier.build().map_err(|source| TlsError::Verifier {
+                path: ca.clone(),
+                source,
+            })?;
             builder.with_client_cert_verifier(verifier)
         }
     };
     let config = builder
         .with_single_cert(certificates(cert)?, private_key(key)?)
-        .map_err(|source| TlsError::BadPair { cert: cert.to_owned(), key: key.to_owned(), source })?;
+        .map_err(|source| TlsError::BadPair {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            source,
+        })?;
     Ok(Arc::new(config))
 }
 
@@ -114,7 +120,11 @@ pub fn client_config(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<Arc<
         None => builder.with_no_client_auth(),
         Some((cert, key)) => builder
             .with_client_auth_cert(certificates(cert)?, private_key(key)?)
-            .map_err(|source| TlsError::BadPair { cert: cert.to_owned(), key: key.to_owned(), source })?,
+            .map_err(|source| TlsError::BadPair {
+                cert: cert.to_owned(),
+                key: key.to_owned(),
+                source,
+            })?,
     };
     Ok(Arc::new(config))
 }
@@ -125,7 +135,11 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Read { what: "certificates", path: path.to_owned(), source };
+    let failed = |source| TlsError::Read {
+        what: "certificates",
+        path: path.to_owned(),
+        source,
+    };
     let chain = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(failed)?;
@@ -136,14 +150,20 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|source| TlsError::Read { what: "a private key", path: path.to_owned(), source })
+    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Read {
+        what: "a private key",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
-        store.add(certificate).map_err(|source| TlsError::BadAnchor { path: path.to_owned(), source })?;
+        store.add(certificate).map_err(|source| TlsError::BadAnchor {
+            path: path.to_owned(),
+            source,
+        })?;
     }
     Ok(store)
 }
@@ -174,7 +194,12 @@ mod tests {
         let cert = write("cert.pem", pair.cert.pem());
         let key = write("key.pem", pair.signing_key.serialize_pem());
         let other_key = write("other.pem", other.signing_key.serialize_pem());
-        Files { _dir: dir, cert, key, other_key }
+        Files {
+            _dir: dir,
+            cert,
+            key,
+            other_key,
+        }
     }
 
     #[test]

@@ -59,15 +59,23 @@ where
     T: DeserializeOwned + Serialize + Validate + Default + PartialEq + std::fmt::Debug,
 {
     let text = render(settings);
-    let loaded: T = load(&Sources::new().file("default.toml", text.clone())).map_err(|errors| format!("{errors}\n{text}"))?;
+    let loaded: T =
+        load(&Sources::new().file("default.toml", text.clone())).map_err(|errors| format!("{errors}\n{text}"))?;
     if loaded != T::default() {
-        return Err(format!("the table says\n{loaded:#?}\nthe code says\n{:#?}", T::default()));
+        return Err(format!(
+            "the table says\n{loaded:#?}\nthe code says\n{:#?}",
+            T::default()
+        ));
     }
     let tree = toml::Value::try_from(T::default()).map_err(|error| error.to_string())?;
     let known: BTreeSet<&str> = settings.iter().map(|setting| setting.path).collect();
     let mut missing = Vec::new();
     leaves("", &tree, &known, &mut missing);
-    if missing.is_empty() { Ok(()) } else { Err(format!("not in the table: {}", missing.join(", "))) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not in the table: {}", missing.join(", ")))
+    }
 }
 
 fn leaves(path: &str, value: &toml::Value, known: &BTreeSet<&str>, missing: &mut Vec<String>) {
@@ -77,7 +85,11 @@ fn leaves(path: &str, value: &toml::Value, known: &BTreeSet<&str>, missing: &mut
     match value.as_table() {
         Some(table) => {
             for (key, value) in table {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 leaves(&path, value, known, missing);
             }
         }

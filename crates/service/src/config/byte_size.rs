@@ -13,7 +13,9 @@ pub struct ByteSize(u64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ByteSizeError {
     /// No number, or no known unit.
-    #[error("'{0}' is not a size, write a whole number and a unit, for example 512MiB (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB)")]
+    #[error(
+        "'{0}' is not a size, write a whole number and a unit, for example 512MiB (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB)"
+    )]
     Syntax(String),
     /// More than 2^64 - 1 bytes.
     #[error("'{0}' is more than 16 EiB")]
@@ -67,7 +69,9 @@ impl ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
+        let unit = UNITS
+            .iter()
+            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
         let (name, factor) = unit.unwrap_or(&("B", 1));
         write!(f, "{}{name}", self.0 / factor)
     }
@@ -80,7 +84,10 @@ impl FromStr for ByteSize {
         let trimmed = text.trim();
         let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = trimmed.split_at(digits);
-        let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| *factor);
+        let factor = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit.trim())
+            .map(|(_, factor)| *factor);
         let (Some(factor), false) = (factor, number.is_empty()) else {
             return Err(ByteSizeError::Syntax(crate::logging::clean(text, 32)));
         };
@@ -138,8 +145,14 @@ mod tests {
         assert_eq!("10 kB".parse::<ByteSize>().unwrap(), ByteSize::bytes(10_000));
         assert_eq!("0B".parse::<ByteSize>().unwrap().to_string(), "0B");
         for bad in ["512", "MiB", "", "-1B", "1.5GiB", "512mib"] {
-            assert!(matches!(bad.parse::<ByteSize>(), Err(ByteSizeError::Syntax(_))), "{bad}");
+            assert!(
+                matches!(bad.parse::<ByteSize>(), Err(ByteSizeError::Syntax(_))),
+                "{bad}"
+            );
         }
-        assert!(matches!("99999999999TiB".parse::<ByteSize>(), Err(ByteSizeError::TooLarge(_))));
+        assert!(matches!(
+            "99999999999TiB".parse::<ByteSize>(),
+            Err(ByteSizeError::TooLarge(_))
+        ));
     }
 }

@@ -45,7 +45,9 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         let letters = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         let (unit, after) = after.split_at(letters);
         let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-        let (Some(factor), false) = (factor, number.is_empty()) else { return Err(syntax()) };
+        let (Some(factor), false) = (factor, number.is_empty()) else {
+            return Err(syntax());
+        };
         let number: u64 = number.parse().map_err(|_| too_long())?;
         let part = number.checked_mul(factor).ok_or_else(too_long)?;
         total = total.checked_add(part).ok_or_else(too_long)?;

@@ -67,7 +67,9 @@ pub fn load<T: DeserializeOwned + Validate>(sources: &Sources) -> Result<T, Conf
     }
     match loaded {
         Some(config) if loader.errors.is_empty() => Ok(config),
-        _ => Err(ConfigErrors { errors: loader.sorted() }),
+        _ => Err(ConfigErrors {
+            errors: loader.sorted(),
+        }),
     }
 }
 
@@ -78,7 +80,11 @@ fn overlay_variables(env: &BTreeMap<String, String>) -> Overlay<'_> {
     env.iter()
         .filter_map(|(name, value)| {
             let path = name.strip_prefix(ENV_PREFIX)?;
-            Some((name.as_str(), path.split("__").map(str::to_lowercase).collect(), value.as_str()))
+            Some((
+                name.as_str(),
+                path.split("__").map(str::to_lowercase).collect(),
+                value.as_str(),
+            ))
         })
         .collect()
 }
@@ -94,17 +100,37 @@ struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn new(sources: &'a Sources, overlay: &'a Overlay<'a>) -> Self {
-        let nowhere = Origin { source: usize::MAX, at: 0..0 };
-        let root = Node { key_at: nowhere.clone(), value_at: nowhere, value: Value::Table(BTreeMap::new()) };
-        Self { sources, overlay, root, errors: Vec::new(), removed: Vec::new() }
+        let nowhere = Origin {
+            source: usize::MAX,
+            at: 0..0,
+        };
+        let root = Node {
+            key_at: nowhere.clone(),
+            value_at: nowhere,
+            value: Value::Table(BTreeMap::new()),
+        };
+        Self {
+            sources,
+            overlay,
+            root,
+            errors: Vec::new(),
+            removed: Vec::new(),
+        }
     }
 
     fn merge(&mut self) {
         for (n, (_, text)) in self.sources.files.iter().enumerate() {
             let (table, errors) = DeTable::parse_recoverable(text);
-            let at = Origin { source: n, at: table.span() };
+            let at = Origin {
+                source: n,
+                at: table.span(),
+            };
             let value = Value::Table(entries(table.into_inner(), n));
-            self.root.overlay(Node { key_at: at.clone(), value_at: at, value });
+            self.root.overlay(Node {
+                key_at: at.clone(),
+                value_at: at,
+                value,
+            });
             for error in errors {
                 let at = error.span().unwrap_or(0..0);
                 self.report(&Origin { source: n, at }, &[], error.message().to_owned());
@@ -112,8 +138,10 @@ impl<'a> Loader<'a> {
         }
         for (n, (_, path, text)) in self.overlay.iter().enumerate() {
             let source = self.sources.files.len() + n;
-            let value = DeValue::parse(text)
-                .map_or_else(|_| Node::text((*text).to_owned(), &whole(source, text)), |value| Node::new(0..0, value, source));
+            let value = DeValue::parse(text).map_or_else(
+                |_| Node::text((*text).to_owned(), &whole(source, text)),
+                |value| Node::new(0..0, value, source),
+            );
             self.root.overlay(nested(path, value));
         }
     }
@@ -125,13 +153,22 @@ impl<'a> Loader<'a> {
             let mut places = Vec::new();
             let tree = self.root.to_toml(&mut Vec::new(), &mut places);
             let span = tree.span();
-            let DeValue::Table(table) = tree.into_inner() else { return None };
+            let DeValue::Table(table) = tree.into_inner() else {
+                return None;
+            };
             let error = match T::deserialize(Deserializer::from(Spanned::new(span, table))) {
                 Ok(config) => return Some(config),
                 Err(error) => error,
             };
             let Some(place) = error.span().and_then(|span| places.get(span.start)).cloned() else {
-                self.report(&Origin { source: usize::MAX, at: 0..0 }, &[], error.message().to_owned());
+                self.report(
+                    &Origin {
+                        source: usize::MAX,
+                        at: 0..0,
+                    },
+                    &[],
+                    error.message().to_owned(),
+                );
                 return None;
             };
             if let Some(elsewhere) = error.message().strip_prefix(ELSEWHERE) {
@@ -150,10 +187,16 @@ impl<'a> Loader<'a> {
 
     /// A variable's value that read as TOML but was wanted as a string: `PASSWORD=12345`.
     fn retry_as_text(&mut self, place: &Place) -> bool {
-        let Some(source) = place.at.source.checked_sub(self.sources.files.len()) else { return false };
-        let Some((_, path, text)) = self.overlay.get(source) else { return false };
+        let Some(source) = place.at.source.checked_sub(self.sources.files.len()) else {
+            return false;
+        };
+        let Some((_, path, text)) = self.overlay.get(source) else {
+            return false;
+        };
         let path: Vec<Step> = path.iter().cloned().map(Step::Key).collect();
-        let Some(node) = self.root.get_mut(&path) else { return false };
+        let Some(node) = self.root.get_mut(&path) else {
+            return false;
+        };
         if matches!(&node.value, Value::Leaf(DeValue::String(_))) || place.path != path {
             return false;
         }
@@ -165,10 +208,19 @@ impl<'a> Loader<'a> {
     fn fetch(&mut self, place: Place, elsewhere: &str) {
         let mut path = place.path;
         // The error may stand at the inner key; the secret is the table around it.
-        while self.root.get(&path).is_some_and(|node| !matches!(node.value, Value::Table(_))) && path.pop().is_some() {}
+        while self
+            .root
+            .get(&path)
+            .is_some_and(|node| !matches!(node.value, Value::Table(_)))
+            && path.pop().is_some()
+        {}
         let (kind, name) = elsewhere.split_once(':').unwrap_or((elsewhere, ""));
         let fetched = if kind == "env" {
-            self.sources.env.get(name).cloned().ok_or_else(|| format!("environment variable {name} is not set"))
+            self.sources
+                .env
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("environment variable {name} is not set"))
         } else {
             self.read_secret(&place.at, name)
         };
@@ -187,11 +239,18 @@ impl<'a> Loader<'a> {
     }
 
     fn read_secret(&self, at: &Origin, name: &str) -> Result<String, String> {
-        let beside = self.sources.files.get(at.source).and_then(|(file, _)| Path::new(file).parent());
+        let beside = self
+            .sources
+            .files
+            .get(at.source)
+            .and_then(|(file, _)| Path::new(file).parent());
         let path = beside.unwrap_or(Path::new("")).join(name);
         let cannot = |error: std::io::Error| format!("cannot read secret file {}: {error}", path.display());
         if std::fs::metadata(&path).map_err(cannot)?.len() > SECRET_FILE_MAX {
-            return Err(format!("secret file {} is larger than {SECRET_FILE_MAX} bytes", path.display()));
+            return Err(format!(
+                "secret file {} is larger than {SECRET_FILE_MAX} bytes",
+                path.display()
+            ));
         }
         let text = std::fs::read_to_string(&path).map_err(cannot)?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -201,12 +260,22 @@ impl<'a> Loader<'a> {
         let mut problems = Problems::default();
         config.validate(&mut problems);
         for (path, what) in problems.found {
-            if self.removed.iter().any(|removed| path.starts_with(removed) || removed.starts_with(&path)) {
+            if self
+                .removed
+                .iter()
+                .any(|removed| path.starts_with(removed) || removed.starts_with(&path))
+            {
                 continue;
             }
             // A default has no place: the nearest section that was written has.
             let written = (0..=path.len()).rev().find_map(|n| self.root.get(path.get(..n)?));
-            let at = written.map_or(Origin { source: usize::MAX, at: 0..0 }, |node| node.value_at.clone());
+            let at = written.map_or(
+                Origin {
+                    source: usize::MAX,
+                    at: 0..0,
+                },
+                |node| node.value_at.clone(),
+            );
             self.report(&at, &path, what);
         }
     }
@@ -215,11 +284,21 @@ impl<'a> Loader<'a> {
         if self.errors.len() >= ERRORS_MAX {
             return;
         }
-        let mut error = ConfigError { source: String::new(), line: 0, column: 0, path: dotted(path), what };
+        let mut error = ConfigError {
+            source: String::new(),
+            line: 0,
+            column: 0,
+            path: dotted(path),
+            what,
+        };
         if let Some((name, text)) = self.sources.files.get(at.source) {
             error.source.clone_from(name);
             (error.line, error.column) = position(text, at.at.start);
-        } else if let Some((name, _, _)) = at.source.checked_sub(self.sources.files.len()).and_then(|n| self.overlay.get(n)) {
+        } else if let Some((name, _, _)) = at
+            .source
+            .checked_sub(self.sources.files.len())
+            .and_then(|n| self.overlay.get(n))
+        {
             error.source = format!("environment {name}");
         }
         self.errors.push((at.source, at.at.start, error));
@@ -232,14 +311,21 @@ impl<'a> Loader<'a> {
 }
 
 fn whole(source: usize, text: &str) -> Origin {
-    Origin { source, at: 0..text.len() }
+    Origin {
+        source,
+        at: 0..text.len(),
+    }
 }
 
 /// The value under its path of tables.
 fn nested<'a>(path: &[String], value: Node<'a>) -> Node<'a> {
     path.iter().rev().fold(value, |inner, key| {
         let at = inner.value_at.clone();
-        Node { key_at: at.clone(), value_at: at, value: Value::Table(BTreeMap::from([(key.clone(), inner)])) }
+        Node {
+            key_at: at.clone(),
+            value_at: at,
+            value: Value::Table(BTreeMap::from([(key.clone(), inner)])),
+        }
     })
 }
 

@@ -97,7 +97,10 @@ impl<'de> Visitor<'de> for Value {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         let wrong = || A::Error::custom(format_args!("a secret must be {ALLOWED}"));
-        let (Some(kind), place) = (map.next_key::<String>()?, map.next_value::<String>().map_err(|_| wrong())?) else {
+        let (Some(kind), place) = (
+            map.next_key::<String>()?,
+            map.next_value::<String>().map_err(|_| wrong())?,
+        ) else {
             return Err(wrong());
         };
         if map.next_key::<String>()?.is_some() || !matches!(kind.as_str(), "file" | "env") {

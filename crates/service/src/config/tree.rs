@@ -42,18 +42,29 @@ impl<'a> Node<'a> {
         let at = value.span();
         let value = match value.into_inner() {
             DeValue::Table(table) => Value::Table(entries(table, source)),
-            DeValue::Array(array) => {
-                Value::Array(array.into_iter().map(|item| Self::new(item.span(), item, source)).collect())
-            }
+            DeValue::Array(array) => Value::Array(
+                array
+                    .into_iter()
+                    .map(|item| Self::new(item.span(), item, source))
+                    .collect(),
+            ),
             leaf => Value::Leaf(leaf),
         };
-        Self { key_at: Origin { source, at: key }, value_at: Origin { source, at }, value }
+        Self {
+            key_at: Origin { source, at: key },
+            value_at: Origin { source, at },
+            value,
+        }
     }
 
     /// A string that was written at `at`.
     pub(super) fn text(text: String, at: &Origin) -> Self {
         let value = Value::Leaf(DeValue::String(DeString::Owned(text)));
-        Self { key_at: at.clone(), value_at: at.clone(), value }
+        Self {
+            key_at: at.clone(),
+            value_at: at.clone(),
+            value,
+        }
     }
 
     /// Lays `over` on top: tables merge key by key, everything else is replaced.
@@ -70,7 +81,9 @@ impl<'a> Node<'a> {
 
     /// The node at `path`.
     pub(super) fn get(&self, path: &[Step]) -> Option<&Self> {
-        let Some((first, rest)) = path.split_first() else { return Some(self) };
+        let Some((first, rest)) = path.split_first() else {
+            return Some(self);
+        };
         match (&self.value, first) {
             (Value::Table(table), Step::Key(key)) => table.get(key)?.get(rest),
             (Value::Array(array), Step::Index(n)) => array.get(*n)?.get(rest),
@@ -80,7 +93,9 @@ impl<'a> Node<'a> {
 
     /// The node at `path`, to change it.
     pub(super) fn get_mut(&mut self, path: &[Step]) -> Option<&mut Self> {
-        let Some((first, rest)) = path.split_first() else { return Some(self) };
+        let Some((first, rest)) = path.split_first() else {
+            return Some(self);
+        };
         match (&mut self.value, first) {
             (Value::Table(table), Step::Key(key)) => table.get_mut(key)?.get_mut(rest),
             (Value::Array(array), Step::Index(n)) => array.get_mut(*n)?.get_mut(rest),
@@ -90,7 +105,9 @@ impl<'a> Node<'a> {
 
     /// Takes the node at `path` out; false when it is not there (or is the root).
     pub(super) fn remove(&mut self, path: &[Step]) -> bool {
-        let Some((last, parents)) = path.split_last() else { return false };
+        let Some((last, parents)) = path.split_last() else {
+            return false;
+        };
         match (self.get_mut(parents).map(|node| &mut node.value), last) {
             (Some(Value::Table(table)), Step::Key(key)) => table.remove(key).is_some(),
             (Some(Value::Array(array)), Step::Index(n)) if *n < array.len() => {
@@ -149,7 +166,10 @@ fn to_table<'a>(table: &BTreeMap<String, Node<'a>>, path: &mut Vec<Step>, places
     for (key, node) in table {
         path.push(Step::Key(key.clone()));
         let number = numbered(places, path, &node.key_at);
-        out.insert(Spanned::new(number, DeString::Owned(key.clone())), node.to_toml(path, places));
+        out.insert(
+            Spanned::new(number, DeString::Owned(key.clone())),
+            node.to_toml(path, places),
+        );
         path.pop();
     }
     out
@@ -157,6 +177,9 @@ fn to_table<'a>(table: &BTreeMap<String, Node<'a>>, path: &mut Vec<Step>, places
 
 fn numbered(places: &mut Vec<Place>, path: &[Step], at: &Origin) -> Range<usize> {
     let n = places.len();
-    places.push(Place { path: path.to_vec(), at: at.clone() });
+    places.push(Place {
+        path: path.to_vec(),
+        at: at.clone(),
+    });
     n..n
 }

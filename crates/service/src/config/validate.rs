@@ -29,7 +29,11 @@ impl Problems {
     /// it is and what is allowed.
     pub fn problem(&mut self, path: &str, what: impl Display) {
         let mut full = self.prefix.clone();
-        full.extend(path.split('.').filter(|key| !key.is_empty()).map(|key| Step::Key(key.to_owned())));
+        full.extend(
+            path.split('.')
+                .filter(|key| !key.is_empty())
+                .map(|key| Step::Key(key.to_owned())),
+        );
         self.found.push((full, what.to_string()));
     }
 

@@ -40,7 +40,13 @@ impl Acker {
         let taken = vec![0; PACKET_IDS / 64 + 1];
         // From a random start, so that a token of one subscriber means nothing to another in the same process.
         let epoch = u64::from(rand::random::<u32>()) << 32;
-        Self(Arc::new(Mutex::new(Receipts { epoch, sender: None, first: 0, owed: VecDeque::new(), taken })))
+        Self(Arc::new(Mutex::new(Receipts {
+            epoch,
+            sender: None,
+            first: 0,
+            owed: VecDeque::new(),
+            taken,
+        })))
     }
 
     /// Acknowledges deliveries in any order; the broker hears of them in the order of receipt, so one that is missing holds
@@ -98,7 +104,10 @@ impl Receipts {
 
     fn receive(&mut self, pkid: u16) -> Option<AckToken> {
         if pkid == 0 {
-            return Some(AckToken { epoch: self.epoch, order: AckToken::NOTHING_OWED });
+            return Some(AckToken {
+                epoch: self.epoch,
+                order: AckToken::NOTHING_OWED,
+            });
         }
         let (word, bit) = (usize::from(pkid) / 64, 1 << (pkid % 64));
         let taken = self.taken.get_mut(word)?;
@@ -108,7 +117,10 @@ impl Receipts {
         *taken |= bit;
         let order = self.first + self.owed.len() as u64;
         self.owed.push_back((pkid, false));
-        Some(AckToken { epoch: self.epoch, order })
+        Some(AckToken {
+            epoch: self.epoch,
+            order,
+        })
     }
 
     /// Sent, stale and repeated acknowledgements.
@@ -119,7 +131,10 @@ impl Receipts {
                 stale += 1;
                 continue;
             }
-            let place = token.order.checked_sub(self.first).and_then(|n| self.owed.get_mut(n as usize));
+            let place = token
+                .order
+                .checked_sub(self.first)
+                .and_then(|n| self.owed.get_mut(n as usize));
             match place {
                 Some((_, done)) if !*done => *done = true,
                 _ => repeated += 1,
@@ -166,7 +181,12 @@ mod tests {
         assert_eq!(acker.outstanding(), 1);
         assert_eq!(acker.lock().ack(&[new]), (1, 0, 0));
         events.clean();
-        assert!(!events.pending.iter().any(|request| matches!(request, Request::PubAck(_))));
+        assert!(
+            !events
+                .pending
+                .iter()
+                .any(|request| matches!(request, Request::PubAck(_)))
+        );
     }
 
     #[test]

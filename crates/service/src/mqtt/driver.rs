@@ -22,11 +22,27 @@ const SPARE_IDS: u16 = 8;
 /// What a connection reports, in one vocabulary for both versions.
 #[derive(Debug)]
 pub(super) enum Event {
-    Connected { session_present: bool, receive_max: Option<u16>, max_packet: Option<usize> },
-    Publish { topic: String, payload: Bytes, retain: bool, dup: bool, qos: u8, pkid: u16 },
-    PubAck { pkid: u16, reason: Option<u8> },
+    Connected {
+        session_present: bool,
+        receive_max: Option<u16>,
+        max_packet: Option<usize>,
+    },
+    Publish {
+        topic: String,
+        payload: Bytes,
+        retain: bool,
+        dup: bool,
+        qos: u8,
+        pkid: u16,
+    },
+    PubAck {
+        pkid: u16,
+        reason: Option<u8>,
+    },
     /// A publish was given this packet id and written.
-    Sent { pkid: u16 },
+    Sent {
+        pkid: u16,
+    },
     /// One entry per filter, true if granted.
     SubAck(Vec<bool>),
     Disconnected,
@@ -84,7 +100,9 @@ impl Driver {
         let silence = self.silence;
         let polled = tokio::time::timeout(silence, async {
             match &mut self.inner {
-                Inner::V311(events) => contained(events.poll()).await.map(|polled| polled.map(event_v311).map_err(ended_v311)),
+                Inner::V311(events) => contained(events.poll())
+                    .await
+                    .map(|polled| polled.map(event_v311).map_err(ended_v311)),
                 Inner::V5(events) => contained(events.poll()).await.map(|polled| match polled {
                     Ok(event) => Ok(event_v5(event, &mut events.options)),
                     Err(error) => Err(ended_v5(error)),
@@ -94,7 +112,10 @@ impl Driver {
         match polled.await {
             Ok(Some(result)) => result,
             Ok(None) => Err(Ended::new(DisconnectReason::Panicked, "the MQTT library panicked")),
-            Err(_) => Err(Ended::new(DisconnectReason::Timeout, "nothing moved for two keep alives")),
+            Err(_) => Err(Ended::new(
+                DisconnectReason::Timeout,
+                "nothing moved for two keep alives",
+            )),
         }
     }
 
@@ -104,7 +125,9 @@ impl Driver {
             Inner::V311(events) => events.state.events.drain(..).map(event_v311).collect(),
             Inner::V5(events) => {
                 let left: Vec<_> = events.state.events.drain(..).collect();
-                left.into_iter().map(|event| event_v5(event, &mut events.options)).collect()
+                left.into_iter()
+                    .map(|event| event_v5(event, &mut events.options))
+                    .collect()
             }
         }
     }
@@ -123,7 +146,10 @@ async fn contained<F: Future>(future: F) -> Option<F::Output> {
 /// Polls once: the library's channel has room for all that we can owe, so a send is done or the connection is dead.
 fn once<F: Future<Output = Result<(), E>>, E>(future: F) -> bool {
     let mut future = pin!(future);
-    matches!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
+    matches!(
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())),
+        Poll::Ready(Ok(()))
+    )
 }
 
 impl Sender {
@@ -152,11 +178,15 @@ impl Sender {
     pub(super) fn subscribe(&self, filters: &[String]) -> bool {
         match self {
             Self::V311(client) => {
-                let filters = filters.iter().map(|f| rumqttc::SubscribeFilter::new(f.clone(), rumqttc::QoS::AtLeastOnce));
+                let filters = filters
+                    .iter()
+                    .map(|f| rumqttc::SubscribeFilter::new(f.clone(), rumqttc::QoS::AtLeastOnce));
                 client.try_subscribe_many(filters).is_ok()
             }
             Self::V5(client) => {
-                let filters = filters.iter().map(|f| p5::Filter::new(f.clone(), v5::mqttbytes::QoS::AtLeastOnce));
+                let filters = filters
+                    .iter()
+                    .map(|f| p5::Filter::new(f.clone(), v5::mqttbytes::QoS::AtLeastOnce));
                 client.try_subscribe_many(filters).is_ok()
             }
         }
@@ -201,10 +231,18 @@ fn options_v311(broker: &Broker, terms: &Terms<'_>) -> rumqttc::MqttOptions {
         .set_max_packet_size(terms.read_limit, broker.max_packet_size.as_usize())
         .set_inflight(terms.window.saturating_add(SPARE_IDS));
     if let Some(username) = &broker.username {
-        options.set_credentials(username, broker.password.as_ref().map_or("", |password| password.reveal()));
+        options.set_credentials(
+            username,
+            broker.password.as_ref().map_or("", |password| password.reveal()),
+        );
     }
     if let Some(will) = terms.will {
-        options.set_last_will(rumqttc::LastWill::new(&will.topic, will.payload.to_vec(), rumqttc::QoS::AtLeastOnce, will.retain));
+        options.set_last_will(rumqttc::LastWill::new(
+            &will.topic,
+            will.payload.to_vec(),
+            rumqttc::QoS::AtLeastOnce,
+            will.retain,
+        ));
     }
     options
 }
@@ -225,11 +263,20 @@ fn options_v5(broker: &Broker, terms: &Terms<'_>) -> v5::MqttOptions {
         options.set_session_expiry_interval(Some(u32::MAX));
     }
     if let Some(username) = &broker.username {
-        options.set_credentials(username, broker.password.as_ref().map_or("", |password| password.reveal()));
+        options.set_credentials(
+            username,
+            broker.password.as_ref().map_or("", |password| password.reveal()),
+        );
     }
     if let Some(will) = terms.will {
         let qos = v5::mqttbytes::QoS::AtLeastOnce;
-        options.set_last_will(p5::LastWill::new(&will.topic, will.payload.to_vec(), qos, will.retain, None));
+        options.set_last_will(p5::LastWill::new(
+            &will.topic,
+            will.payload.to_vec(),
+            qos,
+            will.retain,
+            None,
+        ));
     }
     options
 }
@@ -237,16 +284,30 @@ fn options_v5(broker: &Broker, terms: &Terms<'_>) -> v5::MqttOptions {
 fn event_v311(event: rumqttc::Event) -> Event {
     use rumqttc::{Event as E, Outgoing, Packet, SubscribeReasonCode};
     match event {
-        E::Incoming(Packet::ConnAck(connack)) => {
-            Event::Connected { session_present: connack.session_present, receive_max: None, max_packet: None }
-        }
-        E::Incoming(Packet::Publish(p)) => {
-            Event::Publish { topic: p.topic, payload: p.payload, retain: p.retain, dup: p.dup, qos: p.qos as u8, pkid: p.pkid }
-        }
-        E::Incoming(Packet::PubAck(puback)) => Event::PubAck { pkid: puback.pkid, reason: None },
-        E::Incoming(Packet::SubAck(suback)) => {
-            Event::SubAck(suback.return_codes.iter().map(|code| matches!(code, SubscribeReasonCode::Success(_))).collect())
-        }
+        E::Incoming(Packet::ConnAck(connack)) => Event::Connected {
+            session_present: connack.session_present,
+            receive_max: None,
+            max_packet: None,
+        },
+        E::Incoming(Packet::Publish(p)) => Event::Publish {
+            topic: p.topic,
+            payload: p.payload,
+            retain: p.retain,
+            dup: p.dup,
+            qos: p.qos as u8,
+            pkid: p.pkid,
+        },
+        E::Incoming(Packet::PubAck(puback)) => Event::PubAck {
+            pkid: puback.pkid,
+            reason: None,
+        },
+        E::Incoming(Packet::SubAck(suback)) => Event::SubAck(
+            suback
+                .return_codes
+                .iter()
+                .map(|code| matches!(code, SubscribeReasonCode::Success(_)))
+                .collect(),
+        ),
         E::Outgoing(Outgoing::Publish(pkid)) => Event::Sent { pkid },
         E::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
         _ => Event::Other,
@@ -276,12 +337,17 @@ fn event_v5(event: v5::Event, options: &mut v5::MqttOptions) -> Event {
             qos: p.qos as u8,
             pkid: p.pkid,
         },
-        v5::Event::Incoming(p5::Packet::PubAck(puback)) => {
-            Event::PubAck { pkid: puback.pkid, reason: Some(reason_code(puback.reason)) }
-        }
-        v5::Event::Incoming(p5::Packet::SubAck(suback)) => {
-            Event::SubAck(suback.return_codes.iter().map(|code| matches!(code, p5::SubscribeReasonCode::Success(_))).collect())
-        }
+        v5::Event::Incoming(p5::Packet::PubAck(puback)) => Event::PubAck {
+            pkid: puback.pkid,
+            reason: Some(reason_code(puback.reason)),
+        },
+        v5::Event::Incoming(p5::Packet::SubAck(suback)) => Event::SubAck(
+            suback
+                .return_codes
+                .iter()
+                .map(|code| matches!(code, p5::SubscribeReasonCode::Success(_)))
+                .collect(),
+        ),
         v5::Event::Outgoing(Outgoing::Publish(pkid)) => Event::Sent { pkid },
         v5::Event::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
         _ => Event::Other,
@@ -309,7 +375,9 @@ fn ended_v311(error: rumqttc::ConnectionError) -> Ended {
     use rumqttc::ConnectionError as E;
     use rumqttc::mqttbytes::Error as Bytes;
     let reason = match &error {
-        E::MqttState(StateError::Deserialization(Bytes::PayloadSizeLimitExceeded(bytes))) => return Ended::oversize(*bytes),
+        E::MqttState(StateError::Deserialization(Bytes::PayloadSizeLimitExceeded(bytes))) => {
+            return Ended::oversize(*bytes);
+        }
         E::MqttState(StateError::ConnectionAborted) => R::ClosedByPeer,
         E::MqttState(StateError::AwaitPingResp) | E::NetworkTimeout | E::FlushTimeout => R::Timeout,
         E::MqttState(StateError::Io(_) | StateError::Deserialization(Bytes::Io(_))) | E::Io(_) => R::Io,
@@ -326,7 +394,9 @@ fn ended_v5(error: v5::ConnectionError) -> Ended {
     use v5::StateError as S;
     use v5::mqttbytes::Error as Bytes;
     let reason = match &error {
-        E::MqttState(S::Deserialization(Bytes::PayloadSizeLimitExceeded { pkt_size, .. })) => return Ended::oversize(*pkt_size),
+        E::MqttState(S::Deserialization(Bytes::PayloadSizeLimitExceeded { pkt_size, .. })) => {
+            return Ended::oversize(*pkt_size);
+        }
         E::MqttState(S::ConnectionAborted | S::ServerDisconnect { .. }) => R::ClosedByPeer,
         E::MqttState(S::AwaitPingResp) | E::Timeout(_) => R::Timeout,
         E::MqttState(S::Io(_) | S::Deserialization(Bytes::Io(_))) | E::Io(_) => R::Io,

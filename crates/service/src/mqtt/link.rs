@@ -94,12 +94,19 @@ pub(super) struct Ended {
 
 impl Ended {
     pub(super) fn new(reason: DisconnectReason, detail: impl std::fmt::Display) -> Self {
-        Self { reason, detail: clean(&detail.to_string(), FIELD_MAX), oversize: None }
+        Self {
+            reason,
+            detail: clean(&detail.to_string(), FIELD_MAX),
+            oversize: None,
+        }
     }
 
     pub(super) fn oversize(bytes: usize) -> Self {
         let detail = format!("the broker sent a packet of {bytes} bytes");
-        Self { oversize: Some(bytes), ..Self::new(DisconnectReason::TooLarge, detail) }
+        Self {
+            oversize: Some(bytes),
+            ..Self::new(DisconnectReason::TooLarge, detail)
+        }
     }
 }
 
@@ -123,7 +130,14 @@ impl Complaints {
         }
         self.told = Some(now);
         let down_seconds = now.duration_since(since).as_secs();
-        tracing::warn!(broker, reason = ended.reason.as_str(), error = ended.detail, failures, down_seconds, "no connection to the broker, trying again");
+        tracing::warn!(
+            broker,
+            reason = ended.reason.as_str(),
+            error = ended.detail,
+            failures,
+            down_seconds,
+            "no connection to the broker, trying again"
+        );
     }
 
     /// A connection that is dropped at once over and over is not told each time either: `told` stays.
@@ -131,7 +145,13 @@ impl Complaints {
         match self.down.take() {
             Some((since, failures)) => {
                 let down_seconds = now.duration_since(since).as_secs();
-                tracing::info!(broker, session_present, failures, down_seconds, "connected to the broker again");
+                tracing::info!(
+                    broker,
+                    session_present,
+                    failures,
+                    down_seconds,
+                    "connected to the broker again"
+                );
             }
             None => tracing::info!(broker, session_present, "connected to the broker"),
         }

@@ -78,11 +78,23 @@ impl Broker {
     fn check(&self) -> Result<(), OptionsError> {
         let keep_alive = (KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&self.keep_alive);
         require(!self.host.is_empty(), "host", "it is empty")?;
-        require(!self.client_id.is_empty(), "client_id", "it is empty, a session needs a stable one")?;
+        require(
+            !self.client_id.is_empty(),
+            "client_id",
+            "it is empty, a session needs a stable one",
+        )?;
         require(keep_alive, "keep_alive", "allowed are 5 s to 65535 s")?;
-        require(self.connect_timeout >= Duration::from_secs(1), "connect_timeout", "allowed is 1 s or more")?;
+        require(
+            self.connect_timeout >= Duration::from_secs(1),
+            "connect_timeout",
+            "allowed is 1 s or more",
+        )?;
         let size = self.max_packet_size.as_u64();
-        require((128..=PACKET_MAX).contains(&size), "max_packet_size", "allowed are 128 B to 268435455 B")
+        require(
+            (128..=PACKET_MAX).contains(&size),
+            "max_packet_size",
+            "allowed are 128 B to 268435455 B",
+        )
     }
 }
 
@@ -126,8 +138,16 @@ impl SubscriberOptions {
         require(!self.filters.is_empty(), "filters", "there is none")?;
         let bad = self.filters.iter().find(|filter| !rumqttc::valid_filter(filter));
         require(bad.is_none(), "filters", "one of them is not a topic filter")?;
-        require((1..=PACKET_IDS).contains(&self.receive_window), "receive_window", "allowed are 1 to 65535")?;
-        require((1..=1 << 31).contains(&self.receive_bytes.as_u64()), "receive_bytes", "allowed are 1 B to 2 GiB")?;
+        require(
+            (1..=PACKET_IDS).contains(&self.receive_window),
+            "receive_window",
+            "allowed are 1 to 65535",
+        )?;
+        require(
+            (1..=1 << 31).contains(&self.receive_bytes.as_u64()),
+            "receive_bytes",
+            "allowed are 1 B to 2 GiB",
+        )?;
         let cap = self.packet_hard_cap;
         let fine = cap >= self.broker.max_packet_size && cap.as_u64() <= PACKET_MAX;
         require(fine, "packet_hard_cap", "allowed are max_packet_size to 268435455 B")
@@ -189,12 +209,26 @@ impl PublisherOptions {
     pub(super) fn check(&self) -> Result<(), OptionsError> {
         self.broker.check()?;
         require((1..=65_000).contains(&self.window), "window", "allowed are 1 to 65000")?;
-        require((1..=1 << 30).contains(&self.outbox_messages), "outbox_messages", "allowed are 1 to 2^30")?;
-        require((1..=1 << 31).contains(&self.outbox_bytes.as_u64()), "outbox_bytes", "allowed are 1 B to 2 GiB")?;
+        require(
+            (1..=1 << 30).contains(&self.outbox_messages),
+            "outbox_messages",
+            "allowed are 1 to 2^30",
+        )?;
+        require(
+            (1..=1 << 31).contains(&self.outbox_bytes.as_u64()),
+            "outbox_bytes",
+            "allowed are 1 B to 2 GiB",
+        )?;
         require(self.command_capacity > 0, "command_capacity", "allowed is 1 or more")?;
-        let will = self.will.as_ref().is_none_or(|will| rumqttc::valid_topic(&will.topic) && !will.topic.is_empty());
+        let will = self
+            .will
+            .as_ref()
+            .is_none_or(|will| rumqttc::valid_topic(&will.topic) && !will.topic.is_empty());
         require(will, "will", "its topic is empty or has wildcards")?;
-        let command = self.command_topic.as_ref().is_none_or(|filter| rumqttc::valid_filter(filter));
+        let command = self
+            .command_topic
+            .as_ref()
+            .is_none_or(|filter| rumqttc::valid_filter(filter));
         require(command, "command_topic", "it is not a topic filter")
     }
 }
@@ -210,5 +244,9 @@ pub struct OptionsError {
 }
 
 fn require(fine: bool, option: &'static str, what: &'static str) -> Result<(), OptionsError> {
-    if fine { Ok(()) } else { Err(OptionsError { option, what }) }
+    if fine {
+        Ok(())
+    } else {
+        Err(OptionsError { option, what })
+    }
 }

@@ -39,7 +39,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn push(&mut self, message: Message) {
-        self.entries.push_back(Entry { message, pkid: 0, acked: false, sent_before: false });
+        self.entries.push_back(Entry {
+            message,
+            pkid: 0,
+            acked: false,
+            sent_before: false,
+        });
     }
 
     /// Messages that are not acknowledged.
@@ -77,7 +82,10 @@ impl Outbox {
 
     /// The broker acknowledged a packet id of this connection; returns its message, none for an id that is not in flight.
     pub(super) fn acked(&mut self, pkid: u16) -> Option<Message> {
-        let n = self.entries.iter().position(|entry| entry.pkid == pkid && !entry.acked && pkid != 0)?;
+        let n = self
+            .entries
+            .iter()
+            .position(|entry| entry.pkid == pkid && !entry.acked && pkid != 0)?;
         self.finish(self.first + n as u64)
     }
 
@@ -96,7 +104,12 @@ impl Outbox {
         let entry = self.entries.get_mut(order.checked_sub(self.first)? as usize)?;
         entry.acked = true;
         self.acked_within += 1;
-        let hollow = Message { token: entry.message.token, topic: String::new(), payload: Bytes::new(), retain: false };
+        let hollow = Message {
+            token: entry.message.token,
+            topic: String::new(),
+            payload: Bytes::new(),
+            retain: false,
+        };
         let message = std::mem::replace(&mut entry.message, hollow);
         while self.entries.front().is_some_and(|entry| entry.acked) {
             self.entries.pop_front();
@@ -115,7 +128,12 @@ mod tests {
     use super::*;
 
     fn message(token: u64) -> Message {
-        Message { token, topic: "t".into(), payload: Bytes::new(), retain: false }
+        Message {
+            token,
+            topic: "t".into(),
+            payload: Bytes::new(),
+            retain: false,
+        }
     }
 
     #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use super::link::{Complaints, DisconnectReason, Ended, Link};
 use super::options::{OptionsError, PublisherOptions};
 use super::outbox::{Message, Outbox};
 use crate::telemetry_names::{
-    MQTT_COMMANDS_DROPPED, MQTT_CONNECTIONS, MQTT_DISCONNECTS, MQTT_PUBLISHES, MQTT_PUBLISHES_ACKED, MQTT_PUBLISHES_REFUSED,
-    MQTT_RESENT, MQTT_SUBSCRIPTIONS_REFUSED,
+    MQTT_COMMANDS_DROPPED, MQTT_CONNECTIONS, MQTT_DISCONNECTS, MQTT_PUBLISHES, MQTT_PUBLISHES_ACKED,
+    MQTT_PUBLISHES_REFUSED, MQTT_RESENT, MQTT_SUBSCRIPTIONS_REFUSED,
 };
 
 /// Bytes of a PUBLISH beside topic and payload, at most: fixed header 5, topic length 2, packet id 2, properties length 1.
@@ -154,7 +154,10 @@ impl Publisher {
             complaints: Complaints::default(),
         };
         let task = tokio::spawn(session.run()).abort_handle();
-        let publisher = Self { shared: shared.clone(), control: Arc::new(Control { wanted, link, task }) };
+        let publisher = Self {
+            shared: shared.clone(),
+            control: Arc::new(Control { wanted, link, task }),
+        };
         Ok((publisher, Acks { acked, shared }, commanded))
     }
 
@@ -165,10 +168,20 @@ impl Publisher {
     pub async fn publish(&self, topic: &str, payload: Bytes, token: u64, retain: bool) -> Result<(), PublishError> {
         let bytes = self.shared.check(topic, &payload)?;
         let slot = self.shared.slots.acquire().await.map_err(|_| PublishError::Closed)?;
-        let room = self.shared.bytes.acquire_many(bytes).await.map_err(|_| PublishError::Closed)?;
+        let room = self
+            .shared
+            .bytes
+            .acquire_many(bytes)
+            .await
+            .map_err(|_| PublishError::Closed)?;
         slot.forget();
         room.forget();
-        self.shared.accept(Message { token, topic: topic.to_owned(), payload, retain });
+        self.shared.accept(Message {
+            token,
+            topic: topic.to_owned(),
+            payload,
+            retain,
+        });
         Ok(())
     }
 
@@ -186,7 +199,12 @@ impl Publisher {
         let room = self.shared.bytes.try_acquire_many(bytes).map_err(full)?;
         slot.forget();
         room.forget();
-        self.shared.accept(Message { token, topic: topic.to_owned(), payload, retain });
+        self.shared.accept(Message {
+            token,
+            topic: topic.to_owned(),
+            payload,
+            retain,
+        });
         Ok(())
     }
 
@@ -282,8 +300,13 @@ impl Shared {
     /// Gives the library what the window allows.
     fn pump(&self, state: &mut State) {
         while let Some(sender) = state.sender.clone() {
-            let Some((message, resent)) = state.outbox.next(state.window) else { break };
-            if state.packet_max.is_some_and(|max| packet_bytes(&message.topic, &message.payload) > max) {
+            let Some((message, resent)) = state.outbox.next(state.window) else {
+                break;
+            };
+            if state
+                .packet_max
+                .is_some_and(|max| packet_bytes(&message.topic, &message.payload) > max)
+            {
                 // Sent, it would cost the connection again and again.
                 if let Some(message) = state.outbox.take_back() {
                     self.report(message, Some(PACKET_TOO_LARGE));
@@ -296,11 +319,15 @@ impl Shared {
                 state.sender = None;
             }
         }
-        self.pending.send_if_modified(|pending| std::mem::replace(pending, state.outbox.len()) != state.outbox.len());
+        self.pending
+            .send_if_modified(|pending| std::mem::replace(pending, state.outbox.len()) != state.outbox.len());
     }
 
     fn report(&self, message: Message, reason: Option<u8>) {
-        let acked = Acked { token: message.token, reason };
+        let acked = Acked {
+            token: message.token,
+            reason,
+        };
         if acked.is_accepted() {
             ::metrics::counter!(MQTT_PUBLISHES_ACKED).increment(1);
         } else {
@@ -370,22 +397,31 @@ impl Session {
             if !self.until_online().await {
                 break;
             }
-            self.link.send_replace(Link::Connecting { attempt: self.complaints.attempt() });
+            self.link.send_replace(Link::Connecting {
+                attempt: self.complaints.attempt(),
+            });
             let mut up_since = None;
             let ended = self.connection(&mut up_since).await;
             self.shared.lost();
-            ::metrics::counter!(MQTT_DISCONNECTS, "role" => "publisher", "reason" => ended.reason.as_str()).increment(1);
+            ::metrics::counter!(MQTT_DISCONNECTS, "role" => "publisher", "reason" => ended.reason.as_str())
+                .increment(1);
             match ended.reason {
                 DisconnectReason::Closed => break,
                 DisconnectReason::Cut => {
-                    self.link.send_replace(Link::Disconnected { reason: ended.reason, detail: ended.detail });
+                    self.link.send_replace(Link::Disconnected {
+                        reason: ended.reason,
+                        detail: ended.detail,
+                    });
                     continue;
                 }
                 _ => {}
             }
             let now = Instant::now();
             self.complaints.down(now, &broker, &ended);
-            self.link.send_replace(Link::Disconnected { reason: ended.reason, detail: ended.detail });
+            self.link.send_replace(Link::Disconnected {
+                reason: ended.reason,
+                detail: ended.detail,
+            });
             let up_for = up_since.map_or(Duration::ZERO, |since| now.duration_since(since));
             let pause = backoff.next_after(up_for, &mut rand::rng());
             let _ = tokio::time::timeout(pause, self.wanted.changed()).await;
@@ -433,7 +469,11 @@ impl Session {
                 }
             };
             match polled {
-                Ok(Event::Connected { session_present, receive_max, max_packet }) => {
+                Ok(Event::Connected {
+                    session_present,
+                    receive_max,
+                    max_packet,
+                }) => {
                     *up_since = Some(Instant::now());
                     self.connected(session_present, &sender, receive_max, max_packet);
                 }
@@ -455,9 +495,16 @@ impl Session {
         }
     }
 
-    fn connected(&mut self, session_present: bool, sender: &Sender, receive_max: Option<u16>, max_packet: Option<usize>) {
+    fn connected(
+        &mut self,
+        session_present: bool,
+        sender: &Sender,
+        receive_max: Option<u16>,
+        max_packet: Option<usize>,
+    ) {
         ::metrics::counter!(MQTT_CONNECTIONS, "role" => "publisher").increment(1);
-        self.complaints.up(Instant::now(), &self.options.broker.address(), session_present);
+        self.complaints
+            .up(Instant::now(), &self.options.broker.address(), session_present);
         // Before any publish, so that it takes a packet id out of turn only where none is in use.
         if let Some(filter) = &self.options.command_topic
             && !session_present
@@ -472,16 +519,24 @@ impl Session {
         match event {
             Event::Sent { pkid } => self.shared.sent(pkid),
             Event::PubAck { pkid, reason } => self.shared.acked(pkid, reason),
-            Event::Publish { topic, payload, retain, .. } => {
-                if self.commands.try_send(Command { topic, payload, retain }).is_err() {
-                    ::metrics::counter!(MQTT_COMMANDS_DROPPED).increment(1);
-                }
-            }
+            Event::Publish {
+                topic, payload, retain, ..
+            } => self.hand_over(Command { topic, payload, retain }),
             Event::SubAck(granted) if granted.contains(&false) => {
                 ::metrics::counter!(MQTT_SUBSCRIPTIONS_REFUSED).increment(1);
-                tracing::error!(filter = self.options.command_topic, "the broker refused the command topic; check its access rules");
+                tracing::error!(
+                    filter = self.options.command_topic,
+                    "the broker refused the command topic; check its access rules"
+                );
             }
             _ => {}
+        }
+    }
+
+    /// The policy at the bound is to drop the newest: a command expires, and waiting would stop the telemetry.
+    fn hand_over(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            ::metrics::counter!(MQTT_COMMANDS_DROPPED).increment(1);
         }
     }
 }

@@ -13,8 +13,8 @@ use super::options::{OptionsError, SubscriberOptions, Version};
 use super::subscriptions::Subscriptions;
 use crate::logging::{FIELD_MAX, clean};
 use crate::telemetry_names::{
-    MQTT_CONNECTIONS, MQTT_DELIVERIES, MQTT_DELIVERY_BYTES, MQTT_DISCONNECTS, MQTT_OVERSIZE, MQTT_REPEATED, MQTT_STALLS,
-    MQTT_SUBSCRIPTIONS_REFUSED,
+    MQTT_CONNECTIONS, MQTT_DELIVERIES, MQTT_DELIVERY_BYTES, MQTT_DISCONNECTS, MQTT_OVERSIZE, MQTT_REPEATED,
+    MQTT_STALLS, MQTT_SUBSCRIPTIONS_REFUSED,
 };
 
 /// How often a consumer that does not take its deliveries is complained about.
@@ -62,7 +62,9 @@ struct Budget {
 impl Budget {
     /// A delivery larger than the whole budget takes all of it, so that it can pass.
     fn cost(&self, delivery: &Delivery) -> u32 {
-        u32::try_from(delivery.topic.len() + delivery.payload.len()).unwrap_or(u32::MAX).min(self.total)
+        u32::try_from(delivery.topic.len() + delivery.payload.len())
+            .unwrap_or(u32::MAX)
+            .min(self.total)
     }
 }
 
@@ -74,7 +76,10 @@ impl Subscriber {
     pub fn start(options: SubscriberOptions) -> Result<Self, OptionsError> {
         options.check()?;
         let total = u32::try_from(options.receive_bytes.as_u64()).unwrap_or(u32::MAX);
-        let budget = Budget { free: Arc::new(Semaphore::new(total as usize)), total };
+        let budget = Budget {
+            free: Arc::new(Semaphore::new(total as usize)),
+            total,
+        };
         let (tx, deliveries) = mpsc::channel(options.receive_window);
         let (link_tx, link) = watch::channel(Link::Connecting { attempt: 1 });
         let (stop, stopped) = watch::channel(false);
@@ -91,7 +96,14 @@ impl Subscriber {
             complaints: Complaints::default(),
         };
         let task = tokio::spawn(session.run());
-        Ok(Self { deliveries, budget, acker, link, stop, task })
+        Ok(Self {
+            deliveries,
+            budget,
+            acker,
+            link,
+            stop,
+            task,
+        })
     }
 
     /// The next delivery; none after [`Subscriber::stop`], when all that had arrived is taken. Cancel-safe.
@@ -105,7 +117,11 @@ impl Subscriber {
     pub async fn recv_many(&mut self, out: &mut Vec<Delivery>, max: usize) -> usize {
         let before = out.len();
         let n = self.deliveries.recv_many(out, max).await;
-        let bytes: usize = out.iter().skip(before).map(|delivery| self.budget.cost(delivery) as usize).sum();
+        let bytes: usize = out
+            .iter()
+            .skip(before)
+            .map(|delivery| self.budget.cost(delivery) as usize)
+            .sum();
         self.budget.free.add_permits(bytes);
         n
     }
@@ -154,21 +170,30 @@ impl Session {
         let broker = self.options.broker.address();
         let mut backoff = self.options.broker.backoff.clone();
         loop {
-            self.link.send_replace(Link::Connecting { attempt: self.complaints.attempt() });
+            self.link.send_replace(Link::Connecting {
+                attempt: self.complaints.attempt(),
+            });
             let mut up_since = None;
             let ended = self.connection(&mut up_since).await;
             self.acker.end();
-            ::metrics::counter!(MQTT_DISCONNECTS, "role" => "subscriber", "reason" => ended.reason.as_str()).increment(1);
+            ::metrics::counter!(MQTT_DISCONNECTS, "role" => "subscriber", "reason" => ended.reason.as_str())
+                .increment(1);
             if ended.reason == DisconnectReason::Closed {
                 break;
             }
             let now = Instant::now();
             self.complaints.down(now, &broker, &ended);
             self.make_room_for(ended.oversize);
-            self.link.send_replace(Link::Disconnected { reason: ended.reason, detail: ended.detail });
+            self.link.send_replace(Link::Disconnected {
+                reason: ended.reason,
+                detail: ended.detail,
+            });
             let up_for = up_since.map_or(Duration::ZERO, |since| now.duration_since(since));
             let pause = backoff.next_after(up_for, &mut rand::rng());
-            if tokio::time::timeout(pause, stop_requested(&mut self.stopped)).await.is_ok() {
+            if tokio::time::timeout(pause, stop_requested(&mut self.stopped))
+                .await
+                .is_ok()
+            {
                 break;
             }
         }
@@ -201,13 +226,21 @@ impl Session {
                     *up_since = Some(Instant::now());
                     self.connected(session_present, &sender)
                 }
-                Ok(Event::Publish { topic, payload, retain, dup, qos, pkid }) => {
-                    self.deliver(topic, payload, retain, dup, qos, pkid).await
-                }
+                Ok(Event::Publish {
+                    topic,
+                    payload,
+                    retain,
+                    dup,
+                    qos,
+                    pkid,
+                }) => self.deliver(topic, payload, retain, dup, qos, pkid).await,
                 Ok(Event::SubAck(granted)) => self.subscribed(&granted),
                 Ok(Event::Disconnected) => Err(Ended::new(DisconnectReason::Closed, "stopped")),
                 Ok(_) => Ok(()),
-                Err(ended) if *self.stopped.borrow() => Err(Ended { reason: DisconnectReason::Closed, ..ended }),
+                Err(ended) if *self.stopped.borrow() => Err(Ended {
+                    reason: DisconnectReason::Closed,
+                    ..ended
+                }),
                 Err(ended) => Err(ended),
             };
             if let Err(ended) = result {
@@ -225,7 +258,8 @@ impl Session {
             self.acker.disconnect();
         }
         ::metrics::counter!(MQTT_CONNECTIONS, "role" => "subscriber").increment(1);
-        self.complaints.up(Instant::now(), &self.options.broker.address(), session_present);
+        self.complaints
+            .up(Instant::now(), &self.options.broker.address(), session_present);
         let ask = self.subscriptions.connected(session_present);
         for filter in &ask.unsubscribe {
             tracing::info!(filter, "unsubscribing a filter that the session still has");
@@ -241,14 +275,28 @@ impl Session {
     fn subscribed(&mut self, granted: &[bool]) -> Result<(), Ended> {
         for filter in self.subscriptions.answered(granted, Instant::now()) {
             ::metrics::counter!(MQTT_SUBSCRIPTIONS_REFUSED).increment(1);
-            tracing::error!(filter, "the broker refused the subscription, nothing will arrive on it; check its access rules");
+            tracing::error!(
+                filter,
+                "the broker refused the subscription, nothing will arrive on it; check its access rules"
+            );
         }
         Ok(())
     }
 
-    async fn deliver(&mut self, topic: String, payload: Bytes, retain: bool, dup: bool, qos: u8, pkid: u16) -> Result<(), Ended> {
+    async fn deliver(
+        &mut self,
+        topic: String,
+        payload: Bytes,
+        retain: bool,
+        dup: bool,
+        qos: u8,
+        pkid: u16,
+    ) -> Result<(), Ended> {
         if qos > 1 {
-            return Err(Ended::new(DisconnectReason::Protocol, "a delivery with QoS 2, never asked for"));
+            return Err(Ended::new(
+                DisconnectReason::Protocol,
+                "a delivery with QoS 2, never asked for",
+            ));
         }
         let Some(token) = self.acker.receive(pkid) else {
             ::metrics::counter!(MQTT_REPEATED).increment(1);
@@ -257,9 +305,20 @@ impl Session {
         if payload.len() > self.options.broker.max_packet_size.as_usize() {
             ::metrics::counter!(MQTT_OVERSIZE).increment(1);
             let bytes = payload.len();
-            tracing::warn!(topic = clean(&topic, FIELD_MAX), bytes, "a delivery over max_packet_size is handed on");
+            tracing::warn!(
+                topic = clean(&topic, FIELD_MAX),
+                bytes,
+                "a delivery over max_packet_size is handed on"
+            );
         }
-        let delivery = Delivery { topic, payload, retain, dup, qos, token };
+        let delivery = Delivery {
+            topic,
+            payload,
+            retain,
+            dup,
+            qos,
+            token,
+        };
         ::metrics::counter!(MQTT_DELIVERIES).increment(1);
         ::metrics::counter!(MQTT_DELIVERY_BYTES).increment(delivery.payload.len() as u64);
         self.hand_over(delivery).await
@@ -311,7 +370,11 @@ impl Session {
             return;
         }
         self.read_limit = bytes.checked_next_power_of_two().unwrap_or(bytes).min(cap);
-        tracing::error!(bytes, read_limit = self.read_limit, "the broker holds a message over max_packet_size, reading on with a larger limit");
+        tracing::error!(
+            bytes,
+            read_limit = self.read_limit,
+            "the broker holds a message over max_packet_size, reading on with a larger limit"
+        );
     }
 }
 

@@ -29,7 +29,14 @@ pub(super) struct Ask {
 impl Subscriptions {
     pub(super) fn new(wanted: Vec<String>, file: Option<PathBuf>) -> Self {
         let known = file.as_deref().and_then(read);
-        Self { wanted, file, known, asked: Vec::new(), refused: Vec::new(), again_at: None }
+        Self {
+            wanted,
+            file,
+            known,
+            asked: Vec::new(),
+            refused: Vec::new(),
+            again_at: None,
+        }
     }
 
     /// With a session whose filters are the wanted ones nothing is asked: a SUBSCRIBE would only bring all retained messages again.
@@ -37,11 +44,25 @@ impl Subscriptions {
         self.asked.clear();
         self.refused.clear();
         self.again_at = None;
-        let known = if session_present { self.known.clone() } else { Some(Vec::new()) };
-        let unsubscribe = known.iter().flatten().filter(|filter| !self.wanted.contains(filter)).cloned().collect();
+        let known = if session_present {
+            self.known.clone()
+        } else {
+            Some(Vec::new())
+        };
+        let unsubscribe = known
+            .iter()
+            .flatten()
+            .filter(|filter| !self.wanted.contains(filter))
+            .cloned()
+            .collect();
         let subscribe: Vec<String> = match &known {
             None => self.wanted.clone(),
-            Some(known) => self.wanted.iter().filter(|filter| !known.contains(filter)).cloned().collect(),
+            Some(known) => self
+                .wanted
+                .iter()
+                .filter(|filter| !known.contains(filter))
+                .cloned()
+                .collect(),
         };
         self.asked.clone_from(&subscribe);
         if subscribe.is_empty() {
@@ -54,7 +75,10 @@ impl Subscriptions {
     pub(super) fn answered(&mut self, granted: &[bool], now: Instant) -> Vec<String> {
         let asked = std::mem::take(&mut self.asked);
         // A broker that answers for fewer filters than asked has not granted the rest.
-        let refused = asked.into_iter().enumerate().filter(|(n, _)| !granted.get(*n).copied().unwrap_or(false));
+        let refused = asked
+            .into_iter()
+            .enumerate()
+            .filter(|(n, _)| !granted.get(*n).copied().unwrap_or(false));
         self.refused = refused.map(|(_, filter)| filter).collect();
         self.again_at = (!self.refused.is_empty()).then(|| now + REFUSED_AGAIN_AFTER);
         self.remember();
@@ -72,7 +96,12 @@ impl Subscriptions {
     }
 
     fn remember(&mut self) {
-        let known: Vec<String> = self.wanted.iter().filter(|filter| !self.refused.contains(filter)).cloned().collect();
+        let known: Vec<String> = self
+            .wanted
+            .iter()
+            .filter(|filter| !self.refused.contains(filter))
+            .cloned()
+            .collect();
         if self.known.as_ref() == Some(&known) {
             return;
         }
@@ -127,10 +156,22 @@ mod tests {
         before.connected(false);
         before.answered(&[true, true], Instant::now());
         let mut after = Subscriptions::new(filters(&["b/#", "c/#"]), Some(file.clone()));
-        assert_eq!(after.connected(true), Ask { unsubscribe: filters(&["a/#"]), subscribe: filters(&["c/#"]) });
+        assert_eq!(
+            after.connected(true),
+            Ask {
+                unsubscribe: filters(&["a/#"]),
+                subscribe: filters(&["c/#"])
+            }
+        );
         after.answered(&[true], Instant::now());
         let mut same = Subscriptions::new(filters(&["b/#", "c/#"]), Some(file));
-        assert_eq!(same.connected(true), Ask { unsubscribe: vec![], subscribe: vec![] });
+        assert_eq!(
+            same.connected(true),
+            Ask {
+                unsubscribe: vec![],
+                subscribe: vec![]
+            }
+        );
     }
 
     #[test]

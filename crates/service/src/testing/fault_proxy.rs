@@ -40,7 +40,12 @@ impl FaultProxy {
     pub async fn start(upstream_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let calm = Weather { cuts: 0, refusing: false, silent: false, delay: Duration::ZERO };
+        let calm = Weather {
+            cuts: 0,
+            refusing: false,
+            silent: false,
+            delay: Duration::ZERO,
+        };
         let (weather, seen) = watch::channel(calm);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -105,7 +110,9 @@ impl Drop for FaultProxy {
 
 async fn carry(client: TcpStream, upstream_port: u16, mut seen: watch::Receiver<Weather>) {
     let cuts = seen.borrow().cuts;
-    let Ok(server) = TcpStream::connect(("127.0.0.1", upstream_port)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", upstream_port)).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();

@@ -33,7 +33,10 @@ impl Mosquitto {
     /// When mosquitto is not installed or does not start.
     pub fn start_with(lines: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         let config = format!(
             "listener {port} 127.0.0.1\nset_tcp_nodelay true\nmax_inflight_messages 65535\nmax_queued_messages 0\n\
              persistence true\npersistence_location {}/\nautosave_on_changes true\nautosave_interval 1\nlog_dest stderr\n{lines}",
@@ -71,13 +74,25 @@ impl Mosquitto {
         self.kill();
         let log = std::fs::File::create(self.dir.path().join("mosquitto.log")).expect("a log file");
         let mut command = Command::new(binary());
-        command.arg("-c").arg(self.dir.path().join("mosquitto.conf")).stdout(Stdio::null()).stderr(log);
+        command
+            .arg("-c")
+            .arg(self.dir.path().join("mosquitto.conf"))
+            .stdout(Stdio::null())
+            .stderr(log);
         self.child = Some(command.spawn().expect("mosquitto starts"));
         let deadline = Instant::now() + START_WITHIN;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.child.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()));
+            let ended = self
+                .child
+                .as_mut()
+                .is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()));
             let log = || std::fs::read_to_string(self.dir.path().join("mosquitto.log")).unwrap_or_default();
-            assert!(!ended && Instant::now() < deadline, "mosquitto does not answer on port {}: {}", self.port, log());
+            assert!(
+                !ended && Instant::now() < deadline,
+                "mosquitto does not answer on port {}: {}",
+                self.port,
+                log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -99,6 +114,9 @@ fn binary() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     places.push("/usr/sbin".into());
-    let found = places.into_iter().map(|place| place.join("mosquitto")).find(|candidate| candidate.is_file());
+    let found = places
+        .into_iter()
+        .map(|place| place.join("mosquitto"))
+        .find(|candidate| candidate.is_file());
     found.expect("mosquitto is not installed: `cargo xtask test` installs it, or `apt-get install mosquitto`")
 }

@@ -37,7 +37,11 @@ struct Receiver {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { name: "gateway".into(), mqtt: Mqtt::default(), receivers: Vec::new() }
+        Self {
+            name: "gateway".into(),
+            mqtt: Mqtt::default(),
+            receivers: Vec::new(),
+        }
     }
 }
 
@@ -57,21 +61,55 @@ impl Validate for Config {
     fn validate(&self, at: &mut Problems) {
         at.section("mqtt", |at| {
             at.check("port", self.mqtt.port != 0, "it is 0, allowed are 1 to 65535");
-            at.check("keep_alive", self.mqtt.keep_alive >= Duration::from_secs(5), "it is too short, allowed is 5s or more");
+            at.check(
+                "keep_alive",
+                self.mqtt.keep_alive >= Duration::from_secs(5),
+                "it is too short, allowed is 5s or more",
+            );
         });
         for (n, receiver) in self.receivers.iter().enumerate() {
-            at.entry("receivers", n, |at| at.check("url", receiver.url.starts_with("https://"), "it must start with https://"));
+            at.entry("receivers", n, |at| {
+                at.check(
+                    "url",
+                    receiver.url.starts_with("https://"),
+                    "it must start with https://",
+                )
+            });
         }
     }
 }
 
 const SETTINGS: &[Setting] = &[
-    Setting { path: "name", default: "\"gateway\"", doc: "Name of this process in logs." },
-    Setting { path: "mqtt.port", default: "1883", doc: "TCP port of the broker.\n\n8883 with TLS." },
-    Setting { path: "mqtt.keep_alive", default: "\"30s\"", doc: "Ping period." },
-    Setting { path: "mqtt.max_packet_size", default: "\"1MiB\"", doc: "Largest packet." },
-    Setting { path: "mqtt.password", default: "# { file = \"/run/secrets/mqtt\" }", doc: "Password, if the broker asks." },
-    Setting { path: "mqtt.filters", default: "[\"a/#\"]", doc: "Topic filters." },
+    Setting {
+        path: "name",
+        default: "\"gateway\"",
+        doc: "Name of this process in logs.",
+    },
+    Setting {
+        path: "mqtt.port",
+        default: "1883",
+        doc: "TCP port of the broker.\n\n8883 with TLS.",
+    },
+    Setting {
+        path: "mqtt.keep_alive",
+        default: "\"30s\"",
+        doc: "Ping period.",
+    },
+    Setting {
+        path: "mqtt.max_packet_size",
+        default: "\"1MiB\"",
+        doc: "Largest packet.",
+    },
+    Setting {
+        path: "mqtt.password",
+        default: "# { file = \"/run/secrets/mqtt\" }",
+        doc: "Password, if the broker asks.",
+    },
+    Setting {
+        path: "mqtt.filters",
+        default: "[\"a/#\"]",
+        doc: "Topic filters.",
+    },
 ];
 
 fn env(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -110,9 +148,15 @@ fn all_mistakes_are_told_at_once_each_with_file_line_column_and_key() {
 fn what_serde_cannot_see_is_told_in_its_place_too() {
     let text = "[mqtt]\nport = 0\nkeep_alive = \"1s\"\n[[receivers]]\nurl = \"ftp://x\"\n";
     let told = told(&Sources::new().file("d.toml", text));
-    assert!(told.contains("d.toml:2:8: mqtt.port: it is 0, allowed are 1 to 65535"), "{told}");
+    assert!(
+        told.contains("d.toml:2:8: mqtt.port: it is 0, allowed are 1 to 65535"),
+        "{told}"
+    );
     assert!(told.contains("d.toml:3:14: mqtt.keep_alive: it is too short"), "{told}");
-    assert!(told.contains("d.toml:5:7: receivers[0].url: it must start with https://"), "{told}");
+    assert!(
+        told.contains("d.toml:5:7: receivers[0].url: it must start with https://"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -144,8 +188,14 @@ fn the_environment_lies_above_the_files_and_later_files_above_earlier_ones() {
 #[test]
 fn a_mistake_in_the_environment_names_the_variable() {
     let told = told(&Sources::new().env(env(&[("DERMATEL__MQTT__PROT", "1"), ("DERMATEL__MQTT__PORT", "many")])));
-    assert!(told.contains("environment DERMATEL__MQTT__PROT: mqtt.prot: unknown field"), "{told}");
-    assert!(told.contains("environment DERMATEL__MQTT__PORT: mqtt.port: invalid type: string"), "{told}");
+    assert!(
+        told.contains("environment DERMATEL__MQTT__PROT: mqtt.prot: unknown field"),
+        "{told}"
+    );
+    assert!(
+        told.contains("environment DERMATEL__MQTT__PORT: mqtt.port: invalid type: string"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -171,8 +221,14 @@ fn a_secret_that_cannot_be_had_is_told_in_its_place_and_no_secret_is_shown() {
     let text = "mqtt.password = { file = '/nonexistent/pass' }\n[[receivers]]\nurl = 'https://a'\ntoken = { env = 'NOPE' }\n\
                 [[receivers]]\nurl = 'https://b'\ntoken = 987654\n[[receivers]]\nurl = 'https://c'\ntoken = { hunter2 = 'hunter3' }\n";
     let told = told(&Sources::new().file("d.toml", text));
-    assert!(told.contains("d.toml:1:") && told.contains("mqtt.password: cannot read secret file /nonexistent/pass"), "{told}");
-    assert!(told.contains("d.toml:4:") && told.contains("receivers[0].token: environment variable NOPE is not set"), "{told}");
+    assert!(
+        told.contains("d.toml:1:") && told.contains("mqtt.password: cannot read secret file /nonexistent/pass"),
+        "{told}"
+    );
+    assert!(
+        told.contains("d.toml:4:") && told.contains("receivers[0].token: environment variable NOPE is not set"),
+        "{told}"
+    );
     assert!(told.contains("receivers[1].token: a secret must be"), "{told}");
     for secret in ["987654", "hunter2", "hunter3"] {
         assert!(!told.contains(secret), "{told}");
@@ -183,14 +239,20 @@ fn a_secret_that_cannot_be_had_is_told_in_its_place_and_no_secret_is_shown() {
 fn the_annotated_default_loads_back_to_the_defaults() {
     check_settings::<Config>(SETTINGS).unwrap();
     let text = render(SETTINGS);
-    assert!(text.contains("# TCP port of the broker.\n#\n# 8883 with TLS.\nport = 1883\n"), "{text}");
+    assert!(
+        text.contains("# TCP port of the broker.\n#\n# 8883 with TLS.\nport = 1883\n"),
+        "{text}"
+    );
     assert!(text.contains("# password = { file = \"/run/secrets/mqtt\" }"), "{text}");
 }
 
 #[test]
 fn a_table_that_forgets_a_key_or_lies_about_a_default_is_found_out() {
     let forgetful: Vec<Setting> = SETTINGS.iter().copied().filter(|s| s.path != "mqtt.port").collect();
-    assert_eq!(check_settings::<Config>(&forgetful).unwrap_err(), "not in the table: mqtt.port");
+    assert_eq!(
+        check_settings::<Config>(&forgetful).unwrap_err(),
+        "not in the table: mqtt.port"
+    );
     let mut lying = SETTINGS.to_vec();
     lying[1].default = "8883";
     assert!(check_settings::<Config>(&lying).unwrap_err().contains("the code says"));

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use service::backoff::Backoff;
 use service::config::{ByteSize, Secret};
 use service::mqtt::{
-    AckToken, Broker, Delivery, DisconnectReason, Link, PublishError, Publisher, PublisherOptions, Subscriber, SubscriberOptions, Version,
-    Will,
+    AckToken, Broker, Delivery, DisconnectReason, Link, PublishError, Publisher, PublisherOptions, Subscriber,
+    SubscriberOptions, Version, Will,
 };
 use service::testing::{FaultProxy, Mosquitto, wait_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,16 +19,28 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(30);
 
 fn broker(port: u16, client_id: &str) -> Broker {
-    let quick = Backoff::new(Duration::from_millis(5), Duration::from_millis(50), Duration::from_secs(10));
-    Broker { backoff: quick, connect_timeout: Duration::from_secs(2), ..Broker::new("127.0.0.1", port, client_id) }
+    let quick = Backoff::new(
+        Duration::from_millis(5),
+        Duration::from_millis(50),
+        Duration::from_secs(10),
+    );
+    Broker {
+        backoff: quick,
+        connect_timeout: Duration::from_secs(2),
+        ..Broker::new("127.0.0.1", port, client_id)
+    }
 }
 
 fn publisher(port: u16, client_id: &str, version: Version) -> PublisherOptions {
-    PublisherOptions { version, ..PublisherOptions::new(broker(port, client_id)) }
+    PublisherOptions {
+        version,
+        ..PublisherOptions::new(broker(port, client_id))
+    }
 }
 
 async fn subscribed(port: u16, client_id: &str, filter: &str) -> Subscriber {
-    let subscriber = Subscriber::start(SubscriberOptions::new(broker(port, client_id), vec![filter.to_owned()])).unwrap();
+    let subscriber =
+        Subscriber::start(SubscriberOptions::new(broker(port, client_id), vec![filter.to_owned()])).unwrap();
     ready(port, &subscriber, filter).await;
     subscriber
 }
@@ -50,7 +62,10 @@ async fn ready(port: u16, subscriber: &Subscriber, filter: &str) {
 /// The next delivery that is not a probe.
 async fn next(subscriber: &mut Subscriber) -> Delivery {
     loop {
-        let delivery = timeout(LIMIT, subscriber.recv()).await.expect("a delivery in time").unwrap();
+        let delivery = timeout(LIMIT, subscriber.recv())
+            .await
+            .expect("a delivery in time")
+            .unwrap();
         if !delivery.payload.is_empty() {
             return delivery;
         }
@@ -59,7 +74,10 @@ async fn next(subscriber: &mut Subscriber) -> Delivery {
 }
 
 async fn up(link: &mut tokio::sync::watch::Receiver<Link>) {
-    timeout(LIMIT, link.wait_for(Link::is_up)).await.expect("connected in time").unwrap();
+    timeout(LIMIT, link.wait_for(Link::is_up))
+        .await
+        .expect("connected in time")
+        .unwrap();
 }
 
 fn number(delivery: &Delivery) -> u64 {
@@ -119,7 +137,11 @@ async fn everything_arrives_despite_cuts(version: Version) {
     timeout(LIMIT, publisher.drained()).await.unwrap();
     let mut acked = timeout(LIMIT, acking).await.unwrap().unwrap();
     acked.sort_unstable();
-    assert_eq!(acked, (0..COUNT).collect::<Vec<_>>(), "each token acknowledged exactly once");
+    assert_eq!(
+        acked,
+        (0..COUNT).collect::<Vec<_>>(),
+        "each token acknowledged exactly once"
+    );
     assert_eq!(publisher.pending(), 0);
     cutting.abort();
 }
@@ -196,12 +218,19 @@ async fn deliveries_without_an_acknowledgement_come_again_to_the_next_process_an
     first.acker().ack(&tokens);
     assert_eq!(first.acker().outstanding(), 7);
     timeout(LIMIT, first.stop()).await.unwrap();
-    let mut second = Subscriber::start(SubscriberOptions::new(broker(mosquitto.port(), "sink"), vec!["t/#".to_owned()])).unwrap();
+    let mut second = Subscriber::start(SubscriberOptions::new(
+        broker(mosquitto.port(), "sink"),
+        vec!["t/#".to_owned()],
+    ))
+    .unwrap();
     let mut again = Vec::new();
     while again.len() < 7 {
         timeout(LIMIT, second.recv_many(&mut again, 7)).await.unwrap();
     }
-    assert_eq!(again.iter().map(number).collect::<Vec<_>>(), (3..10).collect::<Vec<_>>());
+    assert_eq!(
+        again.iter().map(number).collect::<Vec<_>>(),
+        (3..10).collect::<Vec<_>>()
+    );
     assert!(again.iter().all(|delivery| delivery.dup));
     // A token of the first connection does nothing to the second.
     second.acker().ack(&tokens);
@@ -214,7 +243,10 @@ async fn a_broker_that_was_killed_and_forgot_the_session_is_subscribed_again() {
     let mut subscriber = subscribed(mosquitto.port(), "sink", "t/#").await;
     let mut link = subscriber.link();
     mosquitto.kill();
-    timeout(LIMIT, link.wait_for(|link| !link.is_up())).await.unwrap().unwrap();
+    timeout(LIMIT, link.wait_for(|link| !link.is_up()))
+        .await
+        .unwrap()
+        .unwrap();
     mosquitto.forget();
     mosquitto.restart();
     up(&mut link).await;
@@ -238,7 +270,10 @@ async fn a_publisher_keeps_its_messages_while_the_broker_is_killed_and_restarted
     up(&mut publisher.link()).await;
     let mut sink = subscriber.link();
     mosquitto.kill();
-    timeout(LIMIT, sink.wait_for(|link| !link.is_up())).await.unwrap().unwrap();
+    timeout(LIMIT, sink.wait_for(|link| !link.is_up()))
+        .await
+        .unwrap()
+        .unwrap();
     for n in 0..100 {
         publisher.publish("t/x", payload(n), n, false).await.unwrap();
     }
@@ -265,7 +300,10 @@ async fn a_message_over_the_limit_is_delivered_once_and_does_not_block_what_is_b
     ready(mosquitto.port(), &subscriber, "t/#").await;
     let (publisher, _acks, _commands) = Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
     publisher.publish("t/x", payload(0), 0, false).await.unwrap();
-    publisher.publish("t/x", Bytes::from(vec![0xff; 20_000]), 1, false).await.unwrap();
+    publisher
+        .publish("t/x", Bytes::from(vec![0xff; 20_000]), 1, false)
+        .await
+        .unwrap();
     publisher.publish("t/x", payload(2), 2, false).await.unwrap();
     let acker = subscriber.acker();
     let (mut large, mut last) = (0, false);
@@ -286,23 +324,46 @@ async fn a_full_outbox_holds_the_caller_back_and_says_so_until_acknowledgements_
     let mosquitto = Mosquitto::start();
     let proxy = FaultProxy::start(mosquitto.port()).await;
     proxy.refuse(true);
-    let options = PublisherOptions { outbox_messages: 3, ..publisher(proxy.port(), "source", Version::V311) };
+    let options = PublisherOptions {
+        outbox_messages: 3,
+        ..publisher(proxy.port(), "source", Version::V311)
+    };
     let (publisher, mut acks, _commands) = Publisher::start(options).unwrap();
     for n in 0..3 {
         publisher.try_publish("t", payload(n), n, false).unwrap();
     }
-    assert_eq!(publisher.try_publish("t", payload(3), 3, false), Err(PublishError::Full));
-    assert_eq!(publisher.try_publish("t/#", payload(3), 3, false), Err(PublishError::BadTopic));
+    assert_eq!(
+        publisher.try_publish("t", payload(3), 3, false),
+        Err(PublishError::Full)
+    );
+    assert_eq!(
+        publisher.try_publish("t/#", payload(3), 3, false),
+        Err(PublishError::BadTopic)
+    );
     proxy.refuse(false);
     timeout(LIMIT, publisher.drained()).await.unwrap();
-    assert_eq!(publisher.try_publish("t", payload(3), 3, false), Err(PublishError::Full), "nobody took the acknowledgements");
+    assert_eq!(
+        publisher.try_publish("t", payload(3), 3, false),
+        Err(PublishError::Full),
+        "nobody took the acknowledgements"
+    );
     assert_eq!(timeout(LIMIT, acks.recv()).await.unwrap().unwrap().token, 0);
-    timeout(LIMIT, publisher.publish("t", payload(3), 3, false)).await.unwrap().unwrap();
+    timeout(LIMIT, publisher.publish("t", payload(3), 3, false))
+        .await
+        .unwrap()
+        .unwrap();
     for token in 1..4 {
-        assert_eq!(timeout(LIMIT, acks.recv()).await.unwrap().unwrap().token, token, "in order");
+        assert_eq!(
+            timeout(LIMIT, acks.recv()).await.unwrap().unwrap().token,
+            token,
+            "in order"
+        );
     }
     publisher.close().await;
-    assert_eq!(publisher.try_publish("t", payload(4), 4, false), Err(PublishError::Closed));
+    assert_eq!(
+        publisher.try_publish("t", payload(4), 4, false),
+        Err(PublishError::Closed)
+    );
 }
 
 #[tokio::test]
@@ -310,8 +371,15 @@ async fn a_cut_lets_the_broker_publish_the_will_and_a_close_does_not() {
     let mosquitto = Mosquitto::start();
     for (version, watch) in [(Version::V311, "watch-311"), (Version::V5, "watch-5")] {
         let mut subscriber = subscribed(mosquitto.port(), watch, "status/#").await;
-        let will = Will { topic: "status/d".into(), payload: Bytes::from_static(b"gone"), retain: false };
-        let options = PublisherOptions { will: Some(will), ..publisher(mosquitto.port(), "device", version) };
+        let will = Will {
+            topic: "status/d".into(),
+            payload: Bytes::from_static(b"gone"),
+            retain: false,
+        };
+        let options = PublisherOptions {
+            will: Some(will),
+            ..publisher(mosquitto.port(), "device", version)
+        };
         let (publisher, _acks, _commands) = Publisher::start(options).unwrap();
         let mut link = publisher.link();
         up(&mut link).await;
@@ -319,17 +387,26 @@ async fn a_cut_lets_the_broker_publish_the_will_and_a_close_does_not() {
         let delivery = next(&mut subscriber).await;
         assert_eq!(delivery.payload, "gone");
         subscriber.acker().ack(&[delivery.token]);
-        timeout(LIMIT, link.wait_for(|link| *link == Link::Offline)).await.unwrap().unwrap();
+        timeout(LIMIT, link.wait_for(|link| *link == Link::Offline))
+            .await
+            .unwrap()
+            .unwrap();
         publisher.set_online(true);
         up(&mut link).await;
-        publisher.publish("status/d", Bytes::from_static(b"last"), 1, false).await.unwrap();
+        publisher
+            .publish("status/d", Bytes::from_static(b"last"), 1, false)
+            .await
+            .unwrap();
         timeout(LIMIT, publisher.drained()).await.unwrap();
         publisher.close().await;
         assert_eq!(*link.borrow(), Link::Closed);
         assert_eq!(next(&mut subscriber).await.payload, "last");
         // A message published after the close comes next: so there was no will between.
         let (other, _acks, _commands) = Publisher::start(self::publisher(mosquitto.port(), "other", version)).unwrap();
-        other.publish("status/d", Bytes::from_static(b"after"), 1, false).await.unwrap();
+        other
+            .publish("status/d", Bytes::from_static(b"after"), 1, false)
+            .await
+            .unwrap();
         assert_eq!(next(&mut subscriber).await.payload, "after");
     }
 }
@@ -337,7 +414,10 @@ async fn a_cut_lets_the_broker_publish_the_will_and_a_close_does_not() {
 #[tokio::test]
 async fn commands_reach_the_client_also_after_a_cut() {
     let mosquitto = Mosquitto::start();
-    let options = PublisherOptions { command_topic: Some("c/d".into()), ..publisher(mosquitto.port(), "device", Version::V311) };
+    let options = PublisherOptions {
+        command_topic: Some("c/d".into()),
+        ..publisher(mosquitto.port(), "device", Version::V311)
+    };
     let (device, _acks, mut commands) = Publisher::start(options).unwrap();
     let (other, _other_acks, _) = Publisher::start(publisher(mosquitto.port(), "other", Version::V311)).unwrap();
     for round in 0..2u64 {
@@ -354,7 +434,10 @@ async fn commands_reach_the_client_also_after_a_cut() {
         assert_eq!(command.expect("a command").payload, payload(round));
         while commands.try_recv().is_ok() {}
         device.cut();
-        timeout(LIMIT, link.wait_for(|link| !link.is_up())).await.unwrap().unwrap();
+        timeout(LIMIT, link.wait_for(|link| !link.is_up()))
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -364,9 +447,16 @@ async fn a_wrong_password_is_told_as_refused_and_the_right_one_connects() {
     let passwords = dir.path().join("passwords");
     // mosquitto hashes plain lines in place.
     std::fs::write(&passwords, "gw:right\n").unwrap();
-    let hashed = std::process::Command::new("mosquitto_passwd").arg("-U").arg(&passwords).status().expect("mosquitto_passwd");
+    let hashed = std::process::Command::new("mosquitto_passwd")
+        .arg("-U")
+        .arg(&passwords)
+        .status()
+        .expect("mosquitto_passwd");
     assert!(hashed.success());
-    let config = format!("allow_anonymous false\nuser root\npassword_file {}\n", passwords.display());
+    let config = format!(
+        "allow_anonymous false\nuser root\npassword_file {}\n",
+        passwords.display()
+    );
     let mosquitto = Mosquitto::start_with(&config);
     let with = |password: &str| Broker {
         username: Some("gw".into()),
@@ -375,7 +465,15 @@ async fn a_wrong_password_is_told_as_refused_and_the_right_one_connects() {
     };
     let wrong = Subscriber::start(SubscriberOptions::new(with("wrong"), vec!["t".into()])).unwrap();
     let mut link = wrong.link();
-    let refused = |link: &Link| matches!(link, Link::Disconnected { reason: DisconnectReason::Refused, .. });
+    let refused = |link: &Link| {
+        matches!(
+            link,
+            Link::Disconnected {
+                reason: DisconnectReason::Refused,
+                ..
+            }
+        )
+    };
     timeout(LIMIT, link.wait_for(refused)).await.unwrap().unwrap();
     let right = Subscriber::start(SubscriberOptions::new(with("right"), vec!["t".into()])).unwrap();
     up(&mut right.link()).await;
@@ -399,7 +497,15 @@ async fn a_server_that_says_nothing_or_half_a_connack_is_left_in_time() {
         options.connect_timeout = Duration::from_secs(1);
         let subscriber = Subscriber::start(SubscriberOptions::new(options, vec!["t".into()])).unwrap();
         let mut link = subscriber.link();
-        let timed_out = |link: &Link| matches!(link, Link::Disconnected { reason: DisconnectReason::Timeout, .. });
+        let timed_out = |link: &Link| {
+            matches!(
+                link,
+                Link::Disconnected {
+                    reason: DisconnectReason::Timeout,
+                    ..
+                }
+            )
+        };
         timeout(LIMIT, link.wait_for(timed_out)).await.unwrap().unwrap();
         // And it tries again.
         timeout(LIMIT, server).await.unwrap().unwrap();
@@ -420,7 +526,10 @@ async fn a_network_that_swallows_everything_is_noticed_and_nothing_is_lost() {
     for n in 0..10 {
         publisher.publish("t/x", payload(n), n, false).await.unwrap();
     }
-    timeout(LIMIT, link.wait_for(|link| !link.is_up())).await.expect("noticed by its keep alive").unwrap();
+    timeout(LIMIT, link.wait_for(|link| !link.is_up()))
+        .await
+        .expect("noticed by its keep alive")
+        .unwrap();
     proxy.silence(false);
     assert_eq!(take_all(&mut subscriber, 10).await.len(), 10);
 }
@@ -478,12 +587,37 @@ async fn a_broker_that_repeats_a_delivery_on_the_same_connection_gets_one_delive
 async fn options_that_cannot_work_are_refused_by_name() {
     let named = |options: SubscriberOptions| Subscriber::start(options).unwrap_err().option;
     let good = || SubscriberOptions::new(broker(1, "gw"), vec!["t".into()]);
-    assert_eq!(named(SubscriberOptions { filters: vec!["a/#/b".into()], ..good() }), "filters");
-    assert_eq!(named(SubscriberOptions { receive_window: 0, ..good() }), "receive_window");
-    let short = Broker { keep_alive: Duration::from_secs(1), ..broker(1, "gw") };
+    assert_eq!(
+        named(SubscriberOptions {
+            filters: vec!["a/#/b".into()],
+            ..good()
+        }),
+        "filters"
+    );
+    assert_eq!(
+        named(SubscriberOptions {
+            receive_window: 0,
+            ..good()
+        }),
+        "receive_window"
+    );
+    let short = Broker {
+        keep_alive: Duration::from_secs(1),
+        ..broker(1, "gw")
+    };
     assert_eq!(named(SubscriberOptions::new(short, vec!["t".into()])), "keep_alive");
-    assert_eq!(named(SubscriberOptions::new(broker(1, ""), vec!["t".into()])), "client_id");
-    let will = Will { topic: "a/+".into(), payload: Bytes::new(), retain: false };
-    let options = PublisherOptions { will: Some(will), ..PublisherOptions::new(broker(1, "d")) };
+    assert_eq!(
+        named(SubscriberOptions::new(broker(1, ""), vec!["t".into()])),
+        "client_id"
+    );
+    let will = Will {
+        topic: "a/+".into(),
+        payload: Bytes::new(),
+        retain: false,
+    };
+    let options = PublisherOptions {
+        will: Some(will),
+        ..PublisherOptions::new(broker(1, "d"))
+    };
     assert_eq!(Publisher::start(options).unwrap_err().option, "will");
 }
