@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use protox::prost_reflect::{DescriptorPool, Kind};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "dermatel/v1/frame.proto",
     "dermatel/v1/status.proto",
     "dermatel/v1/pipeline.proto",
+    "dermatel/v1/alerting.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,0 +1,133 @@
+//! An alert as the engine keeps it, and a transition as everybody else gets it.
+use serde::{Deserialize, Serialize};
+use telemetry::{Priority, UnixMicros, Zone};
+
+use crate::id::{AlertId, Opaque, TransitionId};
+use crate::intake::Class;
+use crate::lifecycle::{Lifecycle, State};
+use crate::rules::Kind;
+
+/// An alert that is not resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its id.
+    pub id: AlertId,
+    /// Id of its rule.
+    pub rule: String,
+    /// Kind of its rule.
+    pub kind: Kind,
+    /// Priority of its rule when it was raised.
+    pub priority: Priority,
+    /// What to do, as the rule said when it was raised.
+    pub what_to_do: String,
+    /// Tenant; empty for a gateway.
+    pub tenant: String,
+    /// Clinic; empty for a gateway.
+    pub clinic: String,
+    /// Device, sterilizer or gateway.
+    pub device: String,
+    /// Zone, if it is about one.
+    pub zone: Option<Zone>,
+    /// Visit. Never in a page.
+    pub visit: Option<Opaque>,
+    /// Session. Never in a page.
+    pub session: Option<Opaque>,
+    /// What happened, in words.
+    pub what_happened: String,
+    /// Event time of the first violation.
+    pub event_time: UnixMicros,
+    /// When the engine decided to raise it.
+    pub decided_at: UnixMicros,
+    /// When it last changed.
+    pub updated_at: UnixMicros,
+    /// Best class of what violated it: what pages decides.
+    pub class: Class,
+    /// Worst value, in the kind's unit.
+    pub value: f64,
+    /// Worst value that a person acknowledged or was first told.
+    pub told: f64,
+    /// The limit.
+    pub limit: f64,
+    /// How many frames violated it.
+    pub violations: u64,
+    /// Who acknowledged.
+    pub acknowledged_by: Option<String>,
+    /// Where it stands.
+    pub life: Lifecycle,
+}
+
+impl Alert {
+    /// Its state.
+    pub fn state(&self) -> State {
+        self.life.state()
+    }
+}
+
+/// Why an alert moved. A bounded name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Evidence is awaited.
+    Suspected,
+    /// It happened.
+    Raised,
+    /// It happened again.
+    Again,
+    /// It got worse after a person acknowledged.
+    Worse,
+    /// Readings are fine again.
+    Cleared,
+    /// The session ended.
+    SessionOver,
+    /// The device is not heard.
+    Silent,
+    /// The device is heard again.
+    Heard,
+    /// A person acknowledged.
+    Acknowledged,
+    /// Evidence arrived.
+    EvidenceArrived,
+}
+
+impl Why {
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Raised => "raised",
+            Self::Again => "again",
+            Self::Worse => "worse",
+            Self::Cleared => "cleared",
+            Self::SessionOver => "session_over",
+            Self::Silent => "silent",
+            Self::Heard => "heard",
+            Self::Acknowledged => "acknowledged",
+            Self::EvidenceArrived => "evidence_arrived",
+        }
+    }
+}
+
+/// One step of one alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// Its id.
+    pub id: TransitionId,
+    /// Before.
+    pub from: State,
+    /// After.
+    pub to: State,
+    /// Why.
+    pub why: Why,
+    /// Whether a person must be told now.
+    pub page: bool,
+    /// Event time of what moved it.
+    pub event_time: UnixMicros,
+    /// When, by the input log.
+    pub decided_at: UnixMicros,
+    /// The alert after the step.
+    pub alert: Alert,
+    /// Comment of the person who moved it.
+    pub comment: Option<String>,
+    /// Offsets of the frames that show it, in the log.
+    pub evidence: Vec<u64>,
+}

@@ -1,0 +1,467 @@
+//! Frames of devices: deduplicated, placed in session and visit, judged by the rules of their body.
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry::{Body, DeviceKey, Header, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::raise::Finding;
+use super::state::{Device, Heard, Repeat, Visit};
+use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why, words};
+use crate::fleet::{Facts, zone_index};
+use crate::id::{Cause, Opaque, Trigger};
+use crate::intake::{Class, Frame, Said};
+use crate::lifecycle::Signal;
+use crate::rules::depth::{self, DepthBounds};
+use crate::rules::energy::{self, PulseBounds};
+use crate::rules::{Kind, Ruleset, Scope, Violation};
+
+/// Sessions without a visit belong to one visit if no more than this lies between them: a battery swap takes minutes (our
+/// choice; a device that says its visits needs no guess).
+const SAME_VISIT_WITHIN: Duration = Duration::from_secs(600);
+
+/// Zones and "unknown".
+const ZONES: usize = Zone::ALL.len() + 1;
+
+/// What a device is judged by, resolved once per configuration.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) facts: Arc<Facts>,
+    depth: [Option<DepthBounds>; ZONES],
+}
+
+impl Judged {
+    pub(super) fn scope<'a>(&'a self, key: &'a DeviceKey, zone: Option<Zone>, skin_type: Option<SkinType>) -> Scope<'a> {
+        Scope {
+            tenant: &key.tenant,
+            clinic: &self.facts.clinic,
+            device: &key.device,
+            model: &self.facts.model,
+            zone,
+            skin_type,
+        }
+    }
+
+    fn depth(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> DepthBounds {
+        let at = zone_index(zone);
+        if let Some(bounds) = self.depth.get(at).copied().flatten() {
+            return bounds;
+        }
+        let bounds = DepthBounds::resolve(rules, &self.facts, &self.scope(key, zone, None));
+        if let Some(slot) = self.depth.get_mut(at) {
+            *slot = Some(bounds);
+        }
+        bounds
+    }
+}
+
+/// What a frame is, beside what it says.
+pub(super) struct Context<'a> {
+    pub(super) key: &'a DeviceKey,
+    pub(super) header: &'a Header,
+    pub(super) session: Option<Opaque>,
+    /// The newest of its device, and no copy.
+    newest: bool,
+    pub(super) moment: &'a Moment<'a>,
+    pub(super) frame: &'a Frame,
+    pub(super) cold: &'a dyn Cold,
+}
+
+impl Context<'_> {
+    pub(super) fn reading(&self, ordinal: u64) -> Cause {
+        Cause::Reading {
+            boot: self.header.boot.0,
+            session: self.session,
+            ordinal,
+        }
+    }
+}
+
+impl Engine {
+    /// What a device is judged by; `None`: the registry does not know it.
+    pub(super) fn judged<'a>(&self, key: &DeviceKey, slot: &'a mut Slot) -> Option<&'a mut Judged> {
+        if slot.judged.is_none() {
+            slot.judged = self.fleet.facts(key).map(|facts| Judged {
+                facts,
+                depth: [None; ZONES],
+            });
+        }
+        slot.judged.as_mut()
+    }
+
+    /// Takes a frame. `false`: a copy of an earlier one.
+    pub(super) fn frame(&mut self, offset: u64, frame: &Frame, cold: &dyn Cold) -> Result<bool, ColdError> {
+        let Said::Telemetry(telemetry) = &frame.said else {
+            // A status is no proof of anything that a rule asks for.
+            return Ok(true);
+        };
+        let key = frame.admitted.key();
+        let mut slot = self.devices.remove(&key).unwrap_or_default();
+        let taken = self.take_frame(offset, frame, telemetry, &key, &mut slot, cold);
+        self.arm_silence(&key, &mut slot);
+        if !matches!(taken, Ok(false)) {
+            self.changed_devices.insert(key.clone());
+        }
+        self.devices.insert(key, slot);
+        taken
+    }
+
+    fn take_frame(
+        &mut self,
+        offset: u64,
+        frame: &Frame,
+        telemetry: &Telemetry,
+        key: &DeviceKey,
+        slot: &mut Slot,
+        cold: &dyn Cold,
+    ) -> Result<bool, ColdError> {
+        let header = &telemetry.header;
+        let hash = xxh3_64(&frame.admitted.payload);
+        let repeat = slot.device.take(header.boot.0, header.sequence, hash);
+        if repeat == Repeat::Duplicate {
+            return Ok(false);
+        }
+        let event_time = frame.admitted.event_time(header.uptime);
+        slot.device.remember(offset);
+        let moment = Moment {
+            key,
+            trigger: Trigger::Frame {
+                boot: header.boot.0,
+                sequence: header.sequence,
+                hash,
+            },
+            class: frame.class,
+            event_time,
+            evidence: slot.device.offsets.iter().copied().collect(),
+            comment: None,
+        };
+        let context = Context {
+            key,
+            header,
+            session: header.session.map(|s| Opaque(*s.id.bytes())),
+            newest: repeat == Repeat::New && is_newest(&slot.device, header, event_time),
+            moment: &moment,
+            frame,
+            cold,
+        };
+        self.heard(&context, slot);
+        if repeat == Repeat::Reused {
+            self.sequence_reused(&context, slot);
+        }
+        self.session(&context, &telemetry.body, slot);
+        self.body(&context, &telemetry.body, slot)?;
+        Ok(true)
+    }
+
+    /// Proof of life.
+    fn heard(&mut self, context: &Context<'_>, slot: &mut Slot) {
+        let device = &mut slot.device;
+        let admitted = &context.frame.admitted;
+        if context.frame.class == Class::Replayed {
+            return;
+        }
+        device.received_at = device.received_at.max(admitted.received_at);
+        if device.clinic != admitted.clinic.as_str() {
+            device.clinic = admitted.clinic.to_string();
+        }
+        if device.gateway != admitted.gateway.as_str() {
+            device.gateway = admitted.gateway.to_string();
+        }
+        if std::mem::take(&mut device.silent) {
+            self.signal_all(device, Signal::Cleared, Why::Heard, context.moment, |a| a.kind == Kind::DeviceSilent);
+        }
+        if !device.open.is_empty() {
+            self.signal_all(device, Signal::Heard, Why::Heard, context.moment, |_| true);
+        }
+    }
+
+    /// Where the device stands between boots, sessions and frames.
+    fn session(&mut self, context: &Context<'_>, body: &Body, slot: &mut Slot) {
+        if !context.newest || context.frame.class == Class::Replayed {
+            return;
+        }
+        let device = &mut slot.device;
+        let ends = matches!(body, Body::SessionEnd(_)) || context.session.is_none();
+        let next = if ends { None } else { context.session.filter(|s| device.ended != Some(*s)) };
+        if let Some(old) = device.session.filter(|old| Some(*old) != next) {
+            device.ended = Some(old);
+            device.depth = Default::default();
+            self.signal_all(device, Signal::SessionOver, Why::SessionOver, context.moment, |a| {
+                a.session == Some(old) && a.kind.is_about_readings() && !a.kind.is_data_quality()
+            });
+            // About the data and not about a person: over with its session.
+            self.signal_all(device, Signal::Cleared, Why::SessionOver, context.moment, |a| {
+                a.session == Some(old) && a.kind.is_data_quality()
+            });
+        }
+        device.session = next;
+        device.in_session = next.is_some() && context.frame.class == Class::Live;
+        device.heard = Some(Heard {
+            boot: context.header.boot.0,
+            sequence: context.header.sequence,
+            event_time: context.moment.event_time,
+        });
+    }
+
+    fn body(&mut self, context: &Context<'_>, body: &Body, slot: &mut Slot) -> Result<(), ColdError> {
+        match body {
+            Body::Strokes(batch) => {
+                let at = context.frame.admitted.event_time(batch.first_uptime);
+                let visit = self.visit(context, slot, at, batch.cartridge.as_ref())?;
+                self.strokes(context, batch, visit, at, slot);
+            }
+            Body::Pulses(batch) => {
+                let first = batch.pulses.first().map_or(context.header.uptime, |p| p.uptime);
+                let at = context.frame.admitted.event_time(first);
+                let visit = self.visit(context, slot, at, None)?;
+                self.pulses(context, batch, visit, slot);
+            }
+            Body::SessionStart(start) => {
+                self.visit(context, slot, context.moment.event_time, start.cartridge.as_ref())?;
+            }
+            Body::Birth(birth) => self.birth(context, birth, slot)?,
+            Body::SterilizationCycle(cycle) => self.cycle(context, cycle, slot)?,
+            Body::Disinfection(wipe) => self.wiped(context, wipe, slot)?,
+            Body::IndicatorResult(result) => self.indicator(context, result, slot)?,
+            Body::SessionEnd(_) | Body::Heartbeat(_) | Body::Fault(_) => {}
+        }
+        Ok(())
+    }
+
+    fn birth(&mut self, context: &Context<'_>, birth: &telemetry::Birth, slot: &mut Slot) -> Result<(), ColdError> {
+        let Some(serial) = birth.serial.as_ref().map(|s| s.as_str().to_owned()) else {
+            return Ok(());
+        };
+        if slot.device.serial.as_ref() != Some(&serial) {
+            let tenant = context.key.tenant.as_str();
+            self.book.put(Table::Serial, tenant, &serial, &context.key.device.to_string())?;
+            slot.device.serial = Some(serial);
+        }
+        Ok(())
+    }
+
+    /// The visit that a use belongs to; a new one is judged by the hygiene rules.
+    fn visit(
+        &mut self,
+        context: &Context<'_>,
+        slot: &mut Slot,
+        at: UnixMicros,
+        cartridge: Option<&Serial>,
+    ) -> Result<Option<Visit>, ColdError> {
+        let Some(visit) = visit_of(&slot.device, context, at) else {
+            return Ok(None);
+        };
+        let before = slot.device.visit;
+        match before {
+            Some(known) if known.key == visit.key => {
+                slot.device.visit = Some(Visit {
+                    given: known.given || visit.given,
+                    last: known.last.max(at),
+                    ..known
+                });
+            }
+            // Of an older visit, told late: it changes nothing that came after it.
+            Some(known) if at < known.first => {}
+            _ => {
+                slot.device.visit = Some(visit);
+                slot.device.cartridge = None;
+                self.new_visit(context, slot, visit, before)?;
+            }
+        }
+        if let Some(cartridge) = cartridge {
+            self.cartridge(context, slot, visit, cartridge, at)?;
+        }
+        Ok(Some(visit))
+    }
+
+    fn strokes(
+        &mut self,
+        context: &Context<'_>,
+        batch: &StrokeBatch,
+        visit: Option<Visit>,
+        at: UnixMicros,
+        slot: &mut Slot,
+    ) {
+        let key = context.key;
+        let missing = if batch.zone.is_none() {
+            Some("strokes without a zone: judged by the strictest")
+        } else if batch.setpoint.is_none() {
+            Some("strokes without a set depth: what is off it cannot be seen")
+        } else if visit.is_none_or(|v| !v.given) {
+            Some("strokes without a visit: clients can be told apart by sessions only")
+        } else {
+            None
+        };
+        self.context(context, missing, batch.first_ordinal, visit, at, slot);
+        let rules = Arc::clone(&self.rules);
+        let Some(judged) = self.judged(key, slot) else {
+            return;
+        };
+        let bounds = judged.depth(&rules, key, batch.zone);
+        let verdict = depth::judge(batch, &bounds, &mut slot.device.depth);
+        let device = &mut slot.device;
+        let visit = visit.map(|v| v.key);
+        let time = |index: usize| batch.stroke(index).map_or(at, |s| context.frame.admitted.event_time(s.uptime));
+        let found = |kind, v: &Violation, words: String| Finding {
+            kind,
+            cause: context.reading(v.ordinal),
+            visit,
+            zone: batch.zone,
+            session: context.session,
+            value: v.value,
+            limit: v.limit,
+            margin: v.margin,
+            single: v.single,
+            what_happened: words,
+            at: time(v.index),
+        };
+        if let Some(v) = &verdict.above {
+            let finding = found(Kind::DepthAboveLimit, v, words::depth_above(v.value, v.limit, v.single));
+            self.violated(device, finding, context.moment);
+        }
+        if let Some(v) = &verdict.off {
+            let finding = found(Kind::DepthOffSetpoint, v, words::depth_off(v.value, v.limit));
+            self.violated(device, finding, context.moment);
+        }
+        if let Some(v) = &verdict.setpoint {
+            let finding = found(Kind::DepthSetpointAboveLimit, v, words::setpoint(v.value, v.limit));
+            self.violated(device, finding, context.moment);
+        }
+        if device.open.is_empty() {
+            return;
+        }
+        let over = |kind| match kind {
+            Kind::DepthAboveLimit => verdict.above_cleared,
+            Kind::DepthOffSetpoint => verdict.off_cleared,
+            Kind::DepthSetpointAboveLimit => verdict.setpoint_cleared,
+            _ => false,
+        };
+        self.signal_all(device, Signal::Cleared, Why::Cleared, context.moment, |a| {
+            a.visit == visit && a.zone == batch.zone && a.session == context.session && over(a.kind)
+        });
+    }
+
+    fn pulses(&mut self, context: &Context<'_>, batch: &PulseBatch, visit: Option<Visit>, slot: &mut Slot) {
+        let rules = Arc::clone(&self.rules);
+        for (index, pulse) in batch.pulses.iter().enumerate() {
+            let at = context.frame.admitted.event_time(pulse.uptime);
+            let missing = if pulse.skin_type.is_none() {
+                Some("pulses without a skin type: judged by the strictest")
+            } else if visit.is_none_or(|v| !v.given) {
+                Some("pulses without a visit: clients can be told apart by sessions only")
+            } else {
+                None
+            };
+            self.context(context, missing, pulse.ordinal, visit, at, slot);
+            let Some(judged) = self.judged(context.key, slot) else {
+                return;
+            };
+            let scope = judged.scope(context.key, pulse.zone, pulse.skin_type);
+            let bounds = PulseBounds::resolve(&rules, &judged.facts, &scope);
+            let verdict = energy::judge(pulse, index, &bounds);
+            let found = |kind, v: &Violation, words: String| Finding {
+                kind,
+                cause: context.reading(v.ordinal),
+                visit: visit.map(|v| v.key),
+                zone: pulse.zone,
+                session: context.session,
+                value: v.value,
+                limit: v.limit,
+                margin: v.margin,
+                single: v.single,
+                what_happened: words,
+                at,
+            };
+            if let Some(v) = &verdict.above_set {
+                let finding = found(Kind::PulseAboveSet, v, words::above_set(v.value, v.limit));
+                self.violated(&mut slot.device, finding, context.moment);
+            }
+            if let Some(v) = &verdict.above_limit {
+                let words = words::above_limit(v.value, v.limit, pulse.skin_type.is_some());
+                let finding = found(Kind::PulseAboveLimit, v, words);
+                self.violated(&mut slot.device, finding, context.moment);
+            }
+        }
+    }
+
+    /// Readings with or without what they are judged by.
+    fn context(
+        &mut self,
+        context: &Context<'_>,
+        missing: Option<&str>,
+        ordinal: u64,
+        visit: Option<Visit>,
+        at: UnixMicros,
+        slot: &mut Slot,
+    ) {
+        let unknown = self.judged(context.key, slot).is_none();
+        let missing = if unknown { Some("device is not in the registry: its limits are not known") } else { missing };
+        let Some(what) = missing else {
+            return;
+        };
+        let finding = Finding {
+            kind: Kind::ContextMissing,
+            cause: context.reading(ordinal),
+            visit: visit.map(|v| v.key),
+            zone: None,
+            session: context.session,
+            value: 0.0,
+            limit: 0.0,
+            margin: 0.0,
+            single: false,
+            what_happened: what.to_owned(),
+            at,
+        };
+        self.violated(&mut slot.device, finding, context.moment);
+    }
+
+    fn sequence_reused(&mut self, context: &Context<'_>, slot: &mut Slot) {
+        let finding = Finding {
+            kind: Kind::SequenceReused,
+            cause: Cause::Frame {
+                boot: context.header.boot.0,
+                sequence: context.header.sequence,
+            },
+            visit: None,
+            zone: None,
+            session: context.session,
+            value: 0.0,
+            limit: 0.0,
+            margin: 0.0,
+            single: false,
+            what_happened: "two different frames with one sequence number: firmware fault, or one identity on two devices"
+                .to_owned(),
+            at: context.moment.event_time,
+        };
+        self.violated(&mut slot.device, finding, context.moment);
+    }
+}
+
+/// Whether a frame comes after everything that was heard.
+fn is_newest(device: &Device, header: &Header, event_time: UnixMicros) -> bool {
+    device.heard.is_none_or(|heard| {
+        if heard.boot == header.boot.0 {
+            header.sequence > heard.sequence
+        } else {
+            event_time >= heard.event_time
+        }
+    })
+}
+
+/// The visit that a frame says, or that the device's silence about it leaves.
+fn visit_of(device: &Device, context: &Context<'_>, at: UnixMicros) -> Option<Visit> {
+    let of = |key, given| Visit {
+        key,
+        given,
+        first: at,
+        last: at,
+    };
+    if let Some(visit) = context.header.visit {
+        return Some(of(Opaque(*visit.bytes()), true));
+    }
+    let session = context.session?;
+    let goes_on = device
+        .visit
+        .filter(|known| at.since(known.last) <= SAME_VISIT_WITHIN || known.key == session);
+    Some(of(goes_on.map_or(session, |known| known.key), false))
+}

@@ -1,0 +1,248 @@
+//! The engine: `(state, input) -> (state', transitions)`. No clock and no I/O but looking up what it has put away itself:
+//! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
+mod alert;
+mod facts;
+mod frame;
+mod hygiene;
+mod presence;
+mod raise;
+pub mod state;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+pub use alert::{Alert, Transition, Why};
+pub use facts::{Cold, ColdError, FactKey, Table};
+use telemetry::{DeviceKey, UnixMicros};
+
+use self::facts::Book;
+use self::frame::Judged;
+use self::presence::Timers;
+use self::state::{Device, Gateway};
+use crate::fleet::Fleet;
+use crate::id::{AlertId, Trigger};
+use crate::intake::{Class, Input};
+use crate::lifecycle::Signal;
+use crate::rules::Ruleset;
+
+/// What an input did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Steps of alerts, in order.
+    pub transitions: Vec<Transition>,
+    /// It was a copy of an earlier frame and changed nothing.
+    pub duplicate: bool,
+    /// Rules and registry to judge by from here on were announced.
+    pub configured: bool,
+}
+
+/// What changed since the last time, for one transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Devices, as JSON.
+    pub devices: BTreeMap<DeviceKey, String>,
+    /// Facts about items, cartridges and sterilizers, as JSON.
+    pub facts: BTreeMap<FactKey, String>,
+    /// Gateways, as JSON.
+    pub gateways: BTreeMap<String, String>,
+    /// Alerts.
+    pub alerts: BTreeMap<AlertId, Alert>,
+    /// The input log's clock.
+    pub clock: UnixMicros,
+}
+
+/// What a restart begins with: what was committed last.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Every device.
+    pub devices: Vec<(DeviceKey, Device)>,
+    /// Every gateway.
+    pub gateways: Vec<(String, Gateway)>,
+    /// Every alert that is not resolved.
+    pub alerts: Vec<Alert>,
+    /// The input log's clock.
+    pub clock: UnixMicros,
+}
+
+/// A device in memory: what is kept, and what is derived from rules and registry.
+#[derive(Default)]
+struct Slot {
+    device: Device,
+    judged: Option<Judged>,
+    /// The gateway in whose timers its silence stands.
+    armed: Option<String>,
+}
+
+/// What moves alerts: when, by what, shown by which frames.
+struct Moment<'a> {
+    key: &'a DeviceKey,
+    trigger: Trigger,
+    class: Class,
+    event_time: UnixMicros,
+    evidence: Vec<u64>,
+    comment: Option<&'a str>,
+}
+
+/// The state machine.
+pub struct Engine {
+    rules: Arc<Ruleset>,
+    fleet: Arc<dyn Fleet>,
+    devices: HashMap<DeviceKey, Slot>,
+    gateways: BTreeMap<String, Gateway>,
+    alerts: HashMap<AlertId, Alert>,
+    owners: HashMap<AlertId, DeviceKey>,
+    book: Book,
+    timers: Timers,
+    clock: UnixMicros,
+    changed_devices: BTreeSet<DeviceKey>,
+    changed_gateways: BTreeSet<String>,
+    changed_alerts: BTreeMap<AlertId, Alert>,
+    out: Vec<Transition>,
+}
+
+impl Engine {
+    /// Goes on from a snapshot.
+    pub fn new(rules: Arc<Ruleset>, fleet: Arc<dyn Fleet>, snapshot: Snapshot) -> Self {
+        let mut engine = Self {
+            rules,
+            fleet,
+            devices: HashMap::new(),
+            gateways: snapshot.gateways.into_iter().collect(),
+            alerts: snapshot.alerts.into_iter().map(|a| (a.id, a)).collect(),
+            owners: HashMap::new(),
+            book: Book::default(),
+            timers: Timers::default(),
+            clock: snapshot.clock,
+            changed_devices: BTreeSet::new(),
+            changed_gateways: BTreeSet::new(),
+            changed_alerts: BTreeMap::new(),
+            out: Vec::new(),
+        };
+        for (key, device) in snapshot.devices {
+            let mut slot = Slot {
+                device,
+                ..Slot::default()
+            };
+            engine.owners.extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
+            engine.rearm(&key, &mut slot);
+            engine.devices.insert(key, slot);
+        }
+        engine
+    }
+
+    /// Judges by these rules and this registry from now on; state stays.
+    pub fn configure(&mut self, rules: Arc<Ruleset>, fleet: Arc<dyn Fleet>) {
+        self.rules = rules;
+        self.fleet = fleet;
+        for slot in self.devices.values_mut() {
+            slot.judged = None;
+        }
+    }
+
+    /// Applies the input that stands at `offset` in the log.
+    ///
+    /// # Errors
+    /// [`ColdError`]: what was put away could not be read. The state may be half moved: go on from the last snapshot.
+    pub fn apply(&mut self, offset: u64, input: &Input, cold: &dyn Cold) -> Result<Outcome, ColdError> {
+        let mut outcome = Outcome::default();
+        match input {
+            Input::Frame(frame) => {
+                self.advance(frame.logged_at);
+                outcome.duplicate = !self.frame(offset, frame, cold)?;
+            }
+            Input::Watermark { gateway, received_at } => {
+                self.advance(*received_at);
+                self.watermark(gateway.as_str(), *received_at);
+            }
+            Input::Tick { now } => {
+                self.advance(*now);
+                self.tick();
+            }
+            Input::Acknowledge {
+                command, at, actor, alert, comment,
+            } => {
+                self.advance(*at);
+                self.acknowledge(*command, *at, actor, *alert, comment);
+            }
+            Input::Configured { at, .. } => {
+                self.advance(*at);
+                self.restarted();
+                outcome.configured = true;
+            }
+        }
+        outcome.transitions = std::mem::take(&mut self.out);
+        Ok(outcome)
+    }
+
+    /// The input log's clock never goes back.
+    fn advance(&mut self, to: UnixMicros) {
+        self.clock = self.clock.max(to);
+    }
+
+    /// What changed since the last call. The caller keeps it until it is committed.
+    pub fn take_changes(&mut self) -> Changes {
+        let device_json = |key: &DeviceKey| {
+            let slot = self.devices.get(key)?;
+            Some((key.clone(), serde_json::to_string(&slot.device).ok()?))
+        };
+        let devices = self.changed_devices.iter().filter_map(device_json).collect();
+        let gateways = self
+            .changed_gateways
+            .iter()
+            .filter_map(|id| Some((id.clone(), serde_json::to_string(self.gateways.get(id)?).ok()?)))
+            .collect();
+        self.changed_devices.clear();
+        self.changed_gateways.clear();
+        Changes {
+            devices,
+            facts: self.book.take_changes(),
+            gateways,
+            alerts: std::mem::take(&mut self.changed_alerts),
+            clock: self.clock,
+        }
+    }
+
+    /// How many inputs' worth of devices wait for a transaction.
+    pub fn is_changed(&self) -> bool {
+        !self.changed_devices.is_empty() || !self.changed_gateways.is_empty() || !self.changed_alerts.is_empty()
+    }
+
+    /// Open alerts.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values()
+    }
+
+    /// One open alert.
+    pub fn alert(&self, id: AlertId) -> Option<&Alert> {
+        self.alerts.get(&id)
+    }
+
+    fn acknowledge(&mut self, command: [u8; 16], at: UnixMicros, actor: &str, id: AlertId, comment: &str) {
+        let key = match self.owners.get(&id) {
+            Some(key) => key.clone(),
+            None => match self.alerts.get(&id).and_then(raise::gateway_key) {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        let mut slot = self.devices.remove(&key).unwrap_or_default();
+        if let Some(alert) = self.alerts.get_mut(&id) {
+            alert.acknowledged_by = Some(actor.to_owned());
+            alert.told = alert.value;
+        }
+        let moment = Moment {
+            key: &key,
+            trigger: Trigger::Command { id: command },
+            class: Class::Live,
+            event_time: at,
+            evidence: Vec::new(),
+            comment: (!comment.is_empty()).then_some(comment),
+        };
+        self.signal(&mut slot.device, id, Signal::Acknowledged, Why::Acknowledged, &moment);
+        if self.owners.contains_key(&id) || slot.device != Device::default() {
+            self.changed_devices.insert(key.clone());
+            self.devices.insert(key, slot);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Raising and moving alerts: one open alert per rule, device, visit and zone; its id comes from what happened first.
+use telemetry::{DeviceId, DeviceKey, TenantId, UnixMicros, Zone};
+
+use super::state::{Device, MAX_OPEN, Open};
+use super::{Alert, Engine, Moment, Transition, Why};
+use crate::id::{AlertId, Cause, Opaque, Subject, alert_id, transition_id};
+use crate::lifecycle::{Lifecycle, Signal, State};
+use crate::rules::Kind;
+
+/// Under what "tenant" a gateway's own alerts stand: a gateway may serve several.
+const GATEWAY_TENANT: &str = "-";
+
+/// What is wrong, about what.
+pub(super) struct Finding {
+    pub(super) kind: Kind,
+    pub(super) cause: Cause,
+    pub(super) visit: Option<Opaque>,
+    pub(super) zone: Option<Zone>,
+    pub(super) session: Option<Opaque>,
+    pub(super) value: f64,
+    pub(super) limit: f64,
+    pub(super) margin: f64,
+    pub(super) single: bool,
+    pub(super) what_happened: String,
+    pub(super) at: UnixMicros,
+}
+
+/// The key under which a gateway's alert is signalled; gateways are no devices, so it is never looked up.
+pub(super) fn gateway_key(alert: &Alert) -> Option<DeviceKey> {
+    (alert.kind == Kind::GatewaySilent).then(|| gateway_key_of(&alert.device)).flatten()
+}
+
+pub(super) fn gateway_key_of(gateway: &str) -> Option<DeviceKey> {
+    Some(DeviceKey {
+        tenant: TenantId::new("gateway").ok()?,
+        device: DeviceId::new(gateway).ok()?,
+    })
+}
+
+impl Engine {
+    /// Something is violated: raises an alert, or tells the one that is open about the same.
+    pub(super) fn violated(&mut self, device: &mut Device, finding: Finding, moment: &Moment<'_>) -> Option<AlertId> {
+        let open = find(device, &finding);
+        let Some(id) = open else {
+            let signal = Signal::Violated {
+                single: finding.single,
+                worse: false,
+            };
+            return self.open(device, finding, signal, Why::Raised, moment);
+        };
+        let mut told_anew = false;
+        let mut worse = false;
+        let mut acknowledged = false;
+        if let Some(alert) = self.alerts.get_mut(&id) {
+            acknowledged = alert.acknowledged_by.is_some();
+            worse = acknowledged && finding.value > alert.told + finding.margin;
+            alert.violations += 1;
+            if finding.value > alert.value {
+                alert.value = finding.value;
+                alert.limit = finding.limit;
+                alert.what_happened = finding.what_happened;
+            }
+            // It was known from a replay or a digest only: now it is urgent.
+            told_anew = moment.class.pages() && !alert.class.pages();
+            alert.class = alert.class.min(moment.class);
+            if worse || told_anew {
+                alert.acknowledged_by = None;
+                acknowledged = false;
+            }
+            self.changed_alerts.insert(id, alert.clone());
+        }
+        let signal = Signal::Violated {
+            single: finding.single,
+            worse,
+        };
+        let why = if worse { Why::Worse } else { Why::Again };
+        let _ = acknowledged;
+        if told_anew {
+            self.tell_anew(device, id, moment);
+        } else {
+            self.signal(device, id, signal, why, moment);
+        }
+        Some(id)
+    }
+
+    /// Evidence is awaited.
+    pub(super) fn suspected(&mut self, device: &mut Device, finding: Finding, moment: &Moment<'_>) -> Option<AlertId> {
+        if find(device, &finding).is_some() {
+            return None;
+        }
+        self.open(device, finding, Signal::Suspected, Why::Suspected, moment)
+    }
+
+    fn open(
+        &mut self,
+        device: &mut Device,
+        finding: Finding,
+        signal: Signal,
+        why: Why,
+        moment: &Moment<'_>,
+    ) -> Option<AlertId> {
+        let head = self.rules.head(finding.kind)?.clone();
+        let of_gateway = finding.kind == Kind::GatewaySilent;
+        let tenant = if of_gateway { GATEWAY_TENANT } else { moment.key.tenant.as_str() };
+        let id = alert_id(
+            Subject {
+                rule: &head.id,
+                tenant,
+                device: moment.key.device.as_str(),
+                visit: finding.visit,
+                zone: finding.zone.map_or("", |z| z.as_str()),
+            },
+            &finding.cause,
+        );
+        // It was told and is over: a copy of a frame, or another frame about the same happening.
+        if device.closed.contains(&id) || self.alerts.contains_key(&id) {
+            return None;
+        }
+        let alert = Alert {
+            id,
+            rule: head.id.to_string(),
+            kind: finding.kind,
+            priority: head.priority,
+            what_to_do: head.what_to_do.to_string(),
+            tenant: tenant.to_owned(),
+            clinic: device.clinic.clone(),
+            device: moment.key.device.to_string(),
+            zone: finding.zone,
+            visit: finding.visit,
+            session: finding.session,
+            what_happened: finding.what_happened,
+            event_time: finding.at,
+            decided_at: self.clock,
+            updated_at: self.clock,
+            class: moment.class,
+            value: finding.value,
+            told: finding.value,
+            limit: finding.limit,
+            violations: 1,
+            acknowledged_by: None,
+            life: Lifecycle::new(finding.kind.latches()),
+        };
+        self.alerts.insert(id, alert);
+        if !of_gateway {
+            self.owners.insert(id, moment.key.clone());
+            device.open.push(Open {
+                kind: finding.kind,
+                visit: finding.visit,
+                zone: finding.zone,
+                id,
+            });
+        }
+        self.signal(device, id, signal, why, moment);
+        Some(id)
+    }
+
+    /// Gives a signal to an open alert and tells what it did.
+    pub(super) fn signal(&mut self, device: &mut Device, id: AlertId, signal: Signal, why: Why, moment: &Moment<'_>) {
+        let Some(alert) = self.alerts.get_mut(&id) else {
+            return;
+        };
+        let Some(step) = alert.life.step(signal) else {
+            return;
+        };
+        alert.updated_at = self.clock;
+        let alert = alert.clone();
+        self.tell(&alert, (step.from, step.to), why, step.page, moment);
+        if matches!(step.to, State::Resolved | State::Inactive) {
+            self.alerts.remove(&id);
+            self.owners.remove(&id);
+            device.close(id);
+        }
+        self.changed_alerts.insert(id, alert);
+    }
+
+    /// A person must be told of an alert that is open already.
+    fn tell_anew(&mut self, device: &mut Device, id: AlertId, moment: &Moment<'_>) {
+        let Some(alert) = self.alerts.get_mut(&id) else {
+            return;
+        };
+        let from = alert.state();
+        let worse = Signal::Violated {
+            single: false,
+            worse: true,
+        };
+        let _ = alert.life.step(worse);
+        alert.updated_at = self.clock;
+        let alert = alert.clone();
+        debug_assert!(device.open.iter().any(|open| open.id == id));
+        self.tell(&alert, (from, alert.state()), Why::Again, true, moment);
+        self.changed_alerts.insert(id, alert);
+    }
+
+    fn tell(&mut self, alert: &Alert, (from, to): (State, State), why: Why, page: bool, moment: &Moment<'_>) {
+        self.out.push(Transition {
+            id: transition_id(alert.id, to.as_str(), &moment.trigger),
+            from,
+            to,
+            why,
+            page,
+            event_time: moment.event_time,
+            decided_at: self.clock,
+            alert: alert.clone(),
+            comment: moment.comment.map(str::to_owned),
+            evidence: moment.evidence.clone(),
+        });
+    }
+
+    /// Gives a signal to every open alert of a device that `which` picks.
+    pub(super) fn signal_all(
+        &mut self,
+        device: &mut Device,
+        signal: Signal,
+        why: Why,
+        moment: &Moment<'_>,
+        which: impl Fn(&Alert) -> bool,
+    ) {
+        let ids: Vec<AlertId> = device.open.iter().map(|open| open.id).collect();
+        for id in ids {
+            if self.alerts.get(&id).is_some_and(&which) {
+                self.signal(device, id, signal, why, moment);
+            }
+        }
+    }
+}
+
+/// The open alert about the same; at the bound, the newest of the same rule.
+fn find(device: &Device, finding: &Finding) -> Option<AlertId> {
+    let same_kind = || device.open.iter().rev().filter(|open| open.kind == finding.kind);
+    let exact = same_kind().find(|open| open.visit == finding.visit && open.zone == finding.zone);
+    let full = || (device.open.len() >= MAX_OPEN).then(|| same_kind().next()).flatten();
+    exact.or_else(full).map(|open| open.id)
+}

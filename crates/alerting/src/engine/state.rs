@@ -1,0 +1,279 @@
+//! What the engine remembers: of each device, of items, cartridges and sterilizers, of gateways. Serialisable, bounded.
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use telemetry::sequence::IntervalSet;
+use telemetry::{UnixMicros, Zone};
+
+use crate::id::{AlertId, Opaque};
+use crate::rules::Kind;
+use crate::rules::depth::DepthMemory;
+use crate::rules::disinfection::{Between, Wipe};
+use crate::rules::sterilization::FailedCycle;
+
+/// Boots that are remembered per device; at the bound the one heard longest ago goes.
+pub const MAX_BOOTS: usize = 4;
+/// Holes in the sequence numbers that are remembered per boot; at the bound the smallest hole counts as seen.
+pub const MAX_INTERVALS: usize = 32;
+/// Payload hashes that are remembered per boot: of the newest numbers.
+pub const HASHES: u64 = 64;
+/// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
+pub const MAX_OPEN: usize = 128;
+/// Ids of resolved alerts per device, so that a copy of a frame does not raise them anew; at the bound the oldest goes.
+pub const MAX_CLOSED: usize = 64;
+/// Frames before a violation that are kept as evidence.
+pub const MAX_OFFSETS: usize = 4;
+/// Wipes that are remembered per item; at the bound the oldest goes.
+pub const MAX_WIPES: usize = 8;
+/// Visits whose time is remembered per item; those before only count.
+pub const MAX_USES: usize = 64;
+
+/// A boot's sequence numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSeen {
+    boot: u64,
+    intervals: Vec<(u64, u64)>,
+    /// Of number n at n % [`HASHES`], for the newest numbers.
+    hashes: Vec<(u64, u32)>,
+}
+
+/// What a sequence number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Not seen before.
+    New,
+    /// Seen, with this payload: changes nothing.
+    Duplicate,
+    /// Seen, with another payload.
+    Reused,
+    /// Seen, too long ago to compare: evaluated, but it moves no session.
+    Old,
+}
+
+impl BootSeen {
+    /// Of a boot that was not heard yet.
+    pub fn new(boot: u64) -> Self {
+        Self {
+            boot,
+            intervals: Vec::new(),
+            hashes: Vec::new(),
+        }
+    }
+
+    /// The boot.
+    pub fn boot(&self) -> u64 {
+        self.boot
+    }
+
+    /// Takes a number with the hash of its payload.
+    pub fn take(&mut self, sequence: u64, hash: u64) -> Repeat {
+        let hash = (hash ^ hash >> 32) as u32;
+        let repeat = self.look(sequence, hash);
+        if repeat == Repeat::New {
+            let mut set = IntervalSet::from_intervals(std::mem::take(&mut self.intervals)).unwrap_or_default();
+            set.insert(sequence);
+            set.bound(MAX_INTERVALS);
+            self.intervals = set.intervals().to_vec();
+        }
+        if repeat != Repeat::Duplicate {
+            match self.hashes.iter_mut().find(|(n, _)| n % HASHES == sequence % HASHES) {
+                // An old number must not push out a newer one.
+                Some(slot) if slot.0 <= sequence => *slot = (sequence, hash),
+                Some(_) => {}
+                None => self.hashes.push((sequence, hash)),
+            }
+        }
+        repeat
+    }
+
+    fn look(&self, sequence: u64, hash: u32) -> Repeat {
+        let at = self.intervals.partition_point(|&(_, end)| end <= sequence);
+        if self.intervals.get(at).is_none_or(|&(start, _)| start > sequence) {
+            return Repeat::New;
+        }
+        match self.hashes.iter().find(|(n, _)| *n == sequence) {
+            Some((_, known)) if *known == hash => Repeat::Duplicate,
+            Some(_) => Repeat::Reused,
+            None => Repeat::Old,
+        }
+    }
+}
+
+/// The last frame that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Its boot.
+    pub boot: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its event time.
+    pub event_time: UnixMicros,
+}
+
+/// The visit that a device is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// The visit; the session where the device says no visit.
+    pub key: Opaque,
+    /// Whether the device said it.
+    pub given: bool,
+    /// First use.
+    pub first: UnixMicros,
+    /// Last use.
+    pub last: UnixMicros,
+}
+
+/// An open alert of a device, by what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Kind of its rule.
+    pub kind: Kind,
+    /// Visit.
+    pub visit: Option<Opaque>,
+    /// Zone.
+    pub zone: Option<Zone>,
+    /// The alert.
+    pub id: AlertId,
+}
+
+/// A disinfection that is awaited or was not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The alert.
+    pub id: AlertId,
+    /// Between which uses.
+    pub between: Between,
+    /// When waiting ends, on the gateway's clock; `None`: it ended.
+    pub due: Option<UnixMicros>,
+}
+
+/// Of one device.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Device {
+    /// Clinic that it was last heard from.
+    pub clinic: String,
+    /// Gateway that last let it in.
+    pub gateway: String,
+    /// Its serial, from its birth.
+    pub serial: Option<String>,
+    /// Sequence numbers.
+    pub boots: Vec<BootSeen>,
+    /// Newest frame.
+    pub heard: Option<Heard>,
+    /// When its gateway last received anything from it.
+    pub received_at: UnixMicros,
+    /// Whether the newest frame was live and in a session: then silence is a loss of protection.
+    pub in_session: bool,
+    /// Whether it is told as silent.
+    pub silent: bool,
+    /// Session.
+    pub session: Option<Opaque>,
+    /// Session that ended last: a frame of it that comes late opens nothing.
+    pub ended: Option<Opaque>,
+    /// Visit.
+    pub visit: Option<Visit>,
+    /// Cartridge that was judged for this visit.
+    pub cartridge: Option<String>,
+    /// Of the depth rules.
+    pub depth: DepthMemory,
+    /// Open alerts.
+    pub open: Vec<Open>,
+    /// Resolved alerts.
+    pub closed: VecDeque<AlertId>,
+    /// Disinfections that are awaited or were not there.
+    pub awaited: Vec<Awaited>,
+    /// Offsets of its newest frames in the log.
+    pub offsets: VecDeque<u64>,
+}
+
+impl Device {
+    /// Takes a sequence number.
+    pub fn take(&mut self, boot: u64, sequence: u64, hash: u64) -> Repeat {
+        let at = self.boots.iter().position(|b| b.boot == boot);
+        let mut seen = at.map_or_else(|| BootSeen::new(boot), |at| self.boots.remove(at));
+        let repeat = seen.take(sequence, hash);
+        // The newest heard stands last.
+        self.boots.push(seen);
+        if self.boots.len() > MAX_BOOTS {
+            self.boots.remove(0);
+        }
+        repeat
+    }
+
+    /// Remembers a resolved alert.
+    pub fn close(&mut self, id: AlertId) {
+        self.open.retain(|open| open.id != id);
+        self.awaited.retain(|awaited| awaited.id != id);
+        self.closed.push_back(id);
+        if self.closed.len() > MAX_CLOSED {
+            self.closed.pop_front();
+        }
+    }
+
+    /// Remembers a frame as evidence.
+    pub fn remember(&mut self, offset: u64) {
+        self.offsets.push_back(offset);
+        if self.offsets.len() > MAX_OFFSETS {
+            self.offsets.pop_front();
+        }
+    }
+}
+
+/// Of one reusable item: a device or a serial that was in a load or a wipe.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Item {
+    /// End of the last cycle that passed.
+    pub sterilized_at: Option<UnixMicros>,
+    /// Last cycle that did not pass.
+    pub failed: Option<FailedCycle>,
+    /// Newest wipes.
+    pub wipes: VecDeque<Wipe>,
+    /// First uses for its newest visits.
+    pub uses: VecDeque<UnixMicros>,
+    /// Visits before those, and when the newest of them was.
+    pub older_uses: (u32, UnixMicros),
+    /// The device that last used it, for a result that comes after its use.
+    pub used_by: Option<String>,
+}
+
+impl Item {
+    /// A use for a new visit.
+    pub fn use_at(&mut self, at: UnixMicros, device: &str) {
+        self.used_by = Some(device.to_owned());
+        self.uses.push_back(at);
+        if self.uses.len() > MAX_USES
+            && let Some(oldest) = self.uses.pop_front()
+        {
+            self.older_uses = (self.older_uses.0.saturating_add(1), oldest.max(self.older_uses.1));
+        }
+    }
+
+    /// Visits after a time. Where that is longer ago than the memory, all count.
+    pub fn uses_since(&self, at: Option<UnixMicros>) -> u32 {
+        let older = if at.is_none_or(|at| at < self.older_uses.1) { self.older_uses.0 } else { 0 };
+        let newer = self.uses.iter().filter(|&&use_at| at.is_none_or(|at| use_at > at)).count();
+        older.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX))
+    }
+}
+
+/// Of one sterilizer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sterilizer {
+    /// When the newest cycle ran whose biological indicator passed.
+    pub biological_pass_at: Option<UnixMicros>,
+}
+
+/// Of one gateway.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gateway {
+    /// Everything that it received before this is in the log.
+    pub watermark: UnixMicros,
+    /// When that last moved, by our own log.
+    pub moved_at: UnixMicros,
+    /// The alert about its standstill.
+    pub alert: Option<AlertId>,
+}

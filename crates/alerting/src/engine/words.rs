@@ -1,0 +1,50 @@
+//! What happened, in a sentence for the person who is paged: no session, no visit, nothing about the client.
+use crate::rules::sterilization::Overdue;
+
+/// Micrometres as millimetres.
+fn mm(um: f64) -> String {
+    format!("{:.3} mm", um / 1_000.0)
+}
+
+pub(super) fn depth_above(value: f64, limit: f64, single: bool) -> String {
+    let how = if single { "one stroke" } else { "repeated strokes" };
+    format!("{how} {} deep, allowed are {}", mm(value), mm(limit))
+}
+
+pub(super) fn depth_off(value: f64, limit: f64) -> String {
+    format!("repeated strokes {} off the set depth, tolerated are {}", mm(value), mm(limit))
+}
+
+pub(super) fn setpoint(value: f64, limit: f64) -> String {
+    format!("depth is set to {}, allowed are {}", mm(value), mm(limit))
+}
+
+pub(super) fn above_set(value: f64, limit: f64) -> String {
+    format!("a pulse of {:.2} J/cm², set fluence with tolerance is {:.2} J/cm²", value / 1_000.0, limit / 1_000.0)
+}
+
+pub(super) fn above_limit(value: f64, limit: f64, skin_known: bool) -> String {
+    let of = if skin_known { "for this skin type" } else { "for the strictest skin type (none was told)" };
+    format!("a pulse of {:.2} J/cm², allowed {of} are {:.2} J/cm²", value / 1_000.0, limit / 1_000.0)
+}
+
+pub(super) fn overdue(overdue: Overdue) -> String {
+    match overdue {
+        Overdue::ByTime { hours: None, .. } => "used without any good sterilization on record".to_owned(),
+        Overdue::ByTime { hours: Some(hours), limit } => {
+            format!("used {hours:.1} h after its last good sterilization, allowed are {limit:.1} h")
+        }
+        Overdue::ByUses { uses, limit } => {
+            format!("used for visit {uses} since its last good sterilization, allowed are {limit}")
+        }
+    }
+}
+
+pub(super) fn indicator_overdue(hours: Option<f64>, limit: f64) -> String {
+    match hours {
+        None => "sterilizer used without any passed biological indicator on record".to_owned(),
+        Some(hours) => {
+            format!("sterilizer used {hours:.0} h after its last passed biological indicator, allowed are {limit:.0} h")
+        }
+    }
+}

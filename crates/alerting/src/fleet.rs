@@ -1,0 +1,82 @@
+//! What the engine has to know of a device to judge it: limits and policy, flattened once per configuration.
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemetry::{ClinicId, DeviceKey, DeviceKind, DisinfectionLevel, ModelId, SkinType, Zone};
+
+/// Zones and "unknown", by wire number.
+const ZONES: usize = 22;
+/// Skin types and "unknown", by wire number.
+const SKIN_TYPES: usize = 7;
+
+/// Limits and policy of one device. Every number is configuration of the registry; none is a claim about treatment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Where it is.
+    pub clinic: ClinicId,
+    /// Its model.
+    pub model: ModelId,
+    /// Its kind.
+    pub kind: DeviceKind,
+    /// Greatest depth by zone in micrometres, never above the device's absolute maximum; index 0: zone not known.
+    pub depth_max_um: [u32; ZONES],
+    /// How far a stroke may be off its setpoint, in micrometres.
+    pub depth_tolerance_um: u32,
+    /// What a single stroke must be above the limit to fire alone, in micrometres.
+    pub depth_guard_band_um: u32,
+    /// Greatest fluence by skin type in mJ/cm²; index 0: skin type not known.
+    pub fluence_max_mj_per_cm2: [u32; SKIN_TYPES],
+    /// How far a pulse may be above its set fluence, in thousandths.
+    pub fluence_tolerance_permille: u32,
+    /// Hygiene and presence.
+    pub policy: Hygiene,
+}
+
+/// What a clinic has decided about hygiene and presence. `None`: not demanded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hygiene {
+    /// A disinfection must stand between two visits.
+    pub disinfection_between_visits: bool,
+    /// Lowest level that counts.
+    pub disinfection_level: Option<DisinfectionLevel>,
+    /// Shortest contact time that counts.
+    pub disinfection_contact_time_min: Option<Duration>,
+    /// How long evidence on another connection may take.
+    pub evidence_grace: Duration,
+    /// Longest time since the last good sterilization when it is used.
+    pub sterilization_every: Option<Duration>,
+    /// Most visits since the last good sterilization.
+    pub sterilization_uses: Option<u32>,
+    /// Longest time since the last passed biological indicator when the sterilizer is used.
+    pub indicator_every: Option<Duration>,
+    /// A cartridge is for one visit.
+    pub cartridge_single_use: bool,
+    /// A device in a session that is not heard for this long is silent.
+    pub silent_in_session_after: Duration,
+}
+
+impl Facts {
+    /// Greatest depth in micrometres for a zone, the strictest where it is not known.
+    pub fn depth_max_um(&self, zone: Option<Zone>) -> u32 {
+        self.depth_max_um.get(zone_index(zone)).copied().unwrap_or(0)
+    }
+
+    /// Greatest fluence in mJ/cm² for a skin type, the strictest where it is not known.
+    pub fn fluence_max(&self, skin: Option<SkinType>) -> u32 {
+        let at = skin.map_or(0, |s| usize::try_from(s.to_wire()).unwrap_or(0));
+        self.fluence_max_mj_per_cm2.get(at).copied().unwrap_or(0)
+    }
+}
+
+/// Index of a zone in tables by zone; 0 for unknown.
+pub(crate) fn zone_index(zone: Option<Zone>) -> usize {
+    zone.map_or(0, |z| usize::try_from(z.to_wire()).unwrap_or(0))
+}
+
+/// Where [`Facts`] come from.
+pub trait Fleet: Send + Sync {
+    /// What is known of a device; `None` for one that is not registered.
+    fn facts(&self, device: &DeviceKey) -> Option<Arc<Facts>>;
+    /// Which version of the registry speaks.
+    fn version(&self) -> String;
+}

@@ -1,0 +1,313 @@
+//! Rule files: TOML, validated as a whole; every fault is named with its file and line, and one fault refuses them all.
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use telemetry::{ClinicId, DeviceId, ModelId, Priority, SkinType, TenantId, Zone};
+use toml::{Spanned, Table, Value};
+
+use super::book::Matcher;
+use super::{DepthAboveLimit, DepthOffSetpoint, Head, Kind, Override, Rule, Ruleset, Window};
+
+/// Most overrides of one rule: each is looked at when a device's parameters are resolved.
+const MAX_OVERRIDES: usize = 4_096;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFault {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
+impl fmt::Display for RuleFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+/// Why rules were not taken: all faults at once.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// They contradict the schema or themselves.
+    #[error("rules are refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Faults(Vec<RuleFault>),
+    /// A file could not be read.
+    #[error("cannot read rules at {path}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default)]
+    rule: Vec<Spanned<RawRule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    id: Spanned<String>,
+    kind: Spanned<String>,
+    priority: Priority,
+    #[serde(default = "yes")]
+    enabled: bool,
+    what_to_do: Spanned<String>,
+    parameters: Option<Spanned<Table>>,
+    #[serde(default, rename = "override")]
+    overrides: Vec<Spanned<RawOverride>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOverride {
+    model: Option<ModelId>,
+    zone: Option<Zone>,
+    skin_type: Option<SkinType>,
+    tenant: Option<TenantId>,
+    clinic: Option<ClinicId>,
+    device: Option<DeviceId>,
+    parameters: Spanned<Table>,
+}
+
+/// Reads every `*.toml` of a directory, in the order of names, as one set.
+///
+/// # Errors
+/// [`RulesError`]: nothing was taken.
+pub fn load_dir(dir: &Path) -> Result<Ruleset, RulesError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RulesError::Io { path, source }
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io(dir))? {
+        let path = entry.map_err(io(dir))?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+        files.push((path.display().to_string(), text));
+    }
+    parse(&files)
+}
+
+/// Validates files, given as (name, text), as one set.
+///
+/// # Errors
+/// [`RulesError::Faults`] with every fault that was found.
+pub fn parse(files: &[(String, String)]) -> Result<Ruleset, RulesError> {
+    let mut reader = Reader::default();
+    for (file, text) in files {
+        reader.file(file, text);
+    }
+    if !reader.faults.is_empty() {
+        return Err(RulesError::Faults(reader.faults));
+    }
+    let mut hash = Sha256::new();
+    for (_, text) in files {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    let version: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    Ok(Ruleset {
+        version,
+        ..reader.rules
+    })
+}
+
+#[derive(Default)]
+struct Reader {
+    rules: Ruleset,
+    ids: Vec<String>,
+    kinds: Vec<Kind>,
+    faults: Vec<RuleFault>,
+}
+
+/// Where in which file, for faults.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a str,
+    text: &'a str,
+    at: usize,
+}
+
+impl Place<'_> {
+    fn fault(self, what: impl Into<String>) -> RuleFault {
+        let before = self.text.get(..self.at).unwrap_or(self.text);
+        RuleFault {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            what: what.into(),
+        }
+    }
+}
+
+impl Reader {
+    fn file(&mut self, file: &str, text: &str) {
+        let raw: RawFile = match toml::from_str(text) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                self.faults.push(Place { file, text, at }.fault(error.message()));
+                return;
+            }
+        };
+        for rule in raw.rule {
+            let place = Place { file, text, at: rule.span().start };
+            if let Err(fault) = self.rule(place, rule.into_inner()) {
+                self.faults.push(fault);
+            }
+        }
+    }
+
+    fn rule(&mut self, place: Place<'_>, raw: RawRule) -> Result<(), RuleFault> {
+        let at = |at| Place { at, ..place };
+        let id = at(raw.id.span().start);
+        if ModelId::new(raw.id.as_ref()).is_err() {
+            return Err(id.fault("id must be a-z, 0-9 and, after the first character, -; at most 63"));
+        }
+        if self.ids.contains(raw.id.as_ref()) {
+            return Err(id.fault(format!("id {:?} is there twice", raw.id.as_ref())));
+        }
+        let kind = Kind::from_name(raw.kind.as_ref()).ok_or_else(|| {
+            let names: Vec<_> = Kind::ALL.iter().map(|k| k.as_str()).collect();
+            at(raw.kind.span().start).fault(format!("kind is none of {}", names.join(", ")))
+        })?;
+        if self.kinds.contains(&kind) {
+            return Err(at(raw.kind.span().start).fault(format!("kind {kind} is there twice: use an override")));
+        }
+        if raw.what_to_do.as_ref().trim().is_empty() {
+            return Err(at(raw.what_to_do.span().start).fault("what_to_do is empty: a page must say what to do"));
+        }
+        self.ids.push(raw.id.as_ref().clone());
+        self.kinds.push(kind);
+        self.typed(place, kind, raw)
+    }
+
+    fn typed(&mut self, place: Place<'_>, kind: Kind, raw: RawRule) -> Result<(), RuleFault> {
+        let rules = &mut self.rules;
+        match kind {
+            Kind::DepthAboveLimit => rules.depth_above_limit = rule(place, kind, raw, |p: &DepthAboveLimit| {
+                window(p.k_strokes, p.n_strokes)
+            })?,
+            Kind::DepthOffSetpoint => rules.depth_off_setpoint = rule(place, kind, raw, |p: &DepthOffSetpoint| {
+                window(p.k_strokes, p.n_strokes)
+            })?,
+            Kind::DepthSetpointAboveLimit => rules.depth_setpoint_above_limit = rule(place, kind, raw, fine)?,
+            Kind::PulseAboveSet => rules.pulse_above_set = rule(place, kind, raw, fine)?,
+            Kind::PulseAboveLimit => rules.pulse_above_limit = rule(place, kind, raw, fine)?,
+            Kind::SterilizationOverdue => rules.sterilization_overdue = rule(place, kind, raw, fine)?,
+            Kind::DisinfectionMissing => rules.disinfection_missing = rule(place, kind, raw, fine)?,
+            Kind::IndicatorFailed => rules.indicator_failed = rule(place, kind, raw, fine)?,
+            Kind::IndicatorOverdue => rules.indicator_overdue = rule(place, kind, raw, fine)?,
+            Kind::FailedCycleUsed => rules.failed_cycle_used = rule(place, kind, raw, fine)?,
+            Kind::CartridgeReused => rules.cartridge_reused = rule(place, kind, raw, fine)?,
+            Kind::DeviceSilent => rules.device_silent = rule(place, kind, raw, fine)?,
+            Kind::GatewaySilent => rules.gateway_silent = rule(place, kind, raw, fine)?,
+            Kind::ContextMissing => rules.context_missing = rule(place, kind, raw, fine)?,
+            Kind::SequenceReused => rules.sequence_reused = rule(place, kind, raw, fine)?,
+        }
+        Ok(())
+    }
+}
+
+fn fine<P>(_: &P) -> Result<(), String> {
+    Ok(())
+}
+
+fn window(k: u32, n: u32) -> Result<(), String> {
+    if k == 0 || k > n || n > Window::MAX {
+        return Err(format!("k_strokes and n_strokes must be 1 <= k <= n <= {}", Window::MAX));
+    }
+    Ok(())
+}
+
+fn rule<P: DeserializeOwned>(
+    place: Place<'_>,
+    kind: Kind,
+    raw: RawRule,
+    check: impl Fn(&P) -> Result<(), String>,
+) -> Result<Option<Rule<P>>, RuleFault> {
+    let at = |at| Place { at, ..place };
+    let base_place = raw.parameters.as_ref().map_or(place, |p| at(p.span().start));
+    let base_table = raw.parameters.map(Spanned::into_inner).unwrap_or_default();
+    let base: P = params(base_place, base_table.clone(), &check)?;
+    if raw.overrides.len() > MAX_OVERRIDES {
+        return Err(place.fault(format!("more than {MAX_OVERRIDES} overrides")));
+    }
+    let mut overrides: Vec<Override<P>> = Vec::new();
+    for spanned in raw.overrides {
+        let here = at(spanned.span().start);
+        let o = spanned.into_inner();
+        let matcher = Matcher {
+            model: o.model,
+            zone: o.zone,
+            skin_type: o.skin_type,
+            tenant: o.tenant,
+            clinic: o.clinic,
+            device: o.device,
+        };
+        if matcher == Matcher::default() {
+            return Err(here.fault("override names nothing that it is for: write the parameters of the rule itself"));
+        }
+        if overrides.iter().any(|other| other.matcher == matcher) {
+            return Err(here.fault("two overrides are for the same: only one can hold"));
+        }
+        let mut table = base_table.clone();
+        let inner = at(o.parameters.span().start);
+        table.extend(o.parameters.into_inner());
+        overrides.push(Override {
+            matcher,
+            params: params(inner, table, &check)?,
+        });
+    }
+    overrides.sort_by_key(|o| std::cmp::Reverse(o.matcher.rank()));
+    let head = Arc::new(Head {
+        id: raw.id.into_inner().into(),
+        kind,
+        priority: raw.priority,
+        what_to_do: raw.what_to_do.into_inner().into(),
+    });
+    Ok(raw.enabled.then_some(Rule { head, base, overrides }))
+}
+
+fn params<P: DeserializeOwned>(
+    place: Place<'_>,
+    table: Table,
+    check: impl Fn(&P) -> Result<(), String>,
+) -> Result<P, RuleFault> {
+    let params: P = Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| place.fault(format!("parameters: {}", e.message())))?;
+    check(&params).map_err(|what| place.fault(what))?;
+    Ok(params)
+}
+
+/// The rules that come with the program (`deploy/rules/default.toml`).
+///
+/// # Errors
+/// As [`parse`]; a test makes sure that it does not happen.
+pub fn builtin() -> Result<Ruleset, RulesError> {
+    let text = include_str!("../../../../deploy/rules/default.toml");
+    parse(&[("deploy/rules/default.toml".to_owned(), text.to_owned())])
+}

@@ -1,0 +1,83 @@
+//! Parameters of the rules, with units in the keys. What is `Option` can only make a limit of the registry stricter.
+use serde::Deserialize;
+
+/// A rule without parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
+
+/// Of `depth_above_limit`. Between limit and limit + guard band it takes `k_strokes` of `n_strokes`: a pen makes 540,000
+/// strokes a day, so one noisy stroke must not page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepthAboveLimit {
+    /// How many strokes.
+    pub k_strokes: u32,
+    /// Of how many, at most 64.
+    pub n_strokes: u32,
+    /// The condition is over after so many strokes in a row within the limit.
+    pub clear_after_strokes: u32,
+    /// A stricter limit, in micrometres.
+    pub limit_um: Option<u32>,
+    /// A narrower guard band, in micrometres.
+    pub guard_band_um: Option<u32>,
+}
+
+/// Of `depth_off_setpoint`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepthOffSetpoint {
+    /// How many strokes.
+    pub k_strokes: u32,
+    /// Of how many, at most 64.
+    pub n_strokes: u32,
+    /// The condition is over after so many strokes in a row within the tolerance.
+    pub clear_after_strokes: u32,
+    /// A narrower tolerance, in micrometres.
+    pub tolerance_um: Option<u32>,
+}
+
+/// Of `pulse_above_set`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PulseAboveSet {
+    /// A narrower tolerance, in thousandths of the set fluence.
+    pub tolerance_permille: Option<u32>,
+}
+
+/// Of `pulse_above_limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PulseAboveLimit {
+    /// A stricter limit, in millijoules per square centimetre.
+    pub limit_mj_per_cm2: Option<u32>,
+}
+
+/// Of `disinfection_missing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisinfectionMissing {
+    /// How far the clocks of a station and of a device may disagree about the order of events, in seconds.
+    pub clock_slack_s: u32,
+}
+
+/// Of `cartridge_reused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CartridgeReused {}
+
+/// Of `device_silent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilentDevice {
+    /// A shorter time than the registry's, in seconds.
+    pub silent_after_s: Option<u32>,
+}
+
+/// Of `gateway_silent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySilent {
+    /// Longest time without a watermark, in seconds.
+    pub silent_after_s: u32,
+}

@@ -1,0 +1,121 @@
+//! The journal: append-only and hash-chained, so that a row that was changed, added, moved or removed shows. Free text
+//! stands beside it under a random key; the chain holds the keyed digest, so a text can be erased and the chain still holds.
+use rand::RngCore as _;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use telemetry::UnixMicros;
+
+use crate::engine::Transition;
+
+/// One row to be.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When, by the wall clock.
+    pub at: UnixMicros,
+    /// What kind; a bounded name.
+    pub kind: &'static str,
+    /// What, as JSON. No free text of people.
+    pub body: String,
+}
+
+impl Entry {
+    /// Of what this is made: any JSON.
+    pub fn new(at: UnixMicros, kind: &'static str, body: &serde_json::Value) -> Self {
+        Self {
+            at,
+            kind,
+            body: body.to_string(),
+        }
+    }
+
+    pub(super) fn transition(t: &Transition, comment: Option<String>, now: UnixMicros) -> Self {
+        let a = &t.alert;
+        let body = json!({
+            "transition": t.id, "alert": a.id, "rule": a.rule, "priority": a.priority, "from": t.from, "to": t.to,
+            "why": t.why, "page": t.page, "class": a.class, "tenant": a.tenant, "clinic": a.clinic, "device": a.device,
+            "zone": a.zone, "value": a.value, "limit": a.limit, "unit": a.kind.unit(), "event_us": t.event_time.0,
+            "decided_us": t.decided_at.0, "actor": a.acknowledged_by, "comment_digest": comment,
+        });
+        Self::new(now, "transition", &body)
+    }
+}
+
+fn link(previous: &[u8], n: i64, at: i64, kind: &str, body: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(previous);
+    hash.update(n.to_be_bytes());
+    hash.update(at.to_be_bytes());
+    hash.update((kind.len() as u64).to_be_bytes());
+    hash.update(kind.as_bytes());
+    hash.update(body.as_bytes());
+    hash.finalize().into()
+}
+
+/// Appends a row. Within an immediate transaction, so the head that it reads is the head.
+pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    let head: Option<(i64, Vec<u8>)> = tx
+        .prepare_cached("SELECT n, hash FROM journal ORDER BY n DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (n, previous) = head.map_or_else(|| (1, vec![0; 32]), |(n, hash)| (n + 1, hash));
+    let hash = link(&previous, n, entry.at.0, entry.kind, &entry.body);
+    tx.prepare_cached("INSERT INTO journal (n, at_us, kind, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![n, entry.at.0, entry.kind, entry.body, previous, hash])?;
+    Ok(())
+}
+
+/// Puts a person's text beside the chain. Returns its keyed digest in hexadecimal digits.
+pub(super) fn put_text(tx: &Transaction<'_>, text: &str) -> rusqlite::Result<String> {
+    let mut key = [0u8; 16];
+    rand::rng().fill_bytes(&mut key);
+    let mut hash = Sha256::new();
+    hash.update(key);
+    hash.update(text.as_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    tx.prepare_cached("INSERT INTO free_text (digest, key, text) VALUES (?1, ?2, ?3)")?
+        .execute(params![digest, key, text])?;
+    Ok(digest.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// What a look at the whole journal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Rows that are as they were written.
+    pub rows: u64,
+    /// The last hash, to compare with an anchor elsewhere: a cut tail shows only there.
+    pub head: [u8; 32],
+    /// The first row that is not; what follows cannot be trusted.
+    pub broken_at: Option<i64>,
+}
+
+/// Walks the chain.
+pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
+    let mut found = Verified {
+        rows: 0,
+        head: [0; 32],
+        broken_at: None,
+    };
+    let mut statement = db.prepare("SELECT n, at_us, kind, body, previous, hash FROM journal ORDER BY n")?;
+    let mut rows = statement.query([])?;
+    let mut expected = 1;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(0)?;
+        let read = || -> rusqlite::Result<(i64, String, String, Vec<u8>, Vec<u8>)> {
+            Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        };
+        // A row whose columns changed their type was changed.
+        let whole = read().is_ok_and(|(at, kind, body, previous, hash)| {
+            n == expected && previous == found.head && hash == link(&previous, n, at, &kind, &body)
+        });
+        if !whole {
+            found.broken_at = Some(n);
+            return Ok(found);
+        }
+        let hash: Vec<u8> = row.get(5)?;
+        found.head = hash.try_into().unwrap_or([0; 32]);
+        found.rows += 1;
+        expected = n + 1;
+    }
+    Ok(found)
+}

@@ -1,0 +1,284 @@
+//! One SQLite file: state, alerts, journal, outbox, evidence and the consumed offset, moved by one transaction before
+//! anything leaves. What is in it is what happened; everything else can be computed again from the log.
+mod evidence;
+pub mod journal;
+mod load;
+mod outbox;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use outbox::{Page, PageOutcome};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use telemetry::UnixMicros;
+
+use self::journal::Entry;
+use crate::engine::{Changes, Cold, ColdError, FactKey, Transition};
+use crate::lifecycle::State;
+
+/// Version of the tables.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a writer waits for another one: the runner and the notifier share the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What went wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("alerting's file {path} refused to {what}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Another version wrote it.
+    #[error("alerting's file {path} has version {found}, this program knows {SCHEMA_VERSION}; use the newer program")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// A row is not what this program writes.
+    #[error("alerting's file {path} holds a {what} that cannot be read")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The file. One writes at a time; handles of several threads each open their own.
+pub struct Store {
+    path: PathBuf,
+    db: Mutex<Connection>,
+}
+
+/// A page for a receiver, to be put into the outbox.
+#[derive(Debug, Clone)]
+pub struct NewPage {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// The tenant whose digest it belongs to; `None`: a page of its own.
+    pub digest: Option<String>,
+    /// When it may leave.
+    pub not_before: UnixMicros,
+    /// The body without what differs between attempts.
+    pub body: String,
+}
+
+/// A transition with everything that leaves because of it.
+#[derive(Debug)]
+pub struct Leaving<'a> {
+    /// The step.
+    pub transition: &'a Transition,
+    /// The pages that it causes.
+    pub pages: Vec<NewPage>,
+    /// The message for the store, encoded.
+    pub outlet: Vec<u8>,
+    /// Frames that show it: offset and bytes; `None`: trimmed already.
+    pub evidence: Vec<(u64, Option<Vec<u8>>)>,
+}
+
+/// One transaction's worth.
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    /// Changed state.
+    pub changes: Changes,
+    /// Steps of alerts, in order.
+    pub leaving: Vec<Leaving<'a>>,
+    /// What else has to stand in the journal.
+    pub entries: Vec<Entry>,
+    /// The next offset to read.
+    pub next: u64,
+    /// Wall clock.
+    pub now: UnixMicros,
+}
+
+impl Store {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let sqlite = |what| {
+            move |source| StoreError::Sqlite {
+                path: path.to_owned(),
+                what,
+                source,
+            }
+        };
+        let mut db = Connection::open(path).map_err(sqlite("open"))?;
+        db.busy_timeout(BUSY_TIMEOUT).map_err(sqlite("set its timeout"))?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite("use a write-ahead log"))?;
+        db.pragma_update(None, "synchronous", "FULL").map_err(sqlite("sync"))?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite("begin"))?;
+        let found: i64 = tx
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(sqlite("tell its version"))?;
+        match found {
+            0 => {
+                tx.execute_batch(include_str!("schema.sql")).map_err(sqlite("make its tables"))?;
+                tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite("keep its version"))?;
+            }
+            SCHEMA_VERSION => {}
+            found => {
+                return Err(StoreError::Version {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
+        }
+        tx.commit().map_err(sqlite("commit"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            db: Mutex::new(db),
+        })
+    }
+
+    /// A second handle, for another thread.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reopen(&self) -> Result<Self, StoreError> {
+        Self::open(&self.path)
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        // A panic in the middle of a transaction rolled it back.
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
+        move |source| StoreError::Sqlite {
+            path: self.path.clone(),
+            what,
+            source,
+        }
+    }
+
+    /// Runs one transaction.
+    fn write<T>(
+        &self,
+        what: &'static str,
+        run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut db = self.db();
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.error(what))?;
+        let out = run(&tx).map_err(self.error(what))?;
+        tx.commit().map_err(self.error(what))?;
+        Ok(out)
+    }
+
+    /// Commits a batch: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the same batch may be committed again.
+    pub fn commit(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.write("commit a batch", |tx| {
+            put_changes(tx, &batch.changes)?;
+            for leaving in &batch.leaving {
+                put_leaving(tx, leaving, batch.now)?;
+            }
+            for entry in &batch.entries {
+                journal::append(tx, entry)?;
+            }
+            evidence::trim(tx)?;
+            put_meta(tx, "next", &batch.next.to_string())?;
+            put_meta(tx, "clock", &batch.changes.clock.0.to_string())
+        })
+    }
+
+    /// Puts one entry into the journal.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn journal(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.write("write its journal", |tx| journal::append(tx, entry))
+    }
+
+    /// Looks at the whole journal.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file could not be read; what is wrong with the chain is in the answer.
+    pub fn verify_journal(&self) -> Result<journal::Verified, StoreError> {
+        journal::verify(&self.db()).map_err(self.error("read its journal"))
+    }
+}
+
+fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+fn put_changes(tx: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+    let mut devices = tx.prepare_cached("INSERT OR REPLACE INTO device (tenant, device, state) VALUES (?1, ?2, ?3)")?;
+    for (key, state) in &changes.devices {
+        devices.execute(params![key.tenant.as_str(), key.device.as_str(), state])?;
+    }
+    let mut facts = tx.prepare_cached("INSERT OR REPLACE INTO fact (kind, tenant, key, state) VALUES (?1, ?2, ?3, ?4)")?;
+    for (key, state) in &changes.facts {
+        facts.execute(params![key.table.as_str(), key.tenant, key.key, state])?;
+    }
+    let mut gateways = tx.prepare_cached("INSERT OR REPLACE INTO gateway (id, state) VALUES (?1, ?2)")?;
+    for (id, state) in &changes.gateways {
+        gateways.execute(params![id, state])?;
+    }
+    let mut alerts = tx.prepare_cached(
+        "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (id, alert) in &changes.alerts {
+        let state = alert.state();
+        let open = !matches!(state, State::Resolved | State::Inactive);
+        let body = serde_json::to_string(alert).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        alerts.execute(params![id.to_hex(), alert.tenant, state.as_str(), open, alert.decided_at.0, body])?;
+    }
+    Ok(())
+}
+
+fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> rusqlite::Result<()> {
+    let transition = leaving.transition;
+    let comment = transition.comment.as_deref().map(|text| journal::put_text(tx, text)).transpose()?;
+    journal::append(tx, &Entry::transition(transition, comment, now))?;
+    let mut outbox = tx.prepare_cached(
+        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
+    )?;
+    for page in &leaving.pages {
+        outbox.execute(params![
+            page.receiver,
+            page.digest,
+            transition.id.to_hex(),
+            transition.alert.id.to_hex(),
+            page.body,
+            page.not_before.0
+        ])?;
+    }
+    tx.prepare_cached("INSERT INTO outlet (bytes) VALUES (?1)")?.execute([&leaving.outlet])?;
+    evidence::put(tx, transition.id, &leaving.evidence)
+}
+
+impl Cold for Store {
+    fn fact(&self, key: &FactKey) -> Result<Option<String>, ColdError> {
+        let db = self.db();
+        let read = || {
+            db.prepare_cached("SELECT state FROM fact WHERE kind = ?1 AND tenant = ?2 AND key = ?3")?
+                .query_row(params![key.table.as_str(), key.tenant, key.key], |row| row.get(0))
+                .optional()
+        };
+        read().map_err(|source| ColdError {
+            table: key.table.as_str(),
+            key: key.key.clone(),
+            source: source.into(),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! The outbox: pages that have to leave, the receipts of those that did, and the transitions for the store.
+use rusqlite::params;
+use serde_json::json;
+use telemetry::UnixMicros;
+
+use super::{Store, StoreError, journal};
+
+/// A page that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its number.
+    pub n: i64,
+    /// The tenant whose digest it belongs to.
+    pub digest: Option<String>,
+    /// The step that it tells of.
+    pub transition: String,
+    /// The alert.
+    pub alert: String,
+    /// Its body.
+    pub body: String,
+    /// Attempts before this one.
+    pub attempts: u32,
+    /// An earlier attempt may have reached the receiver.
+    pub possible_repeat: bool,
+}
+
+/// How an attempt came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageOutcome {
+    /// The receiver has it.
+    Delivered {
+        /// What it said, bounded by the sender.
+        receipt: String,
+    },
+    /// Try again then.
+    Retry {
+        /// When.
+        at: UnixMicros,
+        /// The receiver certainly did not take it.
+        refused: bool,
+    },
+    /// It never will be.
+    Undelivered {
+        /// A bounded reason.
+        reason: &'static str,
+    },
+}
+
+impl Store {
+    /// Pages of a receiver that are due, oldest first, each marked durably as being sent: after a crash nobody knows
+    /// whether they arrived, and they say so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn take_due(&self, receiver: &str, now: UnixMicros, limit: usize, hold_until: UnixMicros) -> Result<Vec<Page>, StoreError> {
+        let due = "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
+                   WHERE receiver = ?1 AND next_us <= ?2 ORDER BY next_us, n LIMIT ?3";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // Looking first costs no fsync when there is nothing to do.
+        let any = {
+            let db = self.db();
+            let mut statement = db.prepare_cached(due).map_err(self.error("read its outbox"))?;
+            statement.exists(params![receiver, now.0, limit]).map_err(self.error("read its outbox"))?
+        };
+        if !any {
+            return Ok(Vec::new());
+        }
+        self.write("mark pages", |tx| {
+            let mut statement = tx.prepare_cached(due)?;
+            let rows = statement.query_map(params![receiver, now.0, limit], |row| {
+                Ok(Page {
+                    n: row.get(0)?,
+                    digest: row.get(1)?,
+                    transition: row.get(2)?,
+                    alert: row.get(3)?,
+                    body: row.get(4)?,
+                    attempts: row.get(5)?,
+                    possible_repeat: row.get(6)?,
+                })
+            })?;
+            let pages: Vec<Page> = rows.collect::<rusqlite::Result<_>>()?;
+            let mut mark = tx.prepare_cached("UPDATE outbox SET sent = 1, attempts = attempts + 1, next_us = ?2 WHERE n = ?1")?;
+            for page in &pages {
+                mark.execute(params![page.n, hold_until.0])?;
+            }
+            Ok(pages)
+        })
+    }
+
+    /// Pages that were being sent when the process ended are due at once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn release_held(&self, receiver: &str, now: UnixMicros) -> Result<usize, StoreError> {
+        self.write("release pages", |tx| {
+            tx.execute(
+                "UPDATE outbox SET next_us = ?2 WHERE receiver = ?1 AND sent = 1 AND next_us > ?2",
+                params![receiver, now.0],
+            )
+        })
+    }
+
+    /// Keeps how attempts came out, with a receipt in the journal.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn settle(&self, receiver: &str, outcomes: &[(Page, PageOutcome)], now: UnixMicros) -> Result<(), StoreError> {
+        self.write("keep receipts", |tx| {
+            for (page, outcome) in outcomes {
+                let mut body = json!({"receiver": receiver, "transition": page.transition, "alert": page.alert,
+                    "attempts": page.attempts + 1, "possible_repeat": page.possible_repeat});
+                let kind = match outcome {
+                    PageOutcome::Retry { at, refused } => {
+                        let sent = page.possible_repeat || !refused;
+                        tx.prepare_cached("UPDATE outbox SET sent = ?2, next_us = ?3 WHERE n = ?1")?
+                            .execute(params![page.n, sent, at.0])?;
+                        continue;
+                    }
+                    PageOutcome::Delivered { receipt } => {
+                        body["receipt"] = json!(receipt);
+                        "delivered"
+                    }
+                    PageOutcome::Undelivered { reason } => {
+                        body["reason"] = json!(reason);
+                        "undelivered"
+                    }
+                };
+                journal::append(tx, &journal::Entry::new(now, kind, &body))?;
+                tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([page.n])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How many pages wait, and when the next of a receiver is due.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn next_due(&self, receiver: &str) -> Result<Option<UnixMicros>, StoreError> {
+        self.db()
+            .prepare_cached("SELECT min(next_us) FROM outbox WHERE receiver = ?1")
+            .and_then(|mut s| s.query_row([receiver], |row| row.get::<_, Option<i64>>(0)))
+            .map(|us| us.map(UnixMicros))
+            .map_err(self.error("read its outbox"))
+    }
+
+    /// How many pages wait.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn waiting_pages(&self) -> Result<u64, StoreError> {
+        self.db()
+            .prepare_cached("SELECT count(*) FROM outbox")
+            .and_then(|mut s| s.query_row([], |row| row.get::<_, i64>(0)))
+            .map(i64::unsigned_abs)
+            .map_err(self.error("count its outbox"))
+    }
+
+    /// Transitions that the store has not got yet, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outlet(&self, limit: usize) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let db = self.db();
+        let read = || -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+            let mut statement = db.prepare_cached("SELECT n, bytes FROM outlet ORDER BY n LIMIT ?1")?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = statement.query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        read().map_err(self.error("read its outlet"))
+    }
+
+    /// Transitions up to `n` are durable elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outlet_done(&self, n: i64) -> Result<(), StoreError> {
+        self.write("empty its outlet", |tx| tx.execute("DELETE FROM outlet WHERE n <= ?1", [n])).map(|_| ())
+    }
+}
