@@ -1,0 +1,152 @@
+//! One outlet as the committer uses it: a batch encoded once, appended in one call, synced.
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::SystemTime;
+
+use spool::{AppendError, Appended, NewRecord, Offset, SyncError};
+use telemetry::{GatewayId, UnixMicros};
+
+use crate::admit::Entry;
+use crate::metrics::Metrics;
+use crate::outlet::Outlet;
+
+/// The buffer is given back to the allocator above this, bytes.
+const BUFFER_KEPT_BYTES: usize = 8 * 1024 * 1024;
+
+/// An outlet with the batch that goes to it.
+pub(crate) struct Log {
+    outlet: Arc<dyn Outlet>,
+    label: &'static str,
+    bytes: Vec<u8>,
+    /// Lane and end within `bytes` of each record.
+    ends: Vec<(u32, usize)>,
+}
+
+/// Why a batch is not in a log.
+#[derive(Debug, Clone)]
+pub(crate) enum Failed {
+    /// At its cap, and it refuses.
+    AtCap,
+    /// The disk is full: the next try may do.
+    DiskFull(String),
+    /// Anything else.
+    Broken(String),
+}
+
+impl Log {
+    pub(crate) fn new(outlet: Arc<dyn Outlet>, label: &'static str) -> Self {
+        Self { outlet, label, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    pub(crate) fn spool(&self) -> &spool::Spool {
+        self.outlet.spool()
+    }
+
+    /// Encodes the batch.
+    pub(crate) fn fill<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>, now: SystemTime) {
+        self.clear();
+        for entry in entries {
+            self.outlet.encode(&entry.admitted, entry.lane, now, &mut self.bytes);
+            self.ends.push((entry.lane, self.bytes.len()));
+        }
+    }
+
+    /// Encodes a watermark; false if this log has none.
+    pub(crate) fn fill_watermark(&mut self, gateway: &GatewayId, received_at: UnixMicros) -> bool {
+        self.clear();
+        let wants = self.outlet.encode_watermark(gateway, received_at, &mut self.bytes);
+        if wants {
+            self.ends.push((0, self.bytes.len()));
+        }
+        wants
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(BUFFER_KEPT_BYTES);
+        self.ends.clear();
+    }
+
+    /// Appends what was encoded: written, not durable.
+    pub(crate) fn append(&self, now: SystemTime) -> Result<Appended, Failed> {
+        let mut start = 0;
+        let records: Vec<NewRecord<'_>> = self
+            .ends
+            .iter()
+            .map(|&(lane, end)| {
+                let bytes = self.bytes.get(start..end).unwrap_or(&[]);
+                start = end;
+                NewRecord { lane, bytes }
+            })
+            .collect();
+        self.outlet.spool().append(&records, now).map_err(|e| self.append_failed(&e))
+    }
+
+    pub(crate) fn sync(&self, appended: &Appended) -> Result<Offset, Failed> {
+        self.outlet.spool().sync_appended(appended).map_err(|e| self.sync_failed(&e))
+    }
+
+    fn append_failed(&self, error: &AppendError) -> Failed {
+        Metrics::failed(self.label, error.reason().as_str());
+        match error {
+            AppendError::AtCap { .. } => Failed::AtCap,
+            AppendError::DiskFull { .. } => Failed::DiskFull(error.to_string()),
+            _ => Failed::Broken(error.to_string()),
+        }
+    }
+
+    fn sync_failed(&self, error: &SyncError) -> Failed {
+        Metrics::failed(self.label, if error.disk_full { "disk_full" } else { "suspect" });
+        match error.disk_full {
+            true => Failed::DiskFull(error.to_string()),
+            false => Failed::Broken(error.to_string()),
+        }
+    }
+}
+
+/// A log that is synced beside the store's: its fsync runs on a thread of its own.
+pub(crate) struct BesideLog {
+    pub(crate) log: Log,
+    orders: SyncSender<Appended>,
+    done: Receiver<Result<Offset, SyncError>>,
+}
+
+impl BesideLog {
+    /// Starts the thread, which ends when this is dropped.
+    pub(crate) fn start(outlet: Arc<dyn Outlet>) -> std::io::Result<Self> {
+        let (orders, ordered) = sync_channel::<Appended>(1);
+        let (tell, done) = sync_channel(1);
+        let spool = outlet.spool().clone();
+        thread::Builder::new().name("gateway-sync".to_owned()).spawn(move || {
+            while let Ok(appended) = ordered.recv() {
+                if tell.send(spool.sync_appended(&appended)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { log: Log::new(outlet, "alarm"), orders, done })
+    }
+
+    /// Begins to sync; [`Self::finish_sync`] must follow.
+    pub(crate) fn begin_sync(&self, appended: Appended) -> bool {
+        self.orders.send(appended).is_ok()
+    }
+
+    pub(crate) fn finish_sync(&self) -> Result<Offset, Failed> {
+        match self.done.recv() {
+            Ok(result) => result.map_err(|e| self.log.sync_failed(&e)),
+            Err(_) => Err(Failed::Broken("the thread that syncs the log has ended".to_owned())),
+        }
+    }
+}
+
+impl Failed {
+    /// In words, for a health condition.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::AtCap => "at its cap",
+            Self::DiskFull(text) | Self::Broken(text) => text,
+        }
+    }
+}
