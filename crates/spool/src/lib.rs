@@ -48,6 +48,15 @@
 //!    was appended since is told as lost by a [`SyncError`]. The next append begins a new file, with ordinals of its own.
 //! 5. A cursor is durable before anything is unlinked because of it; so are the names of what is shed.
 //! 6. Segments are unlinked one by one, oldest first, each durably, the last one never.
+//! 7. Open syncs what a killed process left unsynced before it counts, and reads past the cache, so that pages which a
+//!    failed fsync left behind are not taken for stored.
+//!
+//! A full disk or a failing one refuses appends with a reason and is tried again by itself, after at most
+//! [`MAX_BACKOFF`]; readers and cursors go on (a cursor's file is written in place and needs no room), and consumed
+//! segments give room back before their `keep` is over.
+//!
+//! Several threads may append and sync: each asks [`Spool::sync_appended`] for its own records. Async code that waits
+//! for [`Spool::on_durable`] asks [`Spool::fate`] before it acknowledges, because `durable` passes lost records too.
 //!
 //! # Invariants
 //! - Ordinals are dense and strictly increasing; one that was readable never names another record, whatever crashes.
