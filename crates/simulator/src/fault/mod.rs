@@ -1,0 +1,162 @@
+//! What goes wrong, by name: which devices it can befall, when it does, and which rule must say so.
+//!
+//! A fault changes behaviour where the harm happens (a depth, an energy, a skipped wipe) or frames where the fault is in
+//! firmware or network; the rest of the simulator does not know about it. Every fault tells its [`Truth`].
+mod depth;
+mod selection;
+mod truth;
+mod wire;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use telemetry::DeviceKind;
+
+pub(crate) use depth::{DepthFault, Reading};
+pub(crate) use selection::resolve;
+pub use selection::{FaultSpec, SelectionError};
+pub use truth::Truth;
+pub(crate) use wire::Wire;
+
+/// The faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The depth leaves its setpoint by 60 µm a second, up to 400 µm.
+    DepthCreep,
+    /// Around the eyes the needles go 500 µm deeper than the zone's limit.
+    DepthOvershootEye,
+    /// The depth sensor repeats its last reading.
+    StuckSensor,
+    /// The operator dials 300 µm more than the zone's limit, and the pen follows.
+    SetpointAboveLimit,
+    /// Pulses carry 35 % more energy than set.
+    LampOverEnergy,
+    /// A worn lamp: from -10 % on, each pulse carries 0.5 % less than the one before, down to -40 %.
+    LampAgeing,
+    /// One wipe between two visits does not happen.
+    MissedDisinfection,
+    /// A second client is treated with the first one's cartridge.
+    ReusedCartridge,
+    /// A sterilization cycle fails, and what was in it is used all the same.
+    FailedCycle,
+    /// The pen's last cycle was nine days ago, and it is used.
+    OverdueSterilization,
+    /// The autoclave's last biological indicator ran nine days ago, and it is used.
+    OverdueIndicator,
+    /// The connection breaks for a while; the device keeps its frames and sends them afterwards.
+    DroppedNetwork,
+    /// The wall clock is two hours ahead.
+    ClockSkew,
+    /// Between good frames the firmware publishes garbage of four kinds.
+    GarbageFirmware,
+    /// Once, the sequence number is not counted on: two different frames carry the same.
+    DuplicateSequence,
+    /// In a session the device says nothing for a while, and what it would have said is lost.
+    SilentInSession,
+}
+
+use DeviceKind::{Autoclave, Ipl, Pen};
+
+impl FaultKind {
+    /// Every fault.
+    pub const ALL: &'static [Self] = &[
+        Self::DepthCreep,
+        Self::DepthOvershootEye,
+        Self::StuckSensor,
+        Self::SetpointAboveLimit,
+        Self::LampOverEnergy,
+        Self::LampAgeing,
+        Self::MissedDisinfection,
+        Self::ReusedCartridge,
+        Self::FailedCycle,
+        Self::OverdueSterilization,
+        Self::OverdueIndicator,
+        Self::DroppedNetwork,
+        Self::ClockSkew,
+        Self::GarbageFirmware,
+        Self::DuplicateSequence,
+        Self::SilentInSession,
+    ];
+
+    /// The name in scenario files and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DepthCreep => "depth-creep",
+            Self::DepthOvershootEye => "depth-overshoot-eye",
+            Self::StuckSensor => "stuck-sensor",
+            Self::SetpointAboveLimit => "setpoint-above-limit",
+            Self::LampOverEnergy => "lamp-over-energy",
+            Self::LampAgeing => "lamp-ageing",
+            Self::MissedDisinfection => "missed-disinfection",
+            Self::ReusedCartridge => "reused-cartridge",
+            Self::FailedCycle => "failed-cycle",
+            Self::OverdueSterilization => "overdue-sterilization",
+            Self::OverdueIndicator => "overdue-indicator",
+            Self::DroppedNetwork => "dropped-network",
+            Self::ClockSkew => "clock-skew",
+            Self::GarbageFirmware => "garbage-firmware",
+            Self::DuplicateSequence => "duplicate-sequence",
+            Self::SilentInSession => "silent-in-session",
+        }
+    }
+
+    /// The kinds of device that it can befall.
+    pub const fn befalls(self) -> &'static [DeviceKind] {
+        match self {
+            Self::DepthCreep
+            | Self::DepthOvershootEye
+            | Self::StuckSensor
+            | Self::SetpointAboveLimit
+            | Self::ReusedCartridge
+            | Self::OverdueSterilization => &[Pen],
+            Self::LampOverEnergy | Self::LampAgeing => &[Ipl],
+            Self::MissedDisinfection | Self::DuplicateSequence | Self::SilentInSession => &[Pen, Ipl],
+            Self::FailedCycle | Self::OverdueIndicator => &[Autoclave],
+            Self::DroppedNetwork | Self::ClockSkew | Self::GarbageFirmware => DeviceKind::ALL,
+        }
+    }
+
+    /// The rule of alerting that must fire for it.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::DepthCreep => "depth-off-setpoint",
+            Self::DepthOvershootEye => "depth-above-limit",
+            Self::StuckSensor => "depth-sensor-stuck",
+            Self::SetpointAboveLimit => "setpoint-above-limit",
+            Self::LampOverEnergy => "pulse-above-set",
+            Self::LampAgeing => "lamp-drift",
+            Self::MissedDisinfection => "disinfection-missing",
+            Self::ReusedCartridge => "cartridge-reused",
+            Self::FailedCycle => "cycle-failed",
+            Self::OverdueSterilization => "sterilization-overdue",
+            Self::OverdueIndicator => "indicator-overdue",
+            Self::DroppedNetwork | Self::SilentInSession => "silent-in-session",
+            Self::ClockSkew => "clock-skew",
+            Self::GarbageFirmware => "frames-rejected",
+            Self::DuplicateSequence => "sequence-reused",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A fault at one device, in simulated time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) after_us: u64,
+    pub(crate) until_us: u64,
+    /// Scales the deviation; 1 is as [`FaultKind`] says.
+    pub(crate) strength: f64,
+}
+
+impl Fault {
+    pub(crate) fn is_active(&self, at_us: u64) -> bool {
+        (self.after_us..self.until_us).contains(&at_us)
+    }
+}

@@ -1,0 +1,11 @@
+//! What a simulated fleet promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "simulator/faults.rs"]
+mod faults;
+#[path = "simulator/healthy.rs"]
+mod healthy;
+#[path = "simulator/read.rs"]
+mod read;
+#[path = "simulator/scenarios.rs"]
+mod scenarios;
