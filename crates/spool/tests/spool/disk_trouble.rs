@@ -346,25 +346,31 @@ fn a_cursor_that_a_killed_process_had_written_and_not_synced_stays_once_it_count
 }
 
 #[test]
-fn an_fsync_that_succeeds_while_a_write_of_the_same_file_fails_is_not_believed() {
-    let disk = SimDisk::new(1);
-    let (spool, _) = open(&small(&["store"]), &disk);
-    append(&spool, 0..2);
-    spool.sync().unwrap();
-    let torn = append(&spool, 2..5);
-    let (meanwhile, failing) = (spool.clone(), disk.clone());
-    disk.during_next_sync(Box::new(move || {
-        failing.fail(Op::Write, ".seg", 0, 1, ErrorKind::Other);
-        assert!(try_append(&meanwhile, 5..7).is_err());
-        append(&meanwhile, 7..9);
-    }));
-    assert!(spool.sync().is_err(), "the file was sealed while it was synced");
-    assert_eq!(spool.fate(&torn), Fate::Lost);
-    assert!(spool.durable() < spool.next(), "the new file was not synced yet");
-    spool.sync().unwrap();
-    let items = look(&spool);
-    assert_seamless(&items, Offset::ZERO);
-    assert_eq!(payloads(&items), [0, 1, 7, 8].map(payload));
+fn an_fsync_counts_for_nothing_if_a_write_of_the_same_file_failed_meanwhile() {
+    for fsync_fails_too in [false, true] {
+        let disk = SimDisk::new(1);
+        let (spool, _) = open(&small(&["store"]), &disk);
+        append(&spool, 0..2);
+        spool.sync().unwrap();
+        let torn = append(&spool, 2..5);
+        if fsync_fails_too {
+            disk.fail(Op::Sync, ".seg", 0, 1, ErrorKind::Other);
+        }
+        let (meanwhile, failing) = (spool.clone(), disk.clone());
+        disk.during_next_sync(Box::new(move || {
+            failing.fail(Op::Write, ".seg", 0, 1, ErrorKind::Other);
+            assert!(try_append(&meanwhile, 5..7).is_err());
+            append(&meanwhile, 7..9);
+        }));
+        assert!(spool.sync().is_err(), "the file was sealed while it was synced");
+        assert_eq!(spool.fate(&torn), Fate::Lost);
+        assert!(spool.durable() < spool.next(), "the new file was not synced yet");
+        assert!(matches!(spool.state().health, Health::Suspect { .. }));
+        assert_eq!(spool.sync().unwrap(), spool.next(), "the new file is not to blame");
+        let items = look(&spool);
+        assert_seamless(&items, Offset::ZERO);
+        assert_eq!(payloads(&items), [0, 1, 7, 8].map(payload));
+    }
 }
 
 #[test]
