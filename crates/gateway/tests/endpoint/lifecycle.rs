@@ -36,10 +36,14 @@ async fn a_takeover_goes_by_identity_and_the_old_will_comes_before_the_new_ones_
             client_id: "quite-another-id",
             ..hello(protocol, "pen-1")
         };
-        let mut new = Client::connect_as(&gateway, other_id).await;
-        new.publish(&topic("pen-1", "telemetry"), 1, b"x").await;
+        let mut new = Client::raw(&gateway, protocol).await;
+        // In one segment, so that the publish is at hand as soon as the new one is let in.
+        let mut bytes = other_id.bytes();
+        bytes.extend(publish(protocol, &topic("pen-1", "telemetry"), 1, b"x"));
+        new.send(&bytes).await;
         assert_eq!(will_of(&mut gateway).await, CloseReason::SessionTakenOver);
         gateway.next().await.ack.answer(Verdict::Stored);
+        assert_eq!(new.packet().await.unwrap().first, 0x20);
         assert_eq!(new.packet().await.unwrap().puback().0, 1);
         old.ends_with(0x8e).await;
         assert_eq!(gateway.commands.connected(), 1);

@@ -41,6 +41,26 @@ async fn a_packet_above_the_limit_is_refused_by_its_header_alone() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_in_mid_sentence_hears_why_before_its_socket_breaks() {
+    let gateway = gateway(EndpointConfig {
+        max_packet_size: 2048,
+        ..quick()
+    })
+    .await;
+    let mut pen = Client::connect(&gateway, V5, "pen-1").await;
+    let bytes = publish(V5, &topic("pen-1", "telemetry"), 1, &[0; 4096]);
+    let (header, rest) = bytes.split_at(3);
+    pen.send(header).await;
+    assert_eq!(pen.packet().await.unwrap().body[0], 0x95);
+    // It is still sending, and a reset would fail its second write and, on small stacks, lose the DISCONNECT.
+    for piece in rest.chunks(rest.len() / 3) {
+        pen.send(piece).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pen.packet().await, None);
+}
+
+#[tokio::test]
 async fn mqtt_5_that_overruns_its_receive_maximum_is_told_and_mqtt_3_is_made_to_wait() {
     let config = EndpointConfig {
         max_unacked_messages: 3,
