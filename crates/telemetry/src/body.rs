@@ -112,7 +112,7 @@ pub struct Birth {
     pub firmware: Option<Text>,
     /// Serial number.
     pub serial: Option<Serial>,
-    /// Factory calibration: measured minus set depth, in micrometres.
+    /// Factory calibration: measured minus set depth, in micrometres, within ±[`crate::DepthUm::MAX`].
     pub depth_offset_um: Option<i32>,
     /// Standard deviation of one reading, in micrometres.
     pub depth_sigma_um: Option<u32>,

@@ -29,6 +29,18 @@ const MAX_ITEMS: usize = 256;
 /// Ordinals and totals stay below this, so that sums never overflow: 2^48 is 30,000 years of strokes.
 const MAX_ORDINAL: u64 = 1 << 48;
 
+/// Latest day since 1970-01-01: the year 2517.
+const MAX_DAY: u32 = 200_000;
+
+/// Longest hold or contact time: a week.
+const MAX_HOLD_S: u32 = 7 * 86_400;
+
+/// Longest time since a treatment: a century.
+const MAX_DAYS_SINCE: u32 = 36_600;
+
+/// Most sub-pulses of a pulse; units have 2 or 3.
+const MAX_SUB_PULSES: u32 = 1_000;
+
 type Result<T> = std::result::Result<T, Rejected>;
 
 /// Decodes a frame that came on `topic`.
@@ -162,7 +174,10 @@ impl Seen {
             }),
             session,
             visit,
-            oldest_unacknowledged: h.oldest_unacknowledged_sequence,
+            oldest_unacknowledged: total(
+                h.oldest_unacknowledged_sequence,
+                "header.oldest_unacknowledged_sequence",
+            )?,
         })
     }
 
@@ -182,7 +197,7 @@ impl Seen {
             Wire::Disinfection(d) => Body::Disinfection(Disinfection {
                 items: items(&d.items, "disinfection.items")?,
                 level: self.kind(d.level, DisinfectionLevel::from_wire),
-                contact_time_s: d.contact_time_s,
+                contact_time_s: at_most(d.contact_time_s, MAX_HOLD_S, "s", "disinfection.contact_time_s")?,
                 performed_at: d.performed_at_us.map(UnixMicros),
             }),
             Wire::IndicatorResult(r) => Body::IndicatorResult(IndicatorResult {
@@ -194,9 +209,9 @@ impl Seen {
             }),
             Wire::Heartbeat(h) => Body::Heartbeat(Heartbeat {
                 in_session: h.in_session,
-                battery_percent: h.battery_percent,
+                battery_percent: at_most(h.battery_percent, 100, "%", "heartbeat.battery_percent")?,
                 queued_frames: h.queued_frames,
-                dropped_frames: h.dropped_frames,
+                dropped_frames: total(h.dropped_frames, "heartbeat.dropped_frames")?,
             }),
             Wire::Fault(f) => Body::Fault(Fault {
                 code: self.kind(f.code, FaultCode::from_wire),
@@ -211,12 +226,12 @@ impl Seen {
             model: id(b.model, Text::new, "birth.model")?,
             firmware: id(b.firmware, Text::new, "birth.firmware")?,
             serial: id(b.serial, Serial::new, "birth.serial")?,
-            depth_offset_um: b.depth_offset_um,
-            depth_sigma_um: b.depth_sigma_um,
-            calibrated_day: b.calibrated_day,
+            depth_offset_um: depth_offset(b.depth_offset_um)?,
+            depth_sigma_um: unit(b.depth_sigma_um, DepthUm::new, "birth.depth_sigma_um")?.map(DepthUm::get),
+            calibrated_day: at_most(b.calibrated_day, MAX_DAY, "days", "birth.calibrated_day")?,
             cartridge: id(b.cartridge_serial, Serial::new, "birth.cartridge_serial")?,
             lamp: id(b.lamp_serial, Serial::new, "birth.lamp_serial")?,
-            lamp_shots: b.lamp_shot_count,
+            lamp_shots: total(b.lamp_shot_count, "birth.lamp_shot_count")?,
         })
     }
 
@@ -224,9 +239,14 @@ impl Seen {
         Ok(SessionStart {
             cartridge: id(s.cartridge_serial, Serial::new, "session_start.cartridge_serial")?,
             cartridge_lot: id(s.cartridge_lot, Serial::new, "session_start.cartridge_lot")?,
-            pack_expiry_day: s.pack_expiry_day,
+            pack_expiry_day: at_most(s.pack_expiry_day, MAX_DAY, "days", "session_start.pack_expiry_day")?,
             skin_type: self.kind(s.skin_type, SkinType::from_wire),
-            days_since_last_treatment: s.days_since_last_treatment,
+            days_since_last_treatment: at_most(
+                s.days_since_last_treatment,
+                MAX_DAYS_SINCE,
+                "days",
+                "session_start.days_since_last_treatment",
+            )?,
             lamp: id(s.lamp_serial, Serial::new, "session_start.lamp_serial")?,
         })
     }
@@ -243,22 +263,20 @@ impl Seen {
                 .map(MilliCelsius::new)
                 .transpose()
                 .map_err(|e| out_of_range("sterilization_cycle.hold_temperature_mdegc", &e))?,
-            hold_time_s: c.hold_time_s,
+            hold_time_s: at_most(c.hold_time_s, MAX_HOLD_S, "s", "sterilization_cycle.hold_time_s")?,
         })
     }
 
     fn strokes(&mut self, b: proto::StrokeBatch) -> Result<StrokeBatch> {
         check_columns(&b)?;
         let span: u64 = b.interval_us.iter().skip(1).map(|&us| u64::from(us)).sum();
-        let duration = b.duration_us.map_or(span, u64::from);
-        if span.max(duration) > u64::from(MAX_BATCH_DURATION_US) {
+        // A duration below its own intervals is a rounding of the sender: the intervals say how long it was at least.
+        let duration = b.duration_us.map_or(span, |us| u64::from(us).max(span));
+        if duration > u64::from(MAX_BATCH_DURATION_US) {
             return Err(Rejected::new(
                 RejectReason::OutOfRange,
                 "stroke_batch.duration_us",
-                format!(
-                    "{} µs in one batch, at most {MAX_BATCH_DURATION_US} are allowed",
-                    span.max(duration)
-                ),
+                format!("{duration} µs in one batch, at most {MAX_BATCH_DURATION_US} are allowed"),
             ));
         }
         if let Some(depth) = b.depth_um.iter().copied().max().filter(|&max| max > DepthUm::MAX) {
@@ -329,7 +347,7 @@ impl Seen {
                 "pulse.fluence_measured_mj_per_cm2",
             )?,
             width: unit(p.width_us, WidthUs::new, "pulse.width_us")?,
-            sub_pulses: p.sub_pulse_count,
+            sub_pulses: at_most(p.sub_pulse_count, MAX_SUB_PULSES, "sub-pulses", "pulse.sub_pulse_count")?,
             sub_pulse_delay: unit(p.sub_pulse_delay_us, WidthUs::new, "pulse.sub_pulse_delay_us")?,
             filter: unit(p.filter_cutoff_nm, Nanometres::new, "pulse.filter_cutoff_nm")?,
             spot: unit(p.spot_area_mm2, AreaMm2::new, "pulse.spot_area_mm2")?,
@@ -345,7 +363,7 @@ impl Seen {
                 MilliCelsius::new,
                 "pulse.tip_temperature_mdegc",
             )?,
-            lamp_shots: p.lamp_shot_count,
+            lamp_shots: total(p.lamp_shot_count, "pulse.lamp_shot_count")?,
             fired: p.fired,
         })
     }
@@ -442,6 +460,37 @@ fn total(value: Option<u64>, field: &'static str) -> Result<Option<u64>> {
             format!("{n} is outside 0 to {MAX_ORDINAL}"),
         )),
         other => Ok(other),
+    }
+}
+
+fn at_most(value: Option<u32>, max: u32, unit: &'static str, field: &'static str) -> Result<Option<u32>> {
+    match value {
+        Some(n) if n > max => Err(out_of_range(
+            field,
+            &OutOfRange {
+                unit,
+                value: i64::from(n),
+                min: 0,
+                max: i64::from(max),
+            },
+        )),
+        other => Ok(other),
+    }
+}
+
+fn depth_offset(value: Option<i32>) -> Result<Option<i32>> {
+    let max = i64::from(DepthUm::MAX);
+    match value.map(i64::from) {
+        Some(um) if um.abs() > max => Err(out_of_range(
+            "birth.depth_offset_um",
+            &OutOfRange {
+                unit: DepthUm::UNIT,
+                value: um,
+                min: -max,
+                max,
+            },
+        )),
+        _ => Ok(value),
     }
 }
 

@@ -33,7 +33,7 @@ impl IntervalSet {
         (whole && ascending).then_some(Self { intervals })
     }
 
-    /// Adds one number.
+    /// Adds one number, below `u64::MAX` (intervals are half-open).
     pub fn insert(&mut self, number: u64) -> Seen {
         if self.contains(number) {
             return Seen::Before;

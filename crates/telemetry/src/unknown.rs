@@ -53,6 +53,11 @@ fn count(mut bytes: &[u8], message: usize) -> Option<u32> {
                 bytes = rest;
                 Some(inner)
             }
+            // A group, long deprecated, is one field: the decoder refuses a known number in this encoding.
+            3 => {
+                skip_group(&mut bytes)?;
+                None
+            }
             _ => return None,
         };
         match (known.iter().find(|(n, _)| *n == number), inner) {
@@ -62,6 +67,32 @@ fn count(mut bytes: &[u8], message: usize) -> Option<u32> {
         }
     }
     Some(unknown)
+}
+
+/// Skips to the end of a group that has just begun; groups nest. The decoder has checked that the numbers match.
+fn skip_group(bytes: &mut &[u8]) -> Option<()> {
+    let mut open = 1u32;
+    while open > 0 {
+        match varint(bytes)? & 7 {
+            0 => {
+                varint(bytes)?;
+            }
+            1 => {
+                skip(bytes, 8)?;
+            }
+            2 => {
+                let len = usize::try_from(varint(bytes)?).ok()?;
+                skip(bytes, len)?;
+            }
+            3 => open += 1,
+            4 => open -= 1,
+            5 => {
+                skip(bytes, 4)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(())
 }
 
 fn skip<'a>(bytes: &mut &'a [u8], len: usize) -> Option<Option<&'a [u8]>> {
