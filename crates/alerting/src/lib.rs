@@ -1,12 +1,29 @@
 //! Alerting: what devices say goes in through a log, a few good notifications come out.
 //!
-//! The way of a hazard: [`intake`] puts it into alerting's own log; the [`engine`] judges it by [`rules`] and moves an
-//! alert's [`lifecycle`]. Deliberately absent: the store (the ingestor's), and any control of a device.
+//! The way of a hazard: [`intake`] puts it into alerting's own log; the runner reads it from there, the [`engine`] judges it
+//! by [`rules`] and moves an alert's [`lifecycle`]; the [`store`] commits state, journal and outbox in one transaction; only
+//! then do pages leave. Deliberately absent: the store of readings (the ingestor's), and any control of a device.
 
+mod alerting;
+pub mod api;
+pub mod config;
 pub mod engine;
 pub mod fleet;
+mod handle;
 pub mod id;
 pub mod intake;
 pub mod lifecycle;
+pub mod metrics;
+mod notify;
+mod outlet;
+mod registry_fleet;
 pub mod rules;
+mod runner;
 pub mod store;
+
+pub use crate::alerting::{Alerting, BuildError, CURSOR, Parts};
+pub use crate::config::Config;
+pub use crate::handle::{CommandError, Handle, MAX_LIST, Summary};
+pub use crate::outlet::Outlet;
+pub use crate::registry_fleet::RegistryFleet;
+pub use crate::runner::RunError;

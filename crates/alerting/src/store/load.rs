@@ -57,8 +57,18 @@ impl Store {
         for [body] in self.strings::<1>("read alerts", "SELECT body FROM alert WHERE open = 1")? {
             snapshot.alerts.push(self.parse("alert", &body)?);
         }
-        snapshot.clock = UnixMicros(self.meta("clock")?.and_then(|v| v.parse().ok()).unwrap_or(0));
-        Ok((snapshot, self.meta("next")?.and_then(|v| v.parse().ok())))
+        let (clock, next) = self.position()?;
+        snapshot.clock = clock;
+        Ok((snapshot, next))
+    }
+
+    /// The input log's clock and the offset to go on from.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn position(&self) -> Result<(UnixMicros, Option<u64>), StoreError> {
+        let clock = UnixMicros(self.meta("clock")?.and_then(|v| v.parse().ok()).unwrap_or(0));
+        Ok((clock, self.meta("next")?.and_then(|v| v.parse().ok())))
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

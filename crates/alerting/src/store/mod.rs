@@ -83,8 +83,8 @@ pub struct Leaving<'a> {
     pub transition: &'a Transition,
     /// The pages that it causes.
     pub pages: Vec<NewPage>,
-    /// The message for the store, encoded.
-    pub outlet: Vec<u8>,
+    /// The message for the store, encoded; `None`: it is no tenant's.
+    pub outlet: Option<Vec<u8>>,
     /// Frames that show it: offset and bytes; `None`: trimmed already.
     pub evidence: Vec<(u64, Option<Vec<u8>>)>,
 }
@@ -263,7 +263,9 @@ fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> 
             page.not_before.0
         ])?;
     }
-    tx.prepare_cached("INSERT INTO outlet (bytes) VALUES (?1)")?.execute([&leaving.outlet])?;
+    if let Some(bytes) = &leaving.outlet {
+        tx.prepare_cached("INSERT INTO outlet (bytes) VALUES (?1)")?.execute([bytes])?;
+    }
     evidence::put(tx, transition.id, &leaving.evidence)
 }
 

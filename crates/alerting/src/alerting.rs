@@ -1,0 +1,208 @@
+//! The wiring: config → build → run.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use service::clock::Clock;
+use service::health::Health;
+use service::shutdown::Shutdown;
+use spool::{Offset, ReaderError, Spool};
+use telemetry::GatewayId;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::handle::{Handle, Shared, read_rules};
+use crate::notify::{Sender, Target};
+use crate::outlet::{self, Outlet};
+use crate::registry_fleet::RegistryFleet;
+use crate::rules::RulesError;
+use crate::runner::{RunError, Runner};
+use crate::store::{Store, StoreError};
+
+/// The cursor of alerting in its own log: the log's configuration must declare it.
+pub const CURSOR: &str = "alerting";
+
+/// Why alerting was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The rules.
+    #[error("rules are refused")]
+    Rules(#[source] RulesError),
+    /// The file.
+    #[error("alerting's file cannot be used")]
+    Store(#[source] StoreError),
+    /// The log.
+    #[error("alerting's log has no cursor for it")]
+    Log(#[source] ReaderError),
+    /// A receiver.
+    #[error("receiver {name} cannot be used")]
+    Receiver {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// What alerting is built from.
+pub struct Parts {
+    /// Its configuration, validated.
+    pub config: Config,
+    /// Its own log, with the cursor [`CURSOR`].
+    pub log: Spool,
+    /// The fleet.
+    pub registry: Arc<registry::Shared>,
+    /// Where transitions go for the store.
+    pub outlet: Option<Arc<dyn Outlet>>,
+    /// The name under which transitions are written.
+    pub gateway: GatewayId,
+    /// Readiness.
+    pub health: Health,
+    /// Wall clock.
+    pub clock: Clock,
+}
+
+/// Alerting, built and not running.
+pub struct Alerting {
+    handle: Handle,
+    runner: Runner,
+    senders: Vec<Sender>,
+    outlet: Option<Arc<dyn Outlet>>,
+    outlet_store: Arc<Store>,
+    wake: watch::Receiver<u64>,
+}
+
+impl Alerting {
+    /// Opens the file, reads rules and state, and prepares the receivers. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(parts: Parts) -> Result<Self, BuildError> {
+        let rules = read_rules(parts.config.rules.as_deref()).map_err(BuildError::Rules)?;
+        let store = Store::open(&parts.config.file).map_err(BuildError::Store)?;
+        let reopen = || store.reopen().map(Arc::new).map_err(BuildError::Store);
+        let (asked, sending, outlet_store) = (reopen()?, reopen()?, reopen()?);
+        let (snapshot, next) = store.load().map_err(BuildError::Store)?;
+        let mut reader = parts.log.reader(CURSOR).map_err(BuildError::Log)?;
+        if let Some(next) = next {
+            // The offset in the file decides; the cursor only lets segments go.
+            reader.seek(Offset(next));
+        }
+        let shared = Arc::new(Shared::new(Arc::clone(&parts.registry), rules));
+        let fleet = Arc::new(RegistryFleet(parts.registry.current()));
+        let engine = Engine::new(shared.rules(), fleet, snapshot);
+        let (wake, woken) = watch::channel(0);
+        let condition = parts.health.condition("alerting_pages");
+        let mut senders = Vec::new();
+        for receiver in &parts.config.receivers {
+            senders.push(Sender {
+                name: receiver.name.clone(),
+                target: Target::new(receiver).map_err(|source| BuildError::Receiver {
+                    name: receiver.name.clone(),
+                    source,
+                })?,
+                store: Arc::clone(&sending),
+                clock: parts.clock.clone(),
+                condition: condition.clone(),
+                wake: woken.clone(),
+            });
+        }
+        if senders.is_empty() {
+            condition.red("no receiver is configured: nobody is paged");
+        }
+        let handle = Handle {
+            shared: Arc::clone(&shared),
+            store: asked,
+            log: parts.log.clone(),
+            clock: parts.clock.clone(),
+            rules_dir: parts.config.rules.clone(),
+        };
+        let runner = Runner {
+            engine,
+            store,
+            log: parts.log,
+            reader,
+            shared,
+            config: parts.config,
+            clock: parts.clock,
+            condition: parts.health.condition("alerting"),
+            gateway: parts.gateway,
+            wake,
+        };
+        Ok(Self {
+            handle,
+            runner,
+            senders,
+            outlet: parts.outlet,
+            outlet_store,
+            wake: woken,
+        })
+    }
+
+    /// Asks and commands, also while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until the process drains.
+    ///
+    /// # Errors
+    /// [`RunError`]: a part cannot go on.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ended, over) = tokio::sync::oneshot::channel();
+        let runner = self.runner;
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("alerting".to_owned())
+            .spawn(move || {
+                let result = runner.run(&stopped);
+                // Who waits may have gone.
+                let _ = ended.send(());
+                result
+            })
+            .map_err(|error| RunError::Thread(error.to_string()))?;
+        let (halt, halted) = watch::channel(false);
+        let until = |mut halted: watch::Receiver<bool>| async move {
+            let _ = halted.wait_for(|halt| *halt).await;
+        };
+        let mut senders = tokio::task::JoinSet::new();
+        for sender in self.senders {
+            senders.spawn(sender.run(until(halted.clone())));
+        }
+        if let Some(outlet) = self.outlet {
+            let run = outlet::run(self.outlet_store, outlet, self.wake, until(halted.clone()));
+            senders.spawn(async move {
+                run.await;
+                Ok(())
+            });
+        }
+        let mut failure = None;
+        tokio::select! {
+            () = shutdown.requested() => {}
+            _ = over => {}
+            Some(sent) = senders.join_next() => failure = send_failure(sent),
+        }
+        stop.store(true, Ordering::Release);
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        // What the thread committed last may still go out; what does not is in the outbox.
+        halt.send_replace(true);
+        while let Some(sent) = senders.join_next().await {
+            failure = failure.or_else(|| send_failure(sent));
+        }
+        match joined {
+            Ok(Ok(result)) => result?,
+            _ => return Err(RunError::Thread("it panicked".to_owned())),
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+fn send_failure(sent: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Option<RunError> {
+    match sent {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(RunError::Send(error)),
+        Err(join) => Some(RunError::Thread(join.to_string())),
+    }
+}

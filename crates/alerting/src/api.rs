@@ -1,0 +1,174 @@
+//! Alerting's HTTP interface: lists, one alert, acknowledging, a summary. Who may ask is decided by whoever mounts it.
+use axum::extract::{Path, Query, State as Extension};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use telemetry::{Priority, UnixMicros, Zone};
+
+use crate::engine::Alert;
+use crate::handle::{CommandError, Handle};
+use crate::id::AlertId;
+use crate::intake::Class;
+use crate::lifecycle::State;
+use crate::store::StoreError;
+
+/// The routes, with their state.
+pub fn router(handle: Handle) -> Router {
+    Router::new()
+        .route("/alerts", get(list))
+        .route("/alerts/summary", get(summary))
+        .route("/alerts/{id}", get(one))
+        .route("/alerts/{id}/acknowledge", post(acknowledge))
+        .with_state(handle)
+}
+
+/// An alert as it is shown: without session and visit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    /// Its id.
+    pub id: AlertId,
+    /// Where it stands.
+    pub state: State,
+    /// Id of its rule.
+    pub rule: String,
+    /// Priority.
+    pub priority: Priority,
+    /// Tenant.
+    pub tenant: String,
+    /// Clinic.
+    pub clinic: String,
+    /// Device, sterilizer or gateway.
+    pub device: String,
+    /// Zone.
+    pub zone: Option<Zone>,
+    /// What happened.
+    pub what_happened: String,
+    /// What to do.
+    pub what_to_do: String,
+    /// Worst value.
+    pub value: f64,
+    /// Limit.
+    pub limit: f64,
+    /// Unit of both.
+    pub unit: &'static str,
+    /// How many frames violated it.
+    pub violations: u64,
+    /// When it happened, in microseconds since 1970-01-01 UTC.
+    pub event_time: UnixMicros,
+    /// When it was raised, likewise.
+    pub decided_at: UnixMicros,
+    /// When it last moved, likewise.
+    pub updated_at: UnixMicros,
+    /// How fresh it was.
+    pub class: Class,
+    /// Who acknowledged it.
+    pub acknowledged_by: Option<String>,
+}
+
+impl From<Alert> for Shown {
+    fn from(alert: Alert) -> Self {
+        Self {
+            id: alert.id,
+            state: alert.state(),
+            unit: alert.kind.unit(),
+            rule: alert.rule,
+            priority: alert.priority,
+            tenant: alert.tenant,
+            clinic: alert.clinic,
+            device: alert.device,
+            zone: alert.zone,
+            what_happened: alert.what_happened,
+            what_to_do: alert.what_to_do,
+            value: alert.value,
+            limit: alert.limit,
+            violations: alert.violations,
+            event_time: alert.event_time,
+            decided_at: alert.decided_at,
+            updated_at: alert.updated_at,
+            class: alert.class,
+            acknowledged_by: alert.acknowledged_by,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    state: Option<String>,
+}
+
+async fn list(Extension(handle): Extension<Handle>, Query(wanted): Query<Wanted>) -> Response {
+    let state = match wanted.state.as_deref().map(|name| State::from_name(name).ok_or(name)) {
+        None => None,
+        Some(Ok(state)) => Some(state),
+        Some(Err(_)) => {
+            let names: Vec<_> = State::ALL.iter().map(|s| s.as_str()).collect();
+            return refuse(StatusCode::BAD_REQUEST, &format!("state is none of {}", names.join(", ")));
+        }
+    };
+    match handle.alerts(state).await {
+        Ok(alerts) => Json(alerts.into_iter().map(Shown::from).collect::<Vec<_>>()).into_response(),
+        Err(error) => broken(&error),
+    }
+}
+
+async fn one(Extension(handle): Extension<Handle>, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<AlertId>() else {
+        return refuse(StatusCode::BAD_REQUEST, "id is not 32 hexadecimal digits");
+    };
+    match handle.alert(id).await {
+        Ok(Some(alert)) => Json(Shown::from(alert)).into_response(),
+        Ok(None) => refuse(StatusCode::NOT_FOUND, "no alert has this id"),
+        Err(error) => broken(&error),
+    }
+}
+
+async fn summary(Extension(handle): Extension<Handle>) -> Response {
+    match handle.summary().await {
+        Ok(summary) => Json(summary).into_response(),
+        Err(error) => broken(&error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acknowledgement {
+    actor: String,
+    #[serde(default)]
+    comment: String,
+}
+
+async fn acknowledge(
+    Extension(handle): Extension<Handle>,
+    Path(id): Path<String>,
+    Json(said): Json<Acknowledgement>,
+) -> Response {
+    let Ok(id) = id.parse::<AlertId>() else {
+        return refuse(StatusCode::BAD_REQUEST, "id is not 32 hexadecimal digits");
+    };
+    match handle.acknowledge(id, &said.actor, &said.comment).await {
+        Ok(alert) => Json(Shown::from(alert)).into_response(),
+        Err(error) => {
+            let status = match error {
+                CommandError::NotFound => StatusCode::NOT_FOUND,
+                CommandError::Text => StatusCode::BAD_REQUEST,
+                CommandError::NotYet => StatusCode::ACCEPTED,
+                CommandError::Busy | CommandError::Append(_) | CommandError::Sync(_) | CommandError::Store(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+            };
+            refuse(status, &error.to_string())
+        }
+    }
+}
+
+fn refuse(status: StatusCode, what: &str) -> Response {
+    (status, Json(json!({"error": what}))).into_response()
+}
+
+fn broken(error: &StoreError) -> Response {
+    tracing::warn!(error = %error, "cannot answer from alerting's file");
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "alerting's file cannot be read")
+}

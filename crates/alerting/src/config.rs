@@ -1,0 +1,121 @@
+//! What an operator decides about alerting.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use service::config::{Problems, Secret, Validate};
+use telemetry::{Priority, TenantId};
+
+/// Alerting's configuration.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The SQLite file with state, journal and outbox.
+    pub file: PathBuf,
+    /// Directory with rule files; absent: the rules that come with the program.
+    #[serde(default)]
+    pub rules: Option<PathBuf>,
+    /// Who is told.
+    #[serde(default)]
+    pub receivers: Vec<Receiver>,
+    /// How long late alerts are gathered into one digest.
+    #[serde(default = "default_digest_after", with = "service::config::duration")]
+    pub digest_after: Duration,
+}
+
+fn default_digest_after() -> Duration {
+    Duration::from_secs(300)
+}
+
+impl Config {
+    /// The defaults, with a file and no receiver.
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: file.into(),
+            rules: None,
+            receivers: Vec::new(),
+            digest_after: default_digest_after(),
+        }
+    }
+}
+
+/// Somebody who is told.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receiver {
+    /// Name, for metrics, journal and the outbox: renaming it leaves its waiting pages behind.
+    pub name: String,
+    /// Only of these tenants; none: of all. A gateway's own alerts go to receivers of all tenants only.
+    #[serde(default)]
+    pub tenants: Vec<TenantId>,
+    /// Only from this priority on.
+    #[serde(default = "default_priority")]
+    pub min_priority: Priority,
+    /// An HTTP endpoint.
+    #[serde(default)]
+    pub webhook: Option<Webhook>,
+    /// A file of JSON lines, and the process's log.
+    #[serde(default)]
+    pub log: Option<LogFile>,
+}
+
+fn default_priority() -> Priority {
+    Priority::Low
+}
+
+/// An HTTP endpoint that takes pages as JSON.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Its URL; secret, because many services put their token there.
+    pub url: Secret,
+    /// Value of the `authorization` header.
+    #[serde(default)]
+    pub authorization: Option<Secret>,
+    /// Longest time for one attempt.
+    #[serde(default = "default_timeout", with = "service::config::duration")]
+    pub timeout: Duration,
+    /// Most attempts at the same time.
+    #[serde(default = "default_in_flight")]
+    pub in_flight: usize,
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn default_in_flight() -> usize {
+    8
+}
+
+/// A file of JSON lines.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// The file; appended to, synced, never rotated by us.
+    pub path: PathBuf,
+}
+
+/// Most attempts at the same time that can be configured.
+const MAX_IN_FLIGHT: usize = 256;
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        for (n, receiver) in self.receivers.iter().enumerate() {
+            problems.entry("receivers", n, |problems| {
+                let named = !receiver.name.is_empty() && receiver.name.len() <= 63;
+                problems.check("name", named, "must have 1 to 63 characters");
+                let twice = self.receivers.iter().take(n).any(|other| other.name == receiver.name);
+                problems.check("name", !twice, "is there twice");
+                let one = receiver.webhook.is_some() != receiver.log.is_some();
+                problems.check("webhook", one, "exactly one of webhook and log is needed");
+                if let Some(webhook) = &receiver.webhook {
+                    let fine = (1..=MAX_IN_FLIGHT).contains(&webhook.in_flight);
+                    problems.check("webhook.in_flight", fine, format!("must be 1 to {MAX_IN_FLIGHT}"));
+                    let fine = webhook.timeout >= Duration::from_millis(10);
+                    problems.check("webhook.timeout", fine, "must be at least 10ms");
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What the rest of the process asks of alerting: lists, one alert, acknowledging, reloading.
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rand::RngCore as _;
+use serde::Serialize;
+use service::clock::Clock;
+use spool::{AppendError, NewRecord, Spool, SyncError};
+use tokio::sync::oneshot;
+
+use crate::engine::Alert;
+use crate::id::AlertId;
+use crate::intake::{self, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES};
+use crate::lifecycle::State;
+use crate::rules::{Ruleset, RulesError};
+use crate::store::journal::Verified;
+use crate::store::{Store, StoreError};
+
+/// Most commands that wait for their answer; more are refused.
+const MAX_WAITING: usize = 256;
+/// Longest wait for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Most alerts of one list.
+pub const MAX_LIST: usize = 1_000;
+
+/// What the runner and the handles share.
+pub(crate) struct Shared {
+    pub(crate) registry: Arc<registry::Shared>,
+    rules: RwLock<Arc<Ruleset>>,
+    waiting: Mutex<HashMap<[u8; 16], oneshot::Sender<()>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(registry: Arc<registry::Shared>, rules: Ruleset) -> Self {
+        Self {
+            registry,
+            rules: RwLock::new(Arc::new(rules)),
+            waiting: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Arc<Ruleset> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Commands are durable and applied.
+    pub(crate) fn answer(&self, commands: &[[u8; 16]]) {
+        if commands.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for command in commands {
+            if let Some(waiter) = waiting.remove(command) {
+                // Who asked may have gone.
+                let _ = waiter.send(());
+            }
+        }
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such alert.
+    #[error("no alert has this id")]
+    NotFound,
+    /// The actor is missing or too long, or the comment is too long.
+    #[error("actor must have 1 to {MAX_ACTOR_BYTES} bytes and comment at most {MAX_COMMENT_BYTES}")]
+    Text,
+    /// Too many commands wait.
+    #[error("too many commands wait for their answer, try again")]
+    Busy,
+    /// The log did not take it.
+    #[error("alerting's log did not take the command")]
+    Append(#[source] AppendError),
+    /// The log did not make it durable.
+    #[error("alerting's log did not make the command durable")]
+    Sync(#[source] SyncError),
+    /// It is durable and was not applied in time: it will be.
+    #[error("the command is durable and will be applied, but was not yet")]
+    NotYet,
+    /// The file could not be read.
+    #[error("alerting's file cannot be read")]
+    Store(#[source] StoreError),
+}
+
+/// Counts for a live line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Open alerts by state.
+    pub open: std::collections::BTreeMap<String, u64>,
+    /// Pages that wait in the outbox.
+    pub waiting_pages: u64,
+}
+
+/// Asks and commands; clones share everything.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: Spool,
+    pub(crate) clock: Clock,
+    pub(crate) rules_dir: Option<std::path::PathBuf>,
+}
+
+impl Handle {
+    /// Runs what blocks on the disk where it may.
+    async fn blocking<T: Send + 'static>(&self, run: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        let own = self.clone();
+        match tokio::task::spawn_blocking(move || run(&own)).await {
+            Ok(value) => value,
+            Err(join) => std::panic::resume_unwind(join.into_panic()),
+        }
+    }
+
+    /// Alerts, newest first, at most [`MAX_LIST`]: of one state, or all that are open.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alerts(&self, state: Option<State>) -> Result<Vec<Alert>, StoreError> {
+        self.blocking(move |own| own.store.alerts(state, MAX_LIST)).await
+    }
+
+    /// One alert, open or not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        self.blocking(move |own| own.store.alert(id)).await
+    }
+
+    /// Counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn summary(&self) -> Result<Summary, StoreError> {
+        self.blocking(|own| {
+            Ok(Summary {
+                open: own.store.count_open()?.into_iter().collect(),
+                waiting_pages: own.store.waiting_pages()?,
+            })
+        })
+        .await
+    }
+
+    /// Walks the whole journal.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn verify_journal(&self) -> Result<Verified, StoreError> {
+        self.blocking(|own| own.store.verify_journal()).await
+    }
+
+    /// Acknowledges an alert; answers when that is durable and applied. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn acknowledge(&self, id: AlertId, actor: &str, comment: &str) -> Result<Alert, CommandError> {
+        if actor.is_empty() || actor.len() > MAX_ACTOR_BYTES || comment.len() > MAX_COMMENT_BYTES {
+            return Err(CommandError::Text);
+        }
+        let known = self.alert(id).await.map_err(CommandError::Store)?.ok_or(CommandError::NotFound)?;
+        if known.state() == State::Resolved {
+            return Ok(known);
+        }
+        let mut command = [0u8; 16];
+        rand::rng().fill_bytes(&mut command);
+        let answered = self.wait_for(command)?;
+        let (actor, comment) = (actor.to_owned(), comment.to_owned());
+        let appended = self.blocking(move |own| own.append(command, &actor, id, &comment)).await;
+        if let Err(error) = appended {
+            self.forget(command);
+            return Err(error);
+        }
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+        self.forget(command);
+        if !matches!(answer, Ok(Ok(()))) {
+            return Err(CommandError::NotYet);
+        }
+        self.alert(id).await.map_err(CommandError::Store)?.ok_or(CommandError::NotFound)
+    }
+
+    fn wait_for(&self, command: [u8; 16]) -> Result<oneshot::Receiver<()>, CommandError> {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MAX_WAITING {
+            return Err(CommandError::Busy);
+        }
+        let (tell, answered) = oneshot::channel();
+        waiting.insert(command, tell);
+        Ok(answered)
+    }
+
+    fn forget(&self, command: [u8; 16]) {
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
+    }
+
+    fn append(&self, command: [u8; 16], actor: &str, id: AlertId, comment: &str) -> Result<(), CommandError> {
+        let now = self.clock.now();
+        let bytes = intake::encode_acknowledge(command, now.into(), actor, id, comment);
+        let records = [NewRecord { lane: 0, bytes: &bytes }];
+        let appended = self.log.append(&records, now).map_err(CommandError::Append)?;
+        self.log.sync_appended(&appended).map_err(CommandError::Sync)?;
+        Ok(())
+    }
+
+    /// Reads the rules again; they hold once the log says so, a second later at most. A fault leaves the old ones.
+    ///
+    /// # Errors
+    /// [`RulesError`]: nothing changed.
+    pub async fn reload_rules(&self) -> Result<String, RulesError> {
+        self.blocking(|own| {
+            let rules = read_rules(own.rules_dir.as_deref())?;
+            let version = rules.version.clone();
+            *own.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+            Ok(version)
+        })
+        .await
+    }
+}
+
+/// The configured rules, or those that come with the program.
+pub(crate) fn read_rules(dir: Option<&std::path::Path>) -> Result<Ruleset, RulesError> {
+    dir.map_or_else(crate::rules::builtin, crate::rules::load_dir)
+}

@@ -1,0 +1,117 @@
+//! Pages out: from the durable outbox to receivers, with receipts. After a crash a page may go out once more, and says so.
+mod log;
+mod page;
+mod route;
+mod send;
+mod webhook;
+
+use std::sync::Arc;
+
+pub(crate) use page::outlet_message;
+pub(crate) use route::pages;
+pub(crate) use send::Sender;
+use telemetry::UnixMicros;
+
+use crate::config::Receiver;
+use crate::notify::log::LogReceiver;
+use crate::notify::webhook::WebhookReceiver;
+
+/// How an attempt failed; a bounded label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailReason {
+    /// No connection.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// Too many requests.
+    Throttled,
+    /// The receiver's fault (5xx, or no HTTP).
+    Receiver,
+    /// The request's fault (other 4xx, or a redirect): trying again is useless.
+    Rejected,
+    /// A file could not be written.
+    File,
+    /// Too many attempts.
+    GaveUp,
+}
+
+impl FailReason {
+    /// The label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Throttled => "throttled",
+            Self::Receiver => "receiver",
+            Self::Rejected => "rejected",
+            Self::File => "file",
+            Self::GaveUp => "gave_up",
+        }
+    }
+
+    /// Whether another attempt can help.
+    const fn is_permanent(self) -> bool {
+        matches!(self, Self::Rejected | Self::GaveUp)
+    }
+
+    /// Whether the receiver certainly has not taken it.
+    const fn is_refused(self) -> bool {
+        matches!(self, Self::Connect | Self::Throttled)
+    }
+}
+
+/// A failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    reason: FailReason,
+    /// What the receiver asked to wait, in seconds.
+    retry_after_s: Option<u64>,
+}
+
+/// What is sent: one page, or a digest.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// Idempotency key: the transition's id; of a digest, a hash of its parts.
+    key: String,
+    alert: String,
+    body: String,
+}
+
+/// A receiver that is ready.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Webhook(WebhookReceiver),
+    Log(Arc<LogReceiver>),
+}
+
+impl Target {
+    pub(crate) fn new(receiver: &Receiver) -> Result<Self, reqwest::Error> {
+        match (&receiver.webhook, &receiver.log) {
+            (Some(webhook), _) => Ok(Self::Webhook(WebhookReceiver::new(webhook)?)),
+            (None, log) => Ok(Self::Log(Arc::new(LogReceiver::new(&receiver.name, log.as_ref())))),
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        match self {
+            Self::Webhook(webhook) => webhook.in_flight,
+            // One file: one writer.
+            Self::Log(_) => 1,
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<String, Failure> {
+        match self {
+            Self::Webhook(webhook) => webhook.send(message).await,
+            Self::Log(log) => log.send(message).await,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds; the number itself where no calendar has it.
+fn rfc3339(at: UnixMicros) -> String {
+    chrono::DateTime::from_timestamp_micros(at.0).map_or_else(
+        || at.0.to_string(),
+        |time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+    )
+}

@@ -1,0 +1,68 @@
+//! What a page says: what happened, where, what to do. No session, no visit, nothing about the client.
+use serde_json::{Value, json};
+use telemetry::{Admitted, ClinicId, ClockQuality, Content, DeviceId, GatewayId, Origin, TenantId, proto};
+
+use super::rfc3339;
+use crate::engine::Transition;
+use crate::intake::Class;
+
+/// The body of a page, without what differs between attempts.
+pub(super) fn body(t: &Transition) -> Value {
+    let a = &t.alert;
+    let zone = a.zone.map(|z| z.as_str());
+    let place = match zone {
+        Some(zone) => format!("device {} at {}, zone {zone}", a.device, a.clinic),
+        None if a.clinic.is_empty() => format!("gateway {}", a.device),
+        None => format!("device {} at {}", a.device, a.clinic),
+    };
+    let mut what = a.what_happened.clone();
+    if a.class != Class::Live {
+        what = format!("{what} (happened {}, told later)", rfc3339(a.event_time));
+    }
+    json!({
+        "alert_id": a.id, "transition_id": t.id, "rule": a.rule, "kind": a.kind, "priority": a.priority, "state": t.to,
+        "why": t.why, "tenant": a.tenant, "clinic": a.clinic, "device": a.device, "zone": zone, "value": a.value,
+        "limit": a.limit, "unit": a.kind.unit(), "what_happened": what, "where": place, "what_to_do": a.what_to_do,
+        "event_time": rfc3339(a.event_time), "decided_at": rfc3339(t.decided_at), "class": a.class,
+    })
+}
+
+/// The transition as a message for the store; `None` for a gateway's alert, which is no tenant's.
+pub(crate) fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admitted> {
+    let a = &t.alert;
+    let priority = match a.priority {
+        telemetry::Priority::Info => proto::Priority::Info,
+        telemetry::Priority::Low => proto::Priority::Low,
+        telemetry::Priority::Medium => proto::Priority::Medium,
+        telemetry::Priority::High => proto::Priority::High,
+    };
+    let message = proto::AlertTransition {
+        transition_id: t.id.0.to_vec(),
+        alert_id: a.id.0.to_vec(),
+        rule: a.rule.clone(),
+        priority: priority as i32,
+        from_state: t.from.as_str().to_owned(),
+        to_state: t.to.as_str().to_owned(),
+        event_time_us: t.event_time.0,
+        decided_at_us: t.decided_at.0,
+        zone: a.zone.map_or("", |z| z.as_str()).to_owned(),
+        value: a.value,
+        limit: a.limit,
+        unit: a.kind.unit().to_owned(),
+    };
+    Some(Admitted {
+        tenant: TenantId::new(&a.tenant).ok()?,
+        clinic: ClinicId::new(&a.clinic).ok()?,
+        device: DeviceId::new(&a.device).ok()?,
+        content: Content::Alert,
+        payload: prost::Message::encode_to_vec(&message).into(),
+        received_at: t.decided_at,
+        anchor: None,
+        clock: ClockQuality::Received,
+        origin: Origin::Internal,
+        sequence_reused: false,
+        maybe_seen_before: false,
+        gateway: gateway.clone(),
+        retained: false,
+    })
+}
