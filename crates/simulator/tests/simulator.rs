@@ -9,3 +9,5 @@ mod healthy;
 mod read;
 #[path = "simulator/scenarios.rs"]
 mod scenarios;
+#[path = "simulator/wire.rs"]
+mod wire;

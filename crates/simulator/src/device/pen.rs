@@ -173,7 +173,7 @@ impl Pen {
         }
         if visit.from_failed_cycle {
             let detail = "used after a failed cycle".to_owned();
-            truths.push(truth(FaultKind::FailedCycle, detail).rule("used-after-failed-cycle"));
+            truths.push(truth(FaultKind::FailedCycle, detail).rule("failed-cycle-used"));
         }
         let overdue = self
             .core

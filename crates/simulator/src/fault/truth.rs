@@ -1,6 +1,9 @@
 //! Ground truth: what really was wrong, where it started, and who must say so.
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
+use telemetry::UnixMicros;
 
 use super::FaultKind;
 use crate::device::{Place, Who};
@@ -62,6 +65,17 @@ impl Truth {
     pub(crate) fn ordinal(mut self, ordinal: u64) -> Self {
         self.ordinal = Some(ordinal);
         self
+    }
+
+    /// One line of JSON without a line feed, with the wall time of a simulation that started at `start`.
+    pub fn json_line(&self, start: UnixMicros) -> String {
+        let at = start.plus(Duration::from_micros(self.at_us));
+        let line = serde_json::to_value(self).ok().and_then(|mut line| {
+            line.as_object_mut()?.insert("at_unix_us".to_owned(), at.0.into());
+            Some(line.to_string())
+        });
+        // Only maps of texts and numbers are written: there is nothing that could fail.
+        line.unwrap_or_default()
     }
 
     #[must_use]

@@ -278,7 +278,7 @@ fn a_failed_cycle_is_followed_by_use_of_what_was_in_it() {
         })
         .expect("a failed cycle");
     assert_eq!(item, used.device);
-    assert_eq!((failed.rule, used.rule), ("cycle-failed", "used-after-failed-cycle"));
+    assert_eq!((failed.rule, used.rule), ("indicator-failed", "failed-cycle-used"));
     let pen = case
         .fleet
         .devices()
