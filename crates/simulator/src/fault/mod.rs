@@ -117,7 +117,8 @@ impl FaultKind {
         }
     }
 
-    /// The rule of alerting that must fire for it.
+    /// The rule of alerting that must fire for it; for silence and a broken network, if they last longer than the device's
+    /// policy bears.
     pub const fn rule(self) -> &'static str {
         match self {
             Self::DepthCreep => "depth-off-setpoint",

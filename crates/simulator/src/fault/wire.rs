@@ -116,7 +116,11 @@ impl Wire {
                 let (Some(fault), true, true, Some(last)) = (fault, in_session, told_start, self.last) else {
                     return false;
                 };
-                let end_us = fault.until_us.min(at_us + SILENCE_US);
+                let end_us = if fault.until_us == u64::MAX {
+                    at_us + SILENCE_US
+                } else {
+                    fault.until_us
+                };
                 self.silence = Silence::Until(end_us);
                 let detail = format!("silent for {} s, its frames are lost", (end_us - at_us) / 1_000_000);
                 emission
@@ -208,7 +212,7 @@ impl Wire {
         };
         let turn = self.frames;
         self.frames += 1;
-        if turn % GARBAGE_EVERY != 0 {
+        if !turn.is_multiple_of(GARBAGE_EVERY) {
             return None;
         }
         let which = turn / GARBAGE_EVERY;
