@@ -104,7 +104,6 @@ pub(crate) struct Metrics {
     pub(crate) watermarks: Counter,
     pub(crate) devices: Gauge,
     pub(crate) snapshot_bytes: Gauge,
-    pub(crate) snapshots_failed: Counter,
     pub(crate) forgotten_boots: Counter,
     pub(crate) forgotten_holes: Counter,
     pub(crate) forgotten_anchors: Counter,
@@ -125,6 +124,7 @@ impl Metrics {
             counter!(AUTHENTICATIONS_REFUSED, "reason" => reason.as_str()).increment(0);
         }
         counter!(WILLS_IGNORED).increment(0);
+        counter!(LEDGER_SNAPSHOTS_FAILED).increment(0);
         let refused = |reason: &'static str| counter!(DELIVERIES_REFUSED, "reason" => reason);
         let forgotten = |what: &'static str| counter!(LEDGER_FORGOTTEN, "what" => what);
         Self {
@@ -149,7 +149,6 @@ impl Metrics {
             watermarks: counter!(WATERMARKS),
             devices: gauge!(LEDGER_DEVICES),
             snapshot_bytes: gauge!(LEDGER_SNAPSHOT_BYTES),
-            snapshots_failed: counter!(LEDGER_SNAPSHOTS_FAILED),
             forgotten_boots: forgotten("boots"),
             forgotten_holes: forgotten("holes"),
             forgotten_anchors: forgotten("anchors"),

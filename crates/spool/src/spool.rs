@@ -66,6 +66,12 @@ impl Spool {
         Ok((Spool { inner }, report))
     }
 
+    /// What its owner decided about it.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
     /// Everything before it is durable or in a named gap. It passes what was lost too: ask [`Spool::fate`].
     #[must_use]
     pub fn durable(&self) -> Offset {

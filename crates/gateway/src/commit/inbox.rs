@@ -9,8 +9,10 @@ use crate::endpoint::{CloseReason, Inbound, Kind};
 
 /// Messages of one commit. More would only add waiting: batches grow by themselves while a sync is under way.
 pub const BATCH_MESSAGES: usize = 4_096;
-/// Payload bytes of one commit; the logs' segments hold several.
+/// Bytes of one commit; less where a log's segments are small, for an append goes into one segment.
 pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What a log adds to a payload, at most: ids, times, framing.
+pub(crate) const RECORD_OVERHEAD_BYTES: usize = 1_024;
 
 /// Both channels and the signal to stop.
 pub(crate) struct Inbox {
@@ -20,6 +22,7 @@ pub(crate) struct Inbox {
     pub(crate) wills_ignored: metrics::Counter,
     /// Messages taken since start, by channel.
     taken: [u64; 2],
+    batch_bytes: usize,
 }
 
 /// Why collecting ended.
@@ -38,13 +41,18 @@ impl Inbox {
         stop: watch::Receiver<bool>,
         wills_ignored: metrics::Counter,
     ) -> Self {
-        Self { endpoint, others, stop, wills_ignored, taken: [0; 2] }
+        Self { endpoint, others, stop, wills_ignored, taken: [0; 2], batch_bytes: BATCH_BYTES }
+    }
+
+    /// Takes no more than this into a batch, but for the last two messages.
+    pub(crate) fn bound(&mut self, batch_bytes: usize) {
+        self.batch_bytes = batch_bytes.min(BATCH_BYTES);
     }
 
     /// Waits for the first message, until `until` at most, then takes what is there.
     pub(crate) async fn collect(&mut self, batch: &mut Vec<Item>, until: Instant) -> Collected {
         let mut bytes = 0;
-        let stopping = *self.stop.borrow();
+        let stopping = stopping(&self.stop);
         if stopping {
             self.endpoint.close();
             self.others.close();
@@ -57,7 +65,7 @@ impl Inbox {
             };
             push(batch, &mut bytes, first);
         }
-        while batch.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
+        while batch.len() < BATCH_MESSAGES && bytes < self.batch_bytes {
             let inbound = self.endpoint.try_recv().ok();
             let item = self.others.try_recv().ok();
             if inbound.is_none() && item.is_none() {
@@ -107,9 +115,14 @@ impl Inbox {
     }
 }
 
+/// Whether draining has begun; a gateway that was dropped without being run to its end counts as stopped.
+pub(crate) fn stopping(stop: &watch::Receiver<bool>) -> bool {
+    *stop.borrow() || stop.has_changed().is_err()
+}
+
 fn push(batch: &mut Vec<Item>, bytes: &mut usize, item: Option<Item>) {
     if let Some(item) = item {
-        *bytes += item.payload.len();
+        *bytes += item.payload.len() + RECORD_OVERHEAD_BYTES;
         batch.push(item);
     }
 }

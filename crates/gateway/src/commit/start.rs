@@ -9,7 +9,7 @@ use spool::{Disk, Item, Offset, Reader};
 use telemetry::{Admitted, GatewayId};
 use tokio::time::Instant;
 
-use super::inbox::{Inbox, WatermarkClock};
+use super::inbox::{BATCH_BYTES, Inbox, RECORD_OVERHEAD_BYTES, WatermarkClock};
 use super::log::{BesideLog, Log};
 use super::mark::{self, Mark};
 use super::snapshots::{Keeper, Snapshots};
@@ -22,6 +22,10 @@ use crate::quarantine::Quarantine;
 
 /// The ledger's cursor, to be declared in the telemetry spool: it holds the tail that the ledger is rebuilt from.
 pub const LEDGER_CURSOR: &str = "gateway-ledger";
+/// Half a segment is one batch, and the last messages of a batch may go beyond it by two of the largest payloads.
+pub const SEGMENT_BYTES_MIN: u64 = 512 * 1024;
+/// The largest payload, and what a log adds to it.
+pub const RECORD_BYTES_MIN: u32 = (telemetry::MAX_PAYLOAD_BYTES + RECORD_OVERHEAD_BYTES) as u32;
 const READ_RECORDS: usize = 4_096;
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
@@ -31,6 +35,14 @@ pub enum StartError {
     /// None, or more than one.
     #[error("there are {0} outlets of role store, there must be exactly one: the ledger is rebuilt from it")]
     Stores(usize),
+    /// A log that cannot take a batch.
+    #[error("a log has segments of {segment} and records of at most {record} bytes; allowed are {SEGMENT_BYTES_MIN} and {RECORD_BYTES_MIN} or more")]
+    Small {
+        /// Its `segment_bytes`.
+        segment: u64,
+        /// Its `max_record_bytes`.
+        record: u32,
+    },
     /// The store's cursors lack ours.
     #[error("the telemetry spool has no cursor {LEDGER_CURSOR:?}, declare it")]
     Cursor(#[source] spool::ReaderError),
@@ -68,11 +80,13 @@ pub(crate) struct Parts {
 }
 
 /// Rebuilds what was known and starts the thread.
-pub(crate) fn start(parts: Parts) -> Result<JoinHandle<()>, StartError> {
+pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
     let (stores, alarms): (Vec<_>, Vec<_>) = parts.outlets.iter().cloned().partition(|o| o.role() == Role::Store);
     let [store] = stores.as_slice() else {
         return Err(StartError::Stores(stores.len()));
     };
+    let batch_bytes = batch_bytes(&parts.outlets)?;
+    parts.inbox.bound(batch_bytes);
     let metrics = Metrics::new();
     let cursor = store.spool().reader(LEDGER_CURSOR).map_err(StartError::Cursor)?;
     let mut rebuilt = rebuild(parts.disk.as_ref(), &parts, cursor)?;
@@ -97,6 +111,7 @@ pub(crate) fn start(parts: Parts) -> Result<JoinHandle<()>, StartError> {
         alarms: alarms.map_err(StartError::Thread)?,
         mark,
         owed: (from, next),
+        batch_bytes,
         alarm: parts.conditions.alarm.clone(),
         stop: parts.inbox.stop.clone(),
     };
@@ -122,6 +137,19 @@ pub(crate) fn start(parts: Parts) -> Result<JoinHandle<()>, StartError> {
     };
     let thread = std::thread::Builder::new().name("gateway-commit".to_owned());
     thread.spawn(move || committer.run()).map_err(StartError::Thread)
+}
+
+/// What every log takes in one append.
+fn batch_bytes(outlets: &[Arc<dyn Outlet>]) -> Result<usize, StartError> {
+    let mut bytes = BATCH_BYTES;
+    for config in outlets.iter().map(|outlet| outlet.spool().config()) {
+        let (segment, record) = (config.segment_bytes, config.max_record_bytes);
+        if segment < SEGMENT_BYTES_MIN || record < RECORD_BYTES_MIN {
+            return Err(StartError::Small { segment, record });
+        }
+        bytes = bytes.min(usize::try_from(segment / 2).unwrap_or(usize::MAX));
+    }
+    Ok(bytes)
 }
 
 struct Rebuilt {

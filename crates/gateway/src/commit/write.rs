@@ -7,6 +7,7 @@ use spool::{Appended, Item, Offset};
 use telemetry::{Admitted, Content, GatewayId, UnixMicros};
 use tokio::sync::watch;
 
+use super::inbox::stopping;
 use super::log::{BesideLog, Failed, Log};
 use super::mark::Mark;
 use crate::admit::Entry;
@@ -17,8 +18,6 @@ use crate::metrics::Metrics;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Records that are handed on at once at start.
 const REPAY_RECORDS: usize = 4_096;
-/// Bytes that are handed on at once at start.
-const REPAY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Every log, and how far they agree.
 pub(crate) struct Logs {
@@ -27,6 +26,8 @@ pub(crate) struct Logs {
     pub(crate) mark: Mark,
     /// Offsets of the store that the alarm logs may lack.
     pub(crate) owed: (Offset, Offset),
+    /// What every log takes at once.
+    pub(crate) batch_bytes: usize,
     pub(crate) alarm: Condition,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -160,7 +161,7 @@ impl Logs {
         }
         while from < to {
             let read = insist(&self.alarm, &self.stop, || {
-                let items = self.store.spool().read_range(from, REPAY_RECORDS, REPAY_BYTES);
+                let items = self.store.spool().read_range(from, REPAY_RECORDS, self.batch_bytes);
                 items.map_err(|e| Failed::Broken(e.to_string()))
             });
             let Some(items) = read else { return false };
@@ -216,7 +217,7 @@ fn insist<T>(alarm: &Condition, stop: &watch::Receiver<bool>, mut attempt: impl 
             tracing::error!(error = failed.text(), "an alarm log cannot be written, nothing is acknowledged until it can");
             told = true;
         }
-        if *stop.borrow() {
+        if stopping(stop) {
             return None;
         }
         std::thread::sleep(RETRY_PAUSE);

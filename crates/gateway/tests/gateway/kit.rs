@@ -1,0 +1,378 @@
+//! A fleet of three pens, a gateway with two logs on a disk that can be cut off, and looks into the logs.
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use gateway::{Config, Deps, Gateway, Handle, Outlet, Role, Submission, TelemetryOutlet, Verdict};
+use prost::Message as _;
+use registry::Registry;
+use service::clock::Clock;
+use service::health::Health;
+use spool::testing::SimDisk;
+use spool::{Access, AtCap, Disk, DiskFile, Entry, HeldLock, Offset, Spool};
+use telemetry::{Admitted, GatewayId, Topic, UnixMicros, proto};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longer than anything here takes; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The secret of a device; generated, in a real fleet.
+pub(crate) fn secret(device: &str) -> String {
+    format!("the-secret-of-{device}")
+}
+pub(crate) const START: Duration = Duration::from_secs(1_790_000_000);
+
+pub(crate) fn start_time() -> SystemTime {
+    UNIX_EPOCH + START
+}
+
+pub(crate) fn registry() -> Registry {
+    registry_with("")
+}
+
+/// The fleet with more devices, as lines of `devices.toml`.
+pub(crate) fn registry_with(more: &str) -> Registry {
+    let digest = |device: &str| -> String {
+        registry::sha256(secret(device).as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    };
+    let (one, two) = (digest("pen-1"), digest("pen-2"));
+    let devices = format!(
+        r#"device = [
+  {{ id = "pen-1", clinic = "soho", model = "pen", serial = "P-1", secret_sha256 = "{one}" }},
+  {{ id = "pen-2", clinic = "soho", model = "pen", serial = "P-2", secret_sha256 = "{two}" }},
+  {{ id = "pen-9", clinic = "soho", model = "pen", serial = "P-9", state = "retired" }},
+  {more}
+]"#
+    );
+    let model = r#"
+kind = "pen"
+name = "Pen"
+maker = "Maker"
+[limits]
+depth_max_um = 1500
+depth_tolerance_um = 150
+depth_sigma_um = 20
+stroke_rate_min_hz = 80
+stroke_rate_max_hz = 160
+zone_depth_max_um = { cheek = 1000 }
+"#;
+    let tenant = "number = 7\nname = \"Acme\"\n[[clinic]]\nid = \"soho\"\nname = \"Soho\"\ntime_zone = \"Europe/London\"\n[[clinic]]\nid = \"north\"\nname = \"North\"\ntime_zone = \"Europe/London\"\n";
+    Registry::from_sources(&[
+        ("registry.toml", "version = 1\n"),
+        ("models/pen.toml", model),
+        ("tenants/acme/tenant.toml", tenant),
+        ("tenants/acme/devices.toml", devices.as_str()),
+    ])
+    .unwrap()
+}
+
+pub(crate) fn topic(device: &str) -> Topic {
+    format!("dermatel/v1/acme/soho/{device}/telemetry").parse().unwrap()
+}
+
+/// A frame as its device would send it.
+#[derive(Clone)]
+pub(crate) struct Frame {
+    pub(crate) device: &'static str,
+    pub(crate) boot: u64,
+    pub(crate) sequence: u64,
+    pub(crate) uptime: Duration,
+    pub(crate) wall: Option<(i64, proto::WallTimeSource)>,
+    /// Makes another payload of the same sequence number.
+    pub(crate) mark: u32,
+}
+
+impl Frame {
+    pub(crate) fn new(device: &'static str, sequence: u64) -> Self {
+        let uptime = Duration::from_millis(1_000 + sequence * 100);
+        Self { device, boot: 1, sequence, uptime, wall: None, mark: 0 }
+    }
+
+    pub(crate) fn header(&self) -> proto::Header {
+        proto::Header {
+            schema_version: Some(1),
+            device_id: Some(self.device.to_owned()),
+            boot_id: Some(self.boot),
+            sequence: Some(self.sequence),
+            uptime_us: Some(self.uptime.as_micros() as u64),
+            wall_time_us: self.wall.map(|(at, _)| at),
+            wall_time_source: self.wall.map(|(_, source)| source as i32),
+            ..Default::default()
+        }
+    }
+
+    pub(crate) fn with(&self, body: proto::frame::Body) -> Bytes {
+        proto::Frame { header: Some(self.header()), body: Some(body) }.encode_to_vec().into()
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        let beat = proto::Heartbeat { queued_frames: Some(self.mark), ..Default::default() };
+        self.with(proto::frame::Body::Heartbeat(beat))
+    }
+}
+
+pub(crate) fn frame(sequence: u64) -> Bytes {
+    Frame::new("pen-1", sequence).bytes()
+}
+
+/// Alerting's log as the gateway sees it: frames and watermarks.
+pub(crate) struct AlarmOutlet(pub(crate) Spool);
+
+pub(crate) const WATERMARK: u8 = b'W';
+
+impl Outlet for AlarmOutlet {
+    fn spool(&self) -> &Spool {
+        &self.0
+    }
+
+    fn encode(&self, admitted: &Admitted, _lane: u32, _now: SystemTime, into: &mut Vec<u8>) {
+        into.push(b'F');
+        into.extend(admitted.encode());
+    }
+
+    fn encode_watermark(&self, _gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
+        into.push(WATERMARK);
+        into.extend(received_at.0.to_le_bytes());
+        true
+    }
+
+    fn role(&self) -> Role {
+        Role::Alarm
+    }
+}
+
+/// The disk as one process sees it: once it is dead, nothing of it touches the disk any more, not even late threads.
+#[derive(Clone)]
+struct Process {
+    disk: SimDisk,
+    dead: Arc<AtomicBool>,
+}
+
+impl Process {
+    fn alive(&self) -> io::Result<&SimDisk> {
+        match self.dead.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the process is dead")),
+            false => Ok(&self.disk),
+        }
+    }
+}
+
+impl Disk for Process {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.alive()?.create_dir_all(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.alive()?.list(dir)
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.alive()?.create(path)
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        self.alive()?.open(path, access)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.alive()?.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.alive()?.remove(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.alive()?.sync_dir(dir)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn HeldLock>> {
+        self.alive()?.lock(path)
+    }
+}
+
+/// How the logs are to be.
+#[derive(Clone)]
+pub(crate) struct Logs {
+    pub(crate) store_cap: u64,
+    pub(crate) at_cap: AtCap,
+}
+
+pub(crate) const SEGMENT: u64 = 512 * 1024;
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { store_cap: 64 * SEGMENT, at_cap: AtCap::Refuse }
+    }
+}
+
+/// A gateway that runs, and what it stands on.
+pub(crate) struct World {
+    process: Process,
+    _real: Arc<tempfile::TempDir>,
+    pub(crate) dir: PathBuf,
+    pub(crate) store: Spool,
+    pub(crate) alarm: Spool,
+    pub(crate) clock: Clock,
+    pub(crate) health: Health,
+    pub(crate) registry: Arc<registry::Shared>,
+    pub(crate) handle: Handle,
+    pub(crate) addresses: Vec<std::net::SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+/// What survives a crash.
+pub(crate) struct Ground {
+    pub(crate) disk: SimDisk,
+    pub(crate) real: Arc<tempfile::TempDir>,
+    pub(crate) clock: Clock,
+    pub(crate) logs: Logs,
+}
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        Self::with(Logs::default(), 1)
+    }
+
+    pub(crate) fn with(logs: Logs, seed: u64) -> Self {
+        Self { disk: SimDisk::new(seed), real: Arc::new(tempfile::tempdir().unwrap()), clock: Clock::manual(start_time()), logs }
+    }
+
+    fn spool(&self, process: &Process, name: &str, cursors: &[&str], cap: u64, at_cap: AtCap) -> Spool {
+        let config = spool::Config {
+            segment_bytes: SEGMENT,
+            cap_bytes: cap,
+            at_cap,
+            max_record_bytes: 128 * 1024,
+            ..spool::Config::new(Path::new("/logs").join(name), cursors)
+        };
+        Spool::open(config, Arc::new(process.clone())).unwrap().0
+    }
+
+    pub(crate) fn up(&self) -> World {
+        self.up_with(registry(), |_| {})
+    }
+
+    /// Opens the logs and starts a gateway on them. Within a tokio runtime.
+    pub(crate) fn up_with(&self, registry: Registry, change: impl FnOnce(&mut Config)) -> World {
+        let process = Process { disk: self.disk.clone(), dead: Arc::default() };
+        let store = self.spool(&process, "store", &["gateway-ledger", "reader"], self.logs.store_cap, self.logs.at_cap);
+        let alarm = self.spool(&process, "alarm", &["engine"], 256 * SEGMENT, AtCap::Refuse);
+        let registry = Arc::new(registry::Shared::new(registry));
+        let health = Health::new(self.clock.clone());
+        let dir = self.real.path().join("gateway");
+        let mut config = Config::new(GatewayId::new("gw-1").unwrap(), &dir);
+        change(&mut config);
+        let outlets: Vec<Arc<dyn Outlet>> =
+            vec![Arc::new(AlarmOutlet(alarm.clone())), Arc::new(TelemetryOutlet::new(store.clone()))];
+        let deps = Deps {
+            registry: Arc::clone(&registry),
+            outlets,
+            health: health.clone(),
+            clock: self.clock.clone(),
+            disk: Arc::new(process.clone()),
+        };
+        let gateway = Gateway::build(config, deps).unwrap();
+        let (handle, addresses) = (gateway.handle(), gateway.local_addrs());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            gateway.run(async move { drop(stopped.await) }).await;
+        });
+        World {
+            process,
+            _real: Arc::clone(&self.real),
+            dir,
+            store,
+            alarm,
+            clock: self.clock.clone(),
+            health,
+            registry,
+            handle,
+            addresses,
+            stop: Some(stop),
+            running,
+        }
+    }
+}
+
+impl World {
+    pub(crate) async fn submit(&self, payload: &Bytes) -> Verdict {
+        self.submit_for("pen-1", payload).await
+    }
+
+    pub(crate) async fn submit_for(&self, device: &str, payload: &Bytes) -> Verdict {
+        self.handle.submit(Submission { topic: topic(device), payload: payload.clone() }).await
+    }
+
+    /// All at once; verdicts in the order of the payloads.
+    pub(crate) async fn submit_all(&self, device: &str, payloads: Vec<Bytes>) -> Vec<Verdict> {
+        let tasks: Vec<_> = payloads
+            .into_iter()
+            .map(|payload| {
+                let (handle, topic) = (self.handle.clone(), topic(device));
+                tokio::spawn(async move { handle.submit(Submission { topic, payload }).await })
+            })
+            .collect();
+        let mut verdicts = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            verdicts.push(task.await.unwrap());
+        }
+        verdicts
+    }
+
+    /// Stops in good order.
+    pub(crate) async fn down(mut self) {
+        drop(self.stop.take());
+        tokio::time::timeout(PATIENCE, &mut self.running).await.unwrap().unwrap();
+    }
+
+    /// Dies as by SIGKILL: what was written stays, nothing is written any more.
+    pub(crate) async fn killed(self) {
+        self.process.dead.store(true, Ordering::SeqCst);
+        self.process.disk.kill_process();
+        self.gone().await;
+    }
+
+    /// The machine loses its power: what was not synced is lost, in part by chance.
+    pub(crate) async fn power_cut(self) {
+        self.process.dead.store(true, Ordering::SeqCst);
+        self.process.disk.cut_power();
+        self.gone().await;
+    }
+
+    async fn gone(self) {
+        self.running.abort();
+        let _ = self.running.await;
+    }
+
+    pub(crate) fn stored(&self) -> Vec<Admitted> {
+        records(&self.store).iter().map(|bytes| Admitted::decode(bytes).unwrap()).collect()
+    }
+
+    pub(crate) fn alarmed(&self) -> Vec<Admitted> {
+        let records = records(&self.alarm);
+        let frames = records.iter().filter(|bytes| bytes[0] != WATERMARK);
+        frames.map(|bytes| Admitted::decode(&bytes[1..]).unwrap()).collect()
+    }
+
+    pub(crate) fn watermarks(&self) -> Vec<i64> {
+        let records = records(&self.alarm);
+        let marks = records.iter().filter(|bytes| bytes[0] == WATERMARK);
+        marks.map(|bytes| i64::from_le_bytes(bytes[1..].try_into().unwrap())).collect()
+    }
+}
+
+/// Every durable record, in order.
+pub(crate) fn records(spool: &Spool) -> Vec<Vec<u8>> {
+    let mut from = Offset::ZERO;
+    let mut found = Vec::new();
+    while from < spool.durable() {
+        let items = spool.read_range(from, 10_000, 64 << 20).unwrap();
+        let Some(last) = items.last() else { break };
+        from = last.next();
+        found.extend(items.into_iter().filter_map(|item| item.record().map(|record| record.bytes.clone())));
+    }
+    found
+}
+
+/// Polls until it holds.
+pub(crate) async fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    service::testing::wait_for(what, PATIENCE, condition).await;
+}
