@@ -8,6 +8,7 @@ use crate::body::{
     Birth, Body, Disinfection, Fault, Header, Heartbeat, IndicatorResult, Pulse, PulseBatch, SessionEnd, SessionRef,
     SessionStart, Status, SterilizationCycle, Telemetry, WallTime,
 };
+use crate::fast::{self, HeaderView};
 use crate::strokes::{MAX_BATCH_DURATION_US, MAX_STROKES, StrokeBatch};
 use crate::unknown::{self, UnknownCounts};
 use crate::{
@@ -49,6 +50,25 @@ type Result<T> = std::result::Result<T, Rejected>;
 /// [`Rejected`] with a bounded reason, the schema name of the field and a text for a firmware engineer.
 pub fn decode(topic: &Topic, payload: &[u8]) -> Result<Telemetry> {
     check_door(topic, payload, Channel::Telemetry)?;
+    match fast::stroke_frame(payload) {
+        Some((header, batch)) => plain_strokes(topic, &header, batch),
+        None => decode_any(topic, payload),
+    }
+}
+
+/// The short way: every field is known, so nothing is counted but enum values.
+fn plain_strokes(topic: &Topic, header: &HeaderView<'_>, batch: proto::StrokeBatch) -> Result<Telemetry> {
+    let mut seen = Seen::default();
+    let header = seen.header(topic, header)?;
+    let body = Body::Strokes(seen.strokes(batch)?);
+    Ok(Telemetry {
+        header,
+        body,
+        unknown: seen.unknown,
+    })
+}
+
+fn decode_any(topic: &Topic, payload: &[u8]) -> Result<Telemetry> {
     let frame = proto::Frame::decode(payload).map_err(|e| malformed(&e))?;
     let mut seen = Seen {
         unknown: UnknownCounts {
@@ -56,14 +76,8 @@ pub fn decode(topic: &Topic, payload: &[u8]) -> Result<Telemetry> {
             enum_values: 0,
         },
     };
-    let header = seen.header(frame.header.ok_or_else(|| missing("header"))?)?;
-    if header.device != topic.device {
-        return Err(Rejected::new(
-            RejectReason::IdentityMismatch,
-            "header.device_id",
-            "differs from the device level of the topic: publish each device on its own topic",
-        ));
-    }
+    let header = frame.header.ok_or_else(|| missing("header"))?;
+    let header = seen.header(topic, &HeaderView::from(&header))?;
     let body = match frame.body {
         Some(body) => seen.body(body)?,
         None => {
@@ -125,7 +139,22 @@ fn check_door(topic: &Topic, payload: &[u8], channel: Channel) -> Result<()> {
     Ok(())
 }
 
+/// The device of a header, which must be the topic's: that id is shared, not parsed again.
+fn own_device(topic: &Topic, device_id: Option<&str>) -> Result<DeviceId> {
+    let text = device_id.ok_or_else(|| missing("header.device_id"))?;
+    if text == topic.device.as_str() {
+        return Ok(topic.device.clone());
+    }
+    DeviceId::new(text).map_err(|e| bad_id("header.device_id", &e))?;
+    Err(Rejected::new(
+        RejectReason::IdentityMismatch,
+        "header.device_id",
+        "differs from the device level of the topic: publish each device on its own topic",
+    ))
+}
+
 /// Carries the count of unknown enum values through the conversions.
+#[derive(Default)]
 struct Seen {
     unknown: UnknownCounts,
 }
@@ -141,27 +170,27 @@ impl Seen {
         known
     }
 
-    fn header(&mut self, h: proto::Header) -> Result<Header> {
+    fn header(&mut self, topic: &Topic, h: &HeaderView<'_>) -> Result<Header> {
         let session_started = h
             .session_start_uptime_us
             .map(|us| uptime(us, "header.session_start_uptime_us"))
             .transpose()?;
-        let session = match h.session_id.as_deref().filter(|id| !id.is_empty()) {
+        let session = match h.session_id.filter(|id| !id.is_empty()) {
             Some(id) => Some(SessionRef {
                 id: SessionId::new(id).map_err(|e| bad_id("header.session_id", &e))?,
                 started: session_started,
             }),
             None => None,
         };
-        let visit = match h.visit_id.as_deref().filter(|id| !id.is_empty()) {
+        let visit = match h.visit_id.filter(|id| !id.is_empty()) {
             Some(id) => Some(VisitId::new(id).map_err(|e| bad_id("header.visit_id", &e))?),
             None => None,
         };
         let wall_source = self.kind(h.wall_time_source, WallTimeSource::from_wire);
+        let device = own_device(topic, h.device_id)?;
         Ok(Header {
             schema_version: h.schema_version.unwrap_or(0),
-            device: DeviceId::new(&h.device_id.ok_or_else(|| missing("header.device_id"))?)
-                .map_err(|e| bad_id("header.device_id", &e))?,
+            device,
             boot: BootId(h.boot_id.ok_or_else(|| missing("header.boot_id"))?),
             sequence: ordinal(h.sequence, "header.sequence")?,
             uptime: uptime(
@@ -522,4 +551,99 @@ fn items(texts: &[String], field: &'static str) -> Result<Vec<Serial>> {
         .iter()
         .map(|t| Serial::new(t).map_err(|e| bad_id(field, &e)))
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn topic() -> Topic {
+        "dermatel/v1/acme/acme-north/pen-0042/telemetry".parse().unwrap()
+    }
+
+    /// A full frame of strokes; numbers of every length on the wire.
+    fn frame() -> impl Strategy<Value = Vec<u8>> {
+        let number = prop_oneof![0u32..128, 0u32..16_384, 0u32..10_500, any::<u32>()];
+        let column = || proptest::collection::vec(number.clone(), 0..40);
+        let texts = ("[a-z0-9-]{0,9}|pen-0042", "[A-Za-z0-9]{0,70}");
+        let options = (
+            any::<Option<u64>>(),
+            any::<Option<i64>>(),
+            any::<Option<i32>>(),
+            any::<bool>(),
+        );
+        (column(), column(), column(), texts, options).prop_map(
+            |(depth_um, interval_us, unread_index, texts, options)| {
+                let (number, wall, kind, own) = options;
+                let header = proto::Header {
+                    schema_version: Some(1),
+                    device_id: Some(if own { "pen-0042".to_owned() } else { texts.0 }),
+                    boot_id: number,
+                    sequence: Some(number.unwrap_or(0) >> 20),
+                    uptime_us: Some(number.unwrap_or(0) >> 18),
+                    wall_time_us: wall,
+                    wall_time_source: kind,
+                    session_id: number.map(|n| [n.to_le_bytes(); 2].concat()),
+                    session_start_uptime_us: number,
+                    visit_id: wall.map(|n| vec![7; n.rem_euclid(18) as usize]),
+                    oldest_unacknowledged_sequence: number,
+                };
+                let batch = proto::StrokeBatch {
+                    first_ordinal: number.map(|n| n >> 20),
+                    first_uptime_us: Some(5),
+                    duration_us: wall.map(|n| n as u32 >> 12),
+                    zone: kind,
+                    depth_um,
+                    interval_us: if own { Vec::new() } else { interval_us },
+                    unread_index: if own { Vec::new() } else { unread_index },
+                    cartridge_serial: wall.map(|_| texts.1),
+                    ..Default::default()
+                };
+                proto::Frame {
+                    header: Some(header),
+                    body: Some(proto::frame::Body::StrokeBatch(batch)),
+                }
+                .encode_to_vec()
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_short_way_says_what_the_general_decoder_says(
+            bytes in frame(),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            prop_assert_eq!(decode(&topic(), &bytes), decode_any(&topic(), &bytes));
+            let mut bytes = bytes;
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            prop_assert_eq!(decode(&topic(), &bytes), decode_any(&topic(), &bytes));
+        }
+    }
+
+    #[test]
+    fn a_plain_frame_takes_the_short_way() {
+        let header = proto::Header {
+            device_id: Some("pen-0042".to_owned()),
+            ..Default::default()
+        };
+        let batch = proto::StrokeBatch {
+            depth_um: vec![0, 127, 128, 16_384, u32::MAX],
+            ..Default::default()
+        };
+        let bytes = proto::Frame {
+            header: Some(header.clone()),
+            body: Some(proto::frame::Body::StrokeBatch(batch.clone())),
+        }
+        .encode_to_vec();
+        assert_eq!(fast::stroke_frame(&bytes), Some((HeaderView::from(&header), batch)));
+    }
 }

@@ -17,6 +17,7 @@ pub mod admitted;
 mod band;
 mod body;
 mod decode;
+mod fast;
 mod id;
 mod kind;
 pub mod proto;
