@@ -1,0 +1,248 @@
+//! Configuration of the ingestor: as read, and resolved. Every default is a named constant with its reason.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use service::config::{Problems, Secret, Validate};
+
+use crate::ledger::Limits;
+use crate::store::{InfluxConfig, influx};
+
+/// Points in one write: InfluxDB's documentation recommends 5,000 lines.
+pub const DEFAULT_BATCH_POINTS: usize = 5_000;
+/// Shortest wait for a batch to fill: a dashboard that refreshes each second does not see it.
+pub const DEFAULT_LINGER: Duration = Duration::from_millis(100);
+/// Longest wait of a tenant with little to say: one small request every two seconds, not ten a second.
+pub const DEFAULT_MAX_LINGER: Duration = Duration::from_secs(2);
+/// Requests under way at once: hides the latency of a store on another machine without flooding it.
+pub const DEFAULT_IN_FLIGHT: usize = 4;
+/// Requests of one tenant under way at once: one stuck tenant leaves room for the others.
+pub const DEFAULT_IN_FLIGHT_PER_TENANT: usize = 2;
+/// Records in memory that the store has not confirmed: eight full batches.
+pub const DEFAULT_HELD_RECORDS: usize = 40_000;
+/// Their memory in bytes, about.
+pub const DEFAULT_HELD_BYTES: usize = 32 * 1024 * 1024;
+/// Longest wait for a connection.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer: InfluxDB's own write timeout is 10 s.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest wait between two tries while the store is in trouble.
+pub const DEFAULT_RETRY_CAP: Duration = Duration::from_secs(10);
+/// Wait between two tries while the store refuses everything: a person has to act, and the log is not flooded.
+pub const DEFAULT_FATAL_RETRY: Duration = Duration::from_secs(30);
+/// How long a stop waits for writes under way; what is not confirmed by then is written again after the start.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+/// How often summaries of touched sessions are written.
+pub const DEFAULT_SUMMARY_EVERY: Duration = Duration::from_secs(5);
+/// A session of which nothing was heard for so long counts as over: pens sleep after ten minutes at the most.
+pub const DEFAULT_QUIET_AFTER: Duration = Duration::from_secs(30 * 60);
+/// Sessions stay in the ledger so long: the longest outage of a clinic's WAN that summaries should survive.
+pub const DEFAULT_SESSION_RETENTION: Duration = Duration::from_secs(31 * 86_400);
+/// Sessions in the ledger, about 400 bytes each.
+pub const DEFAULT_MAX_SESSIONS: usize = 500_000;
+/// Markers of sessions that left, about 100 bytes each.
+pub const DEFAULT_MAX_MARKERS: usize = 2_000_000;
+/// Entries in quarantine.
+pub const DEFAULT_MAX_QUARANTINED: usize = 100_000;
+/// Bytes in quarantine.
+pub const DEFAULT_MAX_QUARANTINED_BYTES: u64 = 256 * 1024 * 1024;
+/// Bucket of a tenant.
+pub const DEFAULT_BUCKET: &str = "dermatel-{tenant}";
+
+/// As it stands in a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawConfig {
+    /// Directory of the ledger and the embedded store.
+    pub dir: PathBuf,
+    /// Points are kept so long; absent: for ever (InfluxDB: as the bucket says).
+    #[serde(with = "service::config::duration::option")]
+    pub retention: Option<Duration>,
+    /// InfluxDB; absent: the embedded store.
+    pub influx: Option<RawInflux>,
+    /// Points in one write.
+    pub batch_points: usize,
+    /// Shortest wait for a batch to fill.
+    #[serde(with = "service::config::duration")]
+    pub linger: Duration,
+    /// Longest wait for a batch to fill.
+    #[serde(with = "service::config::duration")]
+    pub max_linger: Duration,
+    /// Requests under way at once.
+    pub in_flight: usize,
+    /// Records in memory that the store has not confirmed.
+    pub held_records: usize,
+    /// Longest wait between two tries.
+    #[serde(with = "service::config::duration")]
+    pub retry_cap: Duration,
+    /// Wait between two tries while the store refuses everything.
+    #[serde(with = "service::config::duration")]
+    pub fatal_retry: Duration,
+    /// How long a stop waits for writes under way.
+    #[serde(with = "service::config::duration")]
+    pub drain: Duration,
+    /// How often summaries are written.
+    #[serde(with = "service::config::duration")]
+    pub summary_every: Duration,
+    /// A session that was silent for so long counts as over.
+    #[serde(with = "service::config::duration")]
+    pub quiet_after: Duration,
+    /// Sessions stay in the ledger so long.
+    #[serde(with = "service::config::duration")]
+    pub session_retention: Duration,
+    /// Sessions in the ledger.
+    pub max_sessions: usize,
+}
+
+/// InfluxDB as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawInflux {
+    /// `http://host:port`.
+    pub url: String,
+    /// Organization.
+    pub org: String,
+    /// Token.
+    #[serde(default)]
+    pub token: Secret,
+    /// Bucket of a tenant, with `{tenant}` in it.
+    #[serde(default = "default_bucket")]
+    pub bucket: String,
+    /// More root certificates, a PEM file.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+fn default_bucket() -> String {
+    DEFAULT_BUCKET.to_owned()
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("data/ingestor"),
+            retention: None,
+            influx: None,
+            batch_points: DEFAULT_BATCH_POINTS,
+            linger: DEFAULT_LINGER,
+            max_linger: DEFAULT_MAX_LINGER,
+            in_flight: DEFAULT_IN_FLIGHT,
+            held_records: DEFAULT_HELD_RECORDS,
+            retry_cap: DEFAULT_RETRY_CAP,
+            fatal_retry: DEFAULT_FATAL_RETRY,
+            drain: DEFAULT_DRAIN,
+            summary_every: DEFAULT_SUMMARY_EVERY,
+            quiet_after: DEFAULT_QUIET_AFTER,
+            session_retention: DEFAULT_SESSION_RETENTION,
+            max_sessions: DEFAULT_MAX_SESSIONS,
+        }
+    }
+}
+
+impl Validate for RawConfig {
+    fn validate(&self, at: &mut Problems) {
+        at.check("batch_points", (1..=50_000).contains(&self.batch_points), "allowed are 1 to 50000");
+        at.check("in_flight", (1..=64).contains(&self.in_flight), "allowed are 1 to 64");
+        at.check("held_records", self.held_records >= self.batch_points, "it is less than batch_points");
+        at.check("max_linger", self.max_linger >= self.linger, "it is less than linger");
+        at.check("max_sessions", self.max_sessions >= 1_000, "it is less than 1000");
+        at.check("quiet_after", self.quiet_after >= Duration::from_secs(60), "it is less than 1m");
+        if let Some(influx) = &self.influx {
+            let place = influx.bucket.contains(influx::TENANT_PLACE);
+            at.check("influx.bucket", place, "it has no {tenant} in it: each tenant needs a bucket of its own");
+        }
+    }
+}
+
+/// Resolved.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory of the ledger and the embedded store.
+    pub dir: PathBuf,
+    /// Points are kept so long.
+    pub retention: Option<Duration>,
+    /// InfluxDB; `None`: the embedded store.
+    pub influx: Option<InfluxConfig>,
+    /// Bounds of the ledger.
+    pub ledger: Limits,
+    /// How the pipeline flows.
+    pub flow: Flow,
+}
+
+/// How the pipeline flows: batches, waits and bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow {
+    /// Points in one write.
+    pub batch_points: usize,
+    /// Shortest wait for a batch to fill.
+    pub linger: Duration,
+    /// Longest wait for a batch to fill.
+    pub max_linger: Duration,
+    /// Requests under way at once.
+    pub in_flight: usize,
+    /// Requests of one tenant under way at once.
+    pub in_flight_per_tenant: usize,
+    /// Records in memory that the store has not confirmed.
+    pub held_records: usize,
+    /// Their memory in bytes, about.
+    pub held_bytes: usize,
+    /// Longest wait between two tries.
+    pub retry_cap: Duration,
+    /// Wait between two tries while the store refuses everything.
+    pub fatal_retry: Duration,
+    /// How long a stop waits for writes under way.
+    pub drain: Duration,
+    /// How often summaries are written.
+    pub summary_every: Duration,
+}
+
+impl RawConfig {
+    /// Resolves it; reads the certificate file, if one is named.
+    ///
+    /// # Errors
+    /// The certificate file cannot be read.
+    pub fn resolve(&self) -> std::io::Result<Config> {
+        let influx = self.influx.as_ref().map(RawInflux::resolve).transpose()?;
+        Ok(Config {
+            dir: self.dir.clone(),
+            retention: self.retention,
+            influx,
+            ledger: Limits {
+                quiet_after: self.quiet_after,
+                retention: self.session_retention,
+                max_sessions: self.max_sessions,
+                max_markers: DEFAULT_MAX_MARKERS,
+                max_quarantined: DEFAULT_MAX_QUARANTINED,
+                max_quarantined_bytes: DEFAULT_MAX_QUARANTINED_BYTES,
+            },
+            flow: Flow {
+                batch_points: self.batch_points,
+                linger: self.linger,
+                max_linger: self.max_linger,
+                in_flight: self.in_flight,
+                in_flight_per_tenant: DEFAULT_IN_FLIGHT_PER_TENANT.min(self.in_flight),
+                held_records: self.held_records,
+                held_bytes: DEFAULT_HELD_BYTES,
+                retry_cap: self.retry_cap,
+                fatal_retry: self.fatal_retry,
+                drain: self.drain,
+                summary_every: self.summary_every,
+            },
+        })
+    }
+}
+
+impl RawInflux {
+    fn resolve(&self) -> std::io::Result<InfluxConfig> {
+        Ok(InfluxConfig {
+            url: self.url.clone(),
+            org: self.org.clone(),
+            token: self.token.clone(),
+            bucket: self.bucket.clone(),
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
+            ca: self.ca.as_ref().map(std::fs::read).transpose()?,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Every metric of this crate: name, kind, and what it counts with its unit.
+
+/// Points confirmed, by measurement.
+pub const POINTS_WRITTEN: &str = "ingestor_points_written_total";
+/// Points that will not be stored, by reason.
+pub const POINTS_DROPPED: &str = "ingestor_points_dropped_total";
+/// Points older than the store keeps.
+pub const POINTS_EXPIRED: &str = "ingestor_points_expired_total";
+/// Time of a write.
+pub const WRITE_DURATION: &str = "ingestor_write_duration_seconds";
+/// Writes that did not go through, by reason.
+pub const WRITES_FAILED: &str = "ingestor_writes_failed_total";
+/// Durable records before the cursor.
+pub const BACKLOG_RECORDS: &str = "ingestor_backlog_records";
+/// Records taken in and not confirmed.
+pub const RECORDS_HELD: &str = "ingestor_records_held";
+/// Records that did not decode, by reason.
+pub const FRAMES_QUARANTINED: &str = "ingestor_frames_quarantined_total";
+/// Quarantine entries dropped at the bound.
+pub const QUARANTINE_DROPPED: &str = "ingestor_quarantine_dropped_total";
+/// Records that the spool lost, by reason.
+pub const RECORDS_LOST: &str = "ingestor_records_lost_total";
+/// Sessions that are not over.
+pub const SESSIONS_OPEN: &str = "ingestor_sessions_open";
+/// Sessions that left the ledger, by reason.
+pub const SESSIONS_FORGOTTEN: &str = "ingestor_sessions_forgotten_total";
+/// News of sessions that had left the ledger.
+pub const SESSIONS_TOO_LATE: &str = "ingestor_sessions_too_late_total";
+/// Tenants whose writes do not go through.
+pub const TENANTS_STUCK: &str = "ingestor_tenants_stuck";
+/// Rows removed beyond retention.
+pub const ROWS_REMOVED: &str = "ingestor_rows_removed_total";
+
+/// All of them, for `service::metrics`.
+pub const METRICS: &[(&str, &str, &str)] = &[
+    (POINTS_WRITTEN, "counter", "points whose write the store confirmed, by measurement"),
+    (POINTS_DROPPED, "counter", "points that the store refused for good, by reason; they are in quarantine"),
+    (POINTS_EXPIRED, "counter", "points that were older than the store keeps"),
+    (WRITE_DURATION, "histogram", "time of one write to the store, in seconds"),
+    (WRITES_FAILED, "counter", "writes that did not go through, by reason"),
+    (BACKLOG_RECORDS, "gauge", "durable records of the spool before the ingestor's cursor"),
+    (RECORDS_HELD, "gauge", "records in memory that the store has not confirmed"),
+    (FRAMES_QUARANTINED, "counter", "records of the spool that did not decode, by reason; they are in quarantine"),
+    (QUARANTINE_DROPPED, "counter", "quarantine entries dropped because it was full, oldest first"),
+    (RECORDS_LOST, "counter", "records that the spool lost before they were read, by reason"),
+    (SESSIONS_OPEN, "gauge", "sessions in the ledger that are not over"),
+    (SESSIONS_FORGOTTEN, "counter", "sessions that left the ledger, by reason (age, excess)"),
+    (SESSIONS_TOO_LATE, "counter", "sightings and readings of sessions that had left the ledger"),
+    (TENANTS_STUCK, "gauge", "tenants (or the one store) whose writes do not go through"),
+    (ROWS_REMOVED, "counter", "rows removed from the embedded store beyond retention"),
+];
+
+/// Adds to a counter with a bounded reason.
+pub(crate) fn counter_reason(name: &'static str, reason: &'static str, by: u64) {
+    metrics::counter!(name, "reason" => reason).increment(by);
+}

@@ -1,0 +1,119 @@
+//! Records waiting to fill a batch, by lane, and when a lane flushes: pure decisions, `now` is an argument.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::write::LaneKey;
+use crate::config::Flow;
+use crate::ledger::SessionKey;
+use crate::record::Record;
+
+/// A flush below this part of a full batch makes the lane wait longer next time.
+const FEW: usize = 8;
+
+/// Whom to tell what became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whence {
+    /// The slice with this number.
+    Slice(u64),
+    /// The ledger: a summary of this version.
+    Summary(SessionKey, i64),
+}
+
+/// A batch to write.
+pub(super) struct Batch {
+    pub(super) lane: LaneKey,
+    pub(super) records: Vec<Record>,
+    pub(super) whences: Vec<Whence>,
+}
+
+struct Lane {
+    records: Vec<Record>,
+    whences: Vec<Whence>,
+    /// Since when the oldest waits.
+    since: Option<Instant>,
+    linger: Duration,
+    in_flight: usize,
+}
+
+/// All lanes: as many as tenants, or one.
+pub(super) struct Lanes {
+    flow: Flow,
+    lanes: HashMap<LaneKey, Lane>,
+}
+
+impl Lanes {
+    pub(super) fn new(flow: Flow) -> Self {
+        Self { flow, lanes: HashMap::new() }
+    }
+
+    /// Adds a record to its lane.
+    pub(super) fn push(&mut self, key: LaneKey, record: Record, whence: Whence, now: Instant) {
+        let linger = self.flow.linger;
+        let lane = self.lanes.entry(key).or_insert_with(|| Lane {
+            records: Vec::new(),
+            whences: Vec::new(),
+            since: None,
+            linger,
+            in_flight: 0,
+        });
+        lane.records.push(record);
+        lane.whences.push(whence);
+        lane.since.get_or_insert(now);
+    }
+
+    /// Batches that are full or have waited long enough; with `all`, every one that may go.
+    pub(super) fn due(&mut self, now: Instant, all: bool) -> Vec<Batch> {
+        let flow = self.flow;
+        let mut batches = Vec::new();
+        for (key, lane) in &mut self.lanes {
+            while lane.in_flight < flow.in_flight_per_tenant && lane.is_due(now, flow.batch_points, all) {
+                batches.push(lane.take(key, &flow));
+                lane.in_flight += 1;
+                // What is left has waited as long.
+                lane.since = (!lane.records.is_empty()).then_some(now);
+            }
+        }
+        batches
+    }
+
+    /// A batch of this lane has its fates.
+    pub(super) fn done(&mut self, key: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// When the next batch has waited long enough; `None` if none waits that could go.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.lanes
+            .values()
+            .filter(|lane| lane.in_flight < self.flow.in_flight_per_tenant)
+            .filter_map(|lane| lane.since.map(|since| since + lane.linger))
+            .min()
+    }
+}
+
+impl Lane {
+    fn is_due(&self, now: Instant, full: usize, all: bool) -> bool {
+        let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
+        !self.records.is_empty() && (all || waited || self.records.len() >= full)
+    }
+
+    fn take(&mut self, key: &LaneKey, flow: &Flow) -> Batch {
+        let count = self.records.len().min(flow.batch_points);
+        // A tenant with little to say waits longer for company, up to the cap; with more to say, shorter.
+        self.linger = if count < flow.batch_points / FEW {
+            (self.linger * 2).min(flow.max_linger)
+        } else {
+            (self.linger / 2).max(flow.linger)
+        };
+        let rest = self.records.split_off(count);
+        let rest_whences = self.whences.split_off(count);
+        Batch {
+            lane: key.clone(),
+            records: std::mem::replace(&mut self.records, rest),
+            whences: std::mem::replace(&mut self.whences, rest_whences),
+        }
+    }
+}

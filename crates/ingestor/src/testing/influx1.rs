@@ -1,0 +1,143 @@
+//! A real InfluxDB 1.6 for real InfluxQL over what we wrote. It has no `/api/v2/write` (1.8 has), so a small listener before
+//! it turns `POST /api/v2/write?org&bucket&precision=ns` into `POST /write?db=bucket&precision=n` and passes body, encoding
+//! and answer on as they are.
+
+use std::process::Command;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::{Server, TestServerError, answers, free_port};
+
+const PROGRAM: &str = "influxd";
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running InfluxDB 1.x behind its translating listener.
+#[derive(Debug)]
+pub struct Influx1 {
+    url: String,
+    inner: String,
+    listener: JoinHandle<()>,
+    _server: Server,
+    _dir: tempfile::TempDir,
+}
+
+impl Influx1 {
+    /// Starts one with an empty directory.
+    ///
+    /// # Errors
+    /// [`TestServerError`].
+    pub async fn start() -> Result<Self, TestServerError> {
+        let dir = tempfile::tempdir()?;
+        let (http, rpc) = (free_port()?, free_port()?);
+        let inner = format!("http://127.0.0.1:{http}");
+        let config = dir.path().join("influxdb.conf");
+        std::fs::write(&config, "")?;
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("-config")
+            .arg(&config)
+            .env("INFLUXDB_REPORTING_DISABLED", "true")
+            .env("INFLUXDB_BIND_ADDRESS", format!("127.0.0.1:{rpc}"))
+            .env("INFLUXDB_HTTP_BIND_ADDRESS", format!("127.0.0.1:{http}"))
+            .env("INFLUXDB_META_DIR", dir.path().join("meta"))
+            .env("INFLUXDB_DATA_DIR", dir.path().join("data"))
+            .env("INFLUXDB_DATA_WAL_DIR", dir.path().join("wal"))
+            .env("INFLUXDB_MONITOR_STORE_ENABLED", "false");
+        let server = Server::start(PROGRAM, "influxdb", &mut command)?;
+        answers(PROGRAM, &format!("{inner}/ping")).await?;
+        let (url, listener) = translate(inner.clone()).await?;
+        Ok(Self { url, inner, listener, _server: server, _dir: dir })
+    }
+
+    /// Where to write, as to an InfluxDB 2.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes a database; its name is the bucket's.
+    ///
+    /// # Errors
+    /// [`TestServerError`].
+    pub async fn create_bucket(&self, bucket: &str) -> Result<(), TestServerError> {
+        self.ask(&format!("q=CREATE DATABASE \"{bucket}\"")).await.map(|_| ())
+    }
+
+    /// Asks in InfluxQL; gives the rows of the first series.
+    ///
+    /// # Errors
+    /// [`TestServerError`].
+    pub async fn query(&self, bucket: &str, influxql: &str) -> Result<Vec<Vec<Value>>, TestServerError> {
+        let answer = self.ask(&format!("db={bucket}&q={influxql}")).await?;
+        let rows = answer.pointer("/results/0/series/0/values").and_then(Value::as_array);
+        Ok(rows.into_iter().flatten().filter_map(|row| row.as_array().cloned()).collect())
+    }
+
+    async fn ask(&self, query: &str) -> Result<Value, TestServerError> {
+        let mut url = reqwest::Url::parse(&format!("{}/query", self.inner))
+            .map_err(|e| TestServerError::Answer(e.to_string()))?;
+        url.set_query(Some(query));
+        let text = reqwest::Client::new().post(url).timeout(TIMEOUT).send().await?.text().await?;
+        let answer: Value = serde_json::from_str(&text).map_err(|_| TestServerError::Answer(text.clone()))?;
+        match answer.pointer("/results/0/error").or_else(|| answer.get("error")) {
+            Some(error) => Err(TestServerError::Answer(error.to_string())),
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Drop for Influx1 {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+async fn translate(inner: String) -> Result<(String, JoinHandle<()>), TestServerError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let client = reqwest::Client::new();
+    let router = Router::new().route("/api/v2/write", post(pass)).with_state((client, inner));
+    let task = tokio::spawn(async move {
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok((url, task))
+}
+
+#[derive(serde::Deserialize)]
+struct WriteQuery {
+    bucket: String,
+    precision: String,
+}
+
+async fn pass(
+    State((client, inner)): State<(reqwest::Client, String)>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    if query.precision != "ns" {
+        return (StatusCode::BAD_REQUEST, "precision is not ns".to_owned());
+    }
+    let mut request = client
+        .post(format!("{inner}/write"))
+        .query(&[("db", query.bucket.as_str()), ("precision", "n")])
+        .timeout(TIMEOUT)
+        .body(body.to_vec());
+    if let Some(encoding) = headers.get("content-encoding").and_then(|value| value.to_str().ok()) {
+        request = request.header("content-encoding", encoding);
+    }
+    match request.send().await {
+        Ok(answer) => {
+            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+            (status, answer.text().await.unwrap_or_default())
+        }
+        Err(e) => (StatusCode::BAD_GATEWAY, e.to_string()),
+    }
+}

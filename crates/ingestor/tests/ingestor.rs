@@ -1,0 +1,15 @@
+//! What the ingestor promises, over real stores.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "ingestor/influx.rs"]
+mod influx;
+#[path = "ingestor/ledger.rs"]
+mod ledger;
+#[path = "ingestor/line.rs"]
+mod line;
+#[path = "ingestor/pipeline.rs"]
+mod pipeline;
+#[path = "ingestor/support.rs"]
+mod support;
+#[path = "ingestor/window.rs"]
+mod window;
