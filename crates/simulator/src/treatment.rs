@@ -107,3 +107,30 @@ pub const fn fluence(skin: SkinType) -> (u32, u32, u32) {
         SkinType::VI => (0, 0, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::noise::SCALE_TOLERANCE_UM;
+
+    proptest! {
+        #[test]
+        fn what_is_dialled_leaves_room_for_offset_and_six_sigma(
+            row in prop::sample::select(PEN_ZONES),
+            share in 0.0f64..=1.0,
+            offset_um in -(SCALE_TOLERANCE_UM as i32)..=SCALE_TOLERANCE_UM as i32,
+            sigma_um in prop::sample::select(vec![30u32, 40]),
+        ) {
+            let (low, high) = row.setpoint_um;
+            let wanted = low + (f64::from(high - low) * share) as u32;
+            let dialled = dial(wanted, row.limit_um, offset_um, sigma_um);
+            prop_assert!(dialled > 0 && dialled <= wanted && dialled.is_multiple_of(DIAL_STEP_UM));
+            prop_assert!(dialled as i32 + offset_um + 6 * sigma_um as i32 <= row.limit_um as i32);
+            // No more cautious than needed: one step more would not leave the room, or is not wanted.
+            let more = (dialled + DIAL_STEP_UM) as i32;
+            prop_assert!(more > wanted as i32 || more + offset_um.max(0) + 6 * sigma_um as i32 > row.limit_um as i32 - 20);
+        }
+    }
+}

@@ -24,6 +24,8 @@ const STEP_LEAST_US: u64 = 5_000_000;
 const STEPS_MAX: u64 = 5;
 /// How much deeper than the limit a careless operator dials.
 const CARELESS_UM: f64 = 300.0;
+/// How much more fluence than the limit a careless operator sets.
+const CARELESS_FLUENCE: f64 = 0.15;
 /// How much fluence a dial step of an IPL unit is, in mJ/cm².
 const FLUENCE_STEP: u64 = 100;
 
@@ -240,7 +242,13 @@ impl Visits {
     fn ipl_step(&mut self, start_us: u64, end_us: u64, skin: SkinType) -> Step {
         let drawn = self.rng.between(0, IPL_ZONES.len() as u64 - 1) as usize;
         let (low, high, limit) = fluence(skin);
-        let setting = self.rng.between(u64::from(low), u64::from(high)) / FLUENCE_STEP * FLUENCE_STEP;
+        let usual = self.rng.between(u64::from(low), u64::from(high)) / FLUENCE_STEP * FLUENCE_STEP;
+        let careless = self
+            .faults
+            .iter()
+            .find(|f| f.kind == FaultKind::FluenceAboveLimit && f.is_active(start_us))
+            .map(|fault| (f64::from(limit) * (1.0 + CARELESS_FLUENCE * fault.strength)) as u64);
+        let setting = careless.unwrap_or(usual);
         Step {
             start_us,
             end_us,

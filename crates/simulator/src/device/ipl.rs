@@ -44,6 +44,7 @@ pub(super) struct Ipl {
     bias: f64,
     worn_pulses: u64,
     over_told: bool,
+    careless_told: bool,
     worn_told: bool,
     booted: bool,
 }
@@ -73,6 +74,7 @@ impl Ipl {
             bias: core.rng.uniform(-0.02, 0.02),
             worn_pulses: 0,
             over_told: false,
+            careless_told: false,
             worn_told: false,
             booted: false,
             core,
@@ -174,6 +176,9 @@ impl Ipl {
     fn pulse(&mut self, run: &mut Run, step: &Step, skin: SkinType) {
         let at_us = run.next_pulse_us;
         let (factor, offence) = self.factor(at_us);
+        let careless =
+            step.setting > step.limit && !std::mem::replace(&mut self.careless_told, step.setting > step.limit);
+        let offence = offence.or(careless.then_some(FaultKind::FluenceAboveLimit));
         let energy_set_mj = step.setting * SPOT_MM2 / 100;
         let energy_mj = (f64::from(energy_set_mj) * factor).round() as u32;
         self.lamp_shots += 1;

@@ -30,6 +30,8 @@ pub enum FaultKind {
     StuckSensor,
     /// The operator dials 300 µm more than the zone's limit, and the pen follows.
     SetpointAboveLimit,
+    /// The operator sets 15 % more fluence than the client's skin type bears, and the unit follows.
+    FluenceAboveLimit,
     /// Pulses carry 35 % more energy than set.
     LampOverEnergy,
     /// A worn lamp: from -10 % on, each pulse carries 0.5 % less than the one before, down to -40 %.
@@ -52,6 +54,8 @@ pub enum FaultKind {
     GarbageFirmware,
     /// Once, the sequence number is not counted on: two different frames carry the same.
     DuplicateSequence,
+    /// Readings come without zone, setpoint and skin type.
+    ContextMissing,
     /// In a session the device says nothing for a while, and what it would have said is lost.
     SilentInSession,
 }
@@ -65,6 +69,7 @@ impl FaultKind {
         Self::DepthOvershootEye,
         Self::StuckSensor,
         Self::SetpointAboveLimit,
+        Self::FluenceAboveLimit,
         Self::LampOverEnergy,
         Self::LampAgeing,
         Self::MissedDisinfection,
@@ -76,6 +81,7 @@ impl FaultKind {
         Self::ClockSkew,
         Self::GarbageFirmware,
         Self::DuplicateSequence,
+        Self::ContextMissing,
         Self::SilentInSession,
     ];
 
@@ -86,6 +92,7 @@ impl FaultKind {
             Self::DepthOvershootEye => "depth-overshoot-eye",
             Self::StuckSensor => "stuck-sensor",
             Self::SetpointAboveLimit => "setpoint-above-limit",
+            Self::FluenceAboveLimit => "fluence-above-limit",
             Self::LampOverEnergy => "lamp-over-energy",
             Self::LampAgeing => "lamp-ageing",
             Self::MissedDisinfection => "missed-disinfection",
@@ -97,6 +104,7 @@ impl FaultKind {
             Self::ClockSkew => "clock-skew",
             Self::GarbageFirmware => "garbage-firmware",
             Self::DuplicateSequence => "duplicate-sequence",
+            Self::ContextMissing => "context-missing",
             Self::SilentInSession => "silent-in-session",
         }
     }
@@ -110,8 +118,10 @@ impl FaultKind {
             | Self::SetpointAboveLimit
             | Self::ReusedCartridge
             | Self::OverdueSterilization => &[Pen],
-            Self::LampOverEnergy | Self::LampAgeing => &[Ipl],
-            Self::MissedDisinfection | Self::DuplicateSequence | Self::SilentInSession => &[Pen, Ipl],
+            Self::FluenceAboveLimit | Self::LampOverEnergy | Self::LampAgeing => &[Ipl],
+            Self::MissedDisinfection | Self::DuplicateSequence | Self::ContextMissing | Self::SilentInSession => {
+                &[Pen, Ipl]
+            }
             Self::FailedCycle | Self::OverdueIndicator => &[Autoclave],
             Self::DroppedNetwork | Self::ClockSkew | Self::GarbageFirmware => DeviceKind::ALL,
         }
@@ -125,6 +135,7 @@ impl FaultKind {
             Self::DepthOvershootEye => "depth-above-limit",
             Self::StuckSensor => "depth-sensor-stuck",
             Self::SetpointAboveLimit => "depth-setpoint-above-limit",
+            Self::FluenceAboveLimit => "pulse-above-limit",
             Self::LampOverEnergy => "pulse-above-set",
             Self::LampAgeing => "lamp-drift",
             Self::MissedDisinfection => "disinfection-missing",
@@ -136,6 +147,7 @@ impl FaultKind {
             Self::ClockSkew => "clock-skew",
             Self::GarbageFirmware => "frames-rejected",
             Self::DuplicateSequence => "sequence-reused",
+            Self::ContextMissing => "context-missing",
         }
     }
 }

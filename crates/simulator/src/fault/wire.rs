@@ -30,6 +30,7 @@ pub(crate) struct Wire {
     /// Frames since the garbage set in.
     frames: u64,
     skew_told: bool,
+    context_told: bool,
     repeated: Option<Repeat>,
     silence: Silence,
     last: Option<Place>,
@@ -59,6 +60,7 @@ impl Wire {
             ready: VecDeque::new(),
             frames: 0,
             skew_told: false,
+            context_told: false,
             repeated: None,
             silence: Silence::Before,
             last: None,
@@ -85,6 +87,7 @@ impl Wire {
         }
         self.repeat(&mut emission);
         self.skew(&mut emission);
+        self.strip_context(&mut emission);
         self.cut(&mut emission);
         self.last = emission.place().or(self.last);
         let garbage = self.garbage(&emission);
@@ -183,6 +186,37 @@ impl Wire {
             emission
                 .truths
                 .push(Truth::new(fault.kind, &self.who, at_us, detail).at(place));
+        }
+    }
+
+    fn strip_context(&mut self, emission: &mut Emission) {
+        let at_us = emission.at_us;
+        let Some(fault) = self.active(FaultKind::ContextMissing, at_us) else {
+            return;
+        };
+        let place = emission.place();
+        let Content::Frame(frame) = &mut emission.content else {
+            return;
+        };
+        let first = match &mut frame.body {
+            Some(proto::frame::Body::StrokeBatch(batch)) => {
+                batch.zone = None;
+                batch.depth_setpoint_um = None;
+                batch.first_ordinal
+            }
+            Some(proto::frame::Body::PulseBatch(batch)) => {
+                for pulse in &mut batch.pulses {
+                    pulse.zone = None;
+                    pulse.skin_type = None;
+                }
+                batch.pulses.first().and_then(|pulse| pulse.ordinal)
+            }
+            _ => return,
+        };
+        if let (Some(place), Some(ordinal), false) = (place, first, self.context_told) {
+            self.context_told = true;
+            let truth = Truth::new(fault.kind, &self.who, at_us, "no zone, setpoint and skin type");
+            emission.truths.push(truth.at(place).ordinal(ordinal));
         }
     }
 

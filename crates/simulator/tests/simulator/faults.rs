@@ -168,6 +168,55 @@ fn a_setpoint_above_the_limit_shows_with_its_first_stroke() {
     assert_eq!(first.setpoint - first.limit, 300);
 }
 
+#[test]
+fn a_fluence_above_the_skin_types_limit_shows_with_its_first_pulse() {
+    let case = case(one(FaultKind::FluenceAboveLimit, 8));
+    let beyond = case.reads.iter().filter(|r| r.device == case.device).find_map(|read| {
+        let Body::Pulses(batch) = read.body() else { return None };
+        let beyond = |p: &&telemetry::Pulse| {
+            p.fluence_set.unwrap().get() > simulator::treatment::fluence(p.skin_type.unwrap()).2
+        };
+        Some((read.header().sequence, batch.pulses.iter().find(beyond)?.ordinal))
+    });
+    let (sequence, ordinal) = beyond.unwrap();
+    assert_eq!(
+        (Some(sequence), Some(ordinal)),
+        (case.truths[0].sequence, case.truths[0].ordinal)
+    );
+    assert_eq!(case.truths.len(), 1);
+}
+
+#[test]
+fn missing_context_starts_with_the_reading_that_the_truth_names() {
+    for on in [DeviceKind::Pen, DeviceKind::Ipl] {
+        let case = case(FaultSpec {
+            on: Some(on),
+            ..one(FaultKind::ContextMissing, 8)
+        });
+        let mut bare = Vec::new();
+        for read in case.reads.iter() {
+            let (context, first) = match read.body() {
+                Body::Strokes(b) => (b.zone.is_some() && b.setpoint.is_some(), b.first_ordinal),
+                Body::Pulses(b) => (
+                    b.pulses[0].zone.is_some() && b.pulses[0].skin_type.is_some(),
+                    b.pulses[0].ordinal,
+                ),
+                _ => continue,
+            };
+            assert_eq!(context, read.device != case.device || read.at_us < 8_000_000);
+            if !context {
+                bare.push((Some(read.header().sequence), Some(first)));
+            }
+        }
+        assert_eq!(
+            bare.first(),
+            Some(&(case.truths[0].sequence, case.truths[0].ordinal)),
+            "{on}"
+        );
+        assert!(bare.len() > 3 && case.truths.len() == 1);
+    }
+}
+
 fn deviations(case: &Case) -> Vec<(SessionId, u64, f64)> {
     let mut found = Vec::new();
     for read in case.reads.iter().filter(|r| r.device == case.device) {

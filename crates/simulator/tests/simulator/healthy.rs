@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use simulator::treatment::zone_depth;
 use simulator::{Fleet, FleetSpec, LAG_1_AUTOCORRELATION, SCALE_TOLERANCE_UM, TimedFrame};
-use telemetry::{Body, BootId, DeviceKind, SessionId};
+use telemetry::{Body, BootId, DeviceKind, SessionId, VisitId};
 
-use crate::read::{Read, read, small};
+use crate::read::{Read, read, seconds, small};
 
 fn frames(seed: u64, spec: &FleetSpec, seconds: u64) -> Vec<TimedFrame> {
     Fleet::generate(seed, spec)
@@ -143,6 +143,47 @@ fn no_healthy_reading_is_beyond_any_limit() {
     assert!(strokes > 20_000 && pulses > 50, "{strokes} strokes, {pulses} pulses");
 }
 
+#[test]
+fn a_battery_swap_is_a_new_boot_and_session_of_the_same_visit() {
+    let spec = FleetSpec {
+        battery_swaps: 1.0,
+        session: seconds(30, 40),
+        ipl_per_clinic: 0,
+        ..small()
+    };
+    let (reads, _) = read(&Fleet::generate(13, &spec).unwrap(), 120);
+    let mut of_visit: HashMap<VisitId, Vec<(BootId, SessionId)>> = HashMap::new();
+    for read in reads.iter().filter(|r| matches!(r.body(), Body::SessionStart(_))) {
+        let header = read.header();
+        of_visit
+            .entry(header.visit.unwrap())
+            .or_default()
+            .push((header.boot, header.session.unwrap().id));
+    }
+    let swapped: Vec<_> = of_visit.values().filter(|sessions| sessions.len() == 2).collect();
+    assert!(swapped.len() >= 4 && of_visit.values().all(|sessions| sessions.len() <= 2));
+    assert!(swapped.iter().all(|s| s[0].0 != s[1].0 && s[0].1 != s[1].1));
+}
+
+#[test]
+fn a_device_without_a_clock_tells_no_wall_time_and_the_others_tell_it_nearly_right() {
+    let spec = FleetSpec {
+        pens_per_clinic: 20,
+        without_clock: 0.5,
+        ..small()
+    };
+    let fleet = Fleet::generate(17, &spec).unwrap();
+    let (reads, _) = read(&fleet, 10);
+    let without = fleet.devices().iter().filter(|d| d.clock.is_none()).count();
+    assert!((4..=16).contains(&without), "{without}");
+    for read in &reads {
+        let wall = read.header().wall;
+        assert_eq!(wall.and_then(|w| w.source), fleet.devices()[read.device].clock);
+        let error = wall.map_or(0, |w| w.at.0 - fleet.start.0 - read.at_us as i64);
+        assert!(error.abs() <= 2_000_000, "{error} µs");
+    }
+}
+
 /// Residuals of neighbouring strokes of one pen under one setpoint.
 fn residuals(fleet: &Fleet, reads: &[Read], device: usize) -> Vec<(f64, f64)> {
     let offset = f64::from(fleet.devices()[device].offset_um);
@@ -234,8 +275,8 @@ fn between_any_two_visits_the_device_is_wiped_and_its_cartridge_is_new() {
     let (reads, _) = read(&fleet, 200);
     let mut wiped: HashMap<String, bool> = HashMap::new();
     let mut sterile: HashMap<String, bool> = HashMap::new();
-    let mut visit_of: HashMap<usize, telemetry::VisitId> = HashMap::new();
-    let mut cartridges: HashMap<String, telemetry::VisitId> = HashMap::new();
+    let mut visit_of: HashMap<usize, VisitId> = HashMap::new();
+    let mut cartridges: HashMap<String, VisitId> = HashMap::new();
     let mut visits = 0;
     for read in &reads {
         let device = &fleet.devices()[read.device];

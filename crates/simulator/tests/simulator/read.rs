@@ -28,7 +28,7 @@ impl Read {
     }
 }
 
-const fn seconds(min: u64, max: u64) -> Span {
+pub(crate) const fn seconds(min: u64, max: u64) -> Span {
     Span {
         min: Duration::from_secs(min),
         max: Duration::from_secs(max),
