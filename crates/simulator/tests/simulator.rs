@@ -11,3 +11,5 @@ mod read;
 mod scenarios;
 #[path = "simulator/wire.rs"]
 mod wire;
+#[path = "simulator/wire_faults.rs"]
+mod wire_faults;

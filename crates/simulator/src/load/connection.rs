@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use prost::Message as _;
 use service::config::Secret;
-use service::mqtt::{Acked, Acks, Broker, Link, PublishError, Publisher, PublisherOptions};
+use service::mqtt::{Acked, Acks, Broker, Link, OptionsError, PublishError, Publisher, PublisherOptions};
 use telemetry::{DeviceKind, SessionEndReason, UnixMicros, WallTimeSource, proto};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -60,18 +60,7 @@ impl Connection {
         spec: LoadSpec,
         index: usize,
     ) -> Result<Self, LoadError> {
-        let name = device.who.key().to_string();
-        let mut broker = Broker::new(target.host.clone(), target.port, name.clone());
-        if target.login {
-            broker.username = Some(name);
-            broker.password = Some(Secret::new(device.secret.clone()));
-        }
-        broker.tls = target.tls.clone();
-        let mut options = PublisherOptions::new(broker);
-        options.version = target.version;
-        options.window = spec.window;
-        options.outbox_messages = usize::from(spec.window) * 2;
-        let (publisher, acks, _) = Publisher::start(options).map_err(LoadError::Options)?;
+        let (publisher, acks) = connect(device, target, spec).map_err(LoadError::Options)?;
         // A new boot at every run, or the receiver would take the second run for a repetition of the first.
         let now = UnixMicros::from(std::time::SystemTime::now());
         let mut rng = Rng::stream(fleet.seed ^ now.0 as u64, &["load", device.who.id.as_str()]);
@@ -177,9 +166,9 @@ impl Connection {
 
     /// Publishes as long as there is room, then waits for one acknowledgement.
     async fn saturate(&mut self) -> bool {
-        let now = Instant::now();
         for _ in 0..self.spec.window {
             let payload = self.batch();
+            let now = Instant::now();
             match self.publisher.try_publish(&self.topic, payload, self.sequence, false) {
                 Ok(()) => {
                     self.sent(now);
@@ -304,4 +293,20 @@ impl Connection {
         self.publisher.close().await;
         self.part
     }
+}
+
+fn connect(device: &Device, target: &Target, spec: LoadSpec) -> Result<(Publisher, Acks), OptionsError> {
+    let name = device.who.key().to_string();
+    let mut broker = Broker::new(target.host.clone(), target.port, name.clone());
+    if target.login {
+        broker.username = Some(name);
+        broker.password = Some(Secret::new(device.secret.clone()));
+    }
+    broker.tls = target.tls.clone();
+    let mut options = PublisherOptions::new(broker);
+    options.version = target.version;
+    options.window = spec.window;
+    options.outbox_messages = usize::from(spec.window) * 2;
+    let (publisher, acks, _) = Publisher::start(options)?;
+    Ok((publisher, acks))
 }
