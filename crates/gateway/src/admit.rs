@@ -77,9 +77,10 @@ pub fn admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>
 }
 
 fn try_admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>) -> Result<Admission, Rejected> {
-    let topic: Topic = delivery.topic.parse().map_err(|e: telemetry::TopicError| {
-        Rejected::new(RejectReason::Topic, "topic", e.to_string())
-    })?;
+    let topic: Topic = delivery
+        .topic
+        .parse()
+        .map_err(|e: telemetry::TopicError| Rejected::new(RejectReason::Topic, "topic", e.to_string()))?;
     check_peer(&topic, delivery.peer)?;
     let key = topic.key();
     let lane = check_fleet(context.registry, &topic, &key)?;
@@ -113,7 +114,11 @@ fn try_admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>
             }
         }
         Channel::Command => {
-            return Err(Rejected::new(RejectReason::Topic, "topic", "commands go to the device, not from it"));
+            return Err(Rejected::new(
+                RejectReason::Topic,
+                "topic",
+                "commands go to the device, not from it",
+            ));
         }
     }
     Ok(Admission::Admit(Box::new(entry)))
@@ -132,7 +137,11 @@ fn place(
     match ledger.judge(key, header, hash, entry.admitted.received_at, context.clocks) {
         Judged::Duplicate => Some(Admission::Duplicate),
         Judged::DuplicateInBatch => Some(Admission::DuplicateInBatch),
-        Judged::New { sequence_reused, maybe_seen_before, placed } => {
+        Judged::New {
+            sequence_reused,
+            maybe_seen_before,
+            placed,
+        } => {
             ledger.hold(key, header, hash, placed);
             entry.admitted.content = Content::Telemetry;
             entry.admitted.anchor = Some(placed.anchor);
@@ -147,9 +156,7 @@ fn place(
 }
 
 fn check_peer(topic: &Topic, peer: Option<&str>) -> Result<(), Rejected> {
-    let own = peer.is_none_or(|peer| {
-        peer.split_once('/') == Some((topic.tenant.as_str(), topic.device.as_str()))
-    });
+    let own = peer.is_none_or(|peer| peer.split_once('/') == Some((topic.tenant.as_str(), topic.device.as_str())));
     if own {
         return Ok(());
     }
@@ -169,10 +176,16 @@ fn check_fleet(registry: &Registry, topic: &Topic, key: &DeviceKey) -> Result<u3
         return Err(Rejected::new(RejectReason::Retired, "topic", text));
     }
     if device.clinic != topic.clinic {
-        let text = format!("the device is registered at clinic {}: correct its topic or the registry", device.clinic);
+        let text = format!(
+            "the device is registered at clinic {}: correct its topic or the registry",
+            device.clinic
+        );
         return Err(Rejected::new(RejectReason::WrongClinic, "topic", text));
     }
-    registry.tenant(&topic.tenant).map(|tenant| tenant.number).ok_or_else(unknown)
+    registry
+        .tenant(&topic.tenant)
+        .map(|tenant| tenant.number)
+        .ok_or_else(unknown)
 }
 
 /// The anchor bounds the frame's own time; its readings must lie near it for theirs to be bounded as well.
@@ -193,7 +206,10 @@ fn check_times(telemetry: &Telemetry, clocks: &ClockPolicy) -> Result<(), Reject
     }
     match &telemetry.body {
         Body::Strokes(batch) => check(batch.first_uptime, "stroke_batch.first_uptime_us"),
-        Body::Pulses(batch) => batch.pulses.iter().try_for_each(|pulse| check(pulse.uptime, "pulse.uptime_us")),
+        Body::Pulses(batch) => batch
+            .pulses
+            .iter()
+            .try_for_each(|pulse| check(pulse.uptime, "pulse.uptime_us")),
         _ => Ok(()),
     }
 }

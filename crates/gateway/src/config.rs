@@ -182,20 +182,40 @@ impl Validate for RawConfig {
         if let Err(e) = GatewayId::new(&self.id) {
             at.problem("id", e);
         }
-        at.check("watermark_every", !self.watermark_every.is_zero(), "it is 0, allowed is more");
-        at.check("intake_messages", self.intake_messages > 0, "it is 0, allowed is 1 or more");
+        at.check(
+            "watermark_every",
+            !self.watermark_every.is_zero(),
+            "it is 0, allowed is more",
+        );
+        at.check(
+            "intake_messages",
+            self.intake_messages > 0,
+            "it is 0, allowed is 1 or more",
+        );
         at.section("clock", |at| {
             let behind = self.clock.max_behind <= self.clock.max_backlog;
-            at.check("max_behind", behind, "it is above max_backlog, so a boot's first frame could not be placed by it");
+            at.check(
+                "max_behind",
+                behind,
+                "it is above max_backlog, so a boot's first frame could not be placed by it",
+            );
         });
         at.section("quarantine", |at| {
-            at.check("share_messages", self.quarantine.share_messages > 0, "it is 0, allowed is 1 or more");
+            at.check(
+                "share_messages",
+                self.quarantine.share_messages > 0,
+                "it is 0, allowed is 1 or more",
+            );
             let fits = self.quarantine.share_size <= self.quarantine.total_size;
             at.check("share_size", fits, "it is above total_size");
         });
         at.section("endpoint", |at| self.endpoint.validate(at));
         at.section("broker", |at| {
-            at.check("filters", !self.broker.filters.is_empty(), "it is empty, so nothing would be received");
+            at.check(
+                "filters",
+                !self.broker.filters.is_empty(),
+                "it is empty, so nothing would be received",
+            );
         });
     }
 }
@@ -203,8 +223,16 @@ impl Validate for RawConfig {
 impl RawEndpoint {
     fn validate(&self, at: &mut Problems) {
         let tls = !self.tls_listen.is_empty();
-        at.check("tls_certificate", !tls || self.tls_certificate.is_some(), "it is missing, tls_listen needs one");
-        at.check("tls_key", !tls || self.tls_key.is_some(), "it is missing, tls_listen needs one");
+        at.check(
+            "tls_certificate",
+            !tls || self.tls_certificate.is_some(),
+            "it is missing, tls_listen needs one",
+        );
+        at.check(
+            "tls_key",
+            !tls || self.tls_key.is_some(),
+            "it is missing, tls_listen needs one",
+        );
         let ca = !self.tls_client_required || self.tls_client_ca.is_some();
         at.check("tls_client_ca", ca, "it is missing, tls_client_required needs one");
         if let Err(wrong) = self.limits().check() {
@@ -241,7 +269,10 @@ impl RawEndpoint {
                 (Some(ca), true) => ClientCertificates::Required(ca.clone()),
             };
             let tls = server_config(certificate, key, &clients)?;
-            listeners.extend(self.tls_listen.iter().map(|&address| Listener { address, tls: Some(tls.clone()) }));
+            listeners.extend(self.tls_listen.iter().map(|&address| Listener {
+                address,
+                tls: Some(tls.clone()),
+            }));
         }
         Ok(listeners)
     }
@@ -340,38 +371,122 @@ impl RawBroker {
 
 /// Every setting of the section, for the commented default file; paths are relative to the section.
 pub const SETTINGS: &[Setting] = &[
-    setting("id", "\"gateway\"", "Name of this gateway; unique in the fleet: alerting tells gateways apart by it."),
-    setting("dir", "\"gateway\"", "Directory of the ledger (what was let in already) and of the quarantine."),
-    setting("watermark_every", "\"1s\"", "How often alerting is told up to when everything was received."),
-    setting("intake_messages", "4096", "Messages that wait for the committer, per intake; then senders wait."),
-    setting("clock.max_ahead", "\"10m\"", "A trusted device clock may be ahead of ours by this; else arrival counts."),
+    setting(
+        "id",
+        "\"gateway\"",
+        "Name of this gateway; unique in the fleet: alerting tells gateways apart by it.",
+    ),
+    setting(
+        "dir",
+        "\"gateway\"",
+        "Directory of the ledger (what was let in already) and of the quarantine.",
+    ),
+    setting(
+        "watermark_every",
+        "\"1s\"",
+        "How often alerting is told up to when everything was received.",
+    ),
+    setting(
+        "intake_messages",
+        "4096",
+        "Messages that wait for the committer, per intake; then senders wait.",
+    ),
+    setting(
+        "clock.max_ahead",
+        "\"10m\"",
+        "A trusted device clock may be ahead of ours by this; else arrival counts.",
+    ),
     setting(
         "clock.max_behind",
         "\"1d\"",
         "A trusted device clock may be behind by this. Keep it at a day or less: older events do not page.",
     ),
-    setting("clock.max_backlog", "\"30d\"", "The longest that a device keeps a frame."),
-    setting("clock.trust_rtc", "false", "Whether clocks that were set once, by hand, are believed too."),
-    setting("quarantine.share_messages", "1000", "Messages kept of one device; then its oldest goes."),
+    setting(
+        "clock.max_backlog",
+        "\"30d\"",
+        "The longest that a device keeps a frame.",
+    ),
+    setting(
+        "clock.trust_rtc",
+        "false",
+        "Whether clocks that were set once, by hand, are believed too.",
+    ),
+    setting(
+        "quarantine.share_messages",
+        "1000",
+        "Messages kept of one device; then its oldest goes.",
+    ),
     setting("quarantine.share_size", "\"1MiB\"", "Bytes kept of one device."),
-    setting("quarantine.total_size", "\"256MiB\"", "Bytes kept of all; then the oldest of the largest share goes."),
-    setting("endpoint.listen", "[]", "Addresses for devices on plain TCP, as \"0.0.0.0:1883\"."),
-    setting("endpoint.tls_listen", "[]", "Addresses for devices on TLS, as \"0.0.0.0:8883\"."),
-    setting("endpoint.tls_certificate", "# \"server.pem\"", "Certificate chain of the endpoint, PEM."),
+    setting(
+        "quarantine.total_size",
+        "\"256MiB\"",
+        "Bytes kept of all; then the oldest of the largest share goes.",
+    ),
+    setting(
+        "endpoint.listen",
+        "[]",
+        "Addresses for devices on plain TCP, as \"0.0.0.0:1883\".",
+    ),
+    setting(
+        "endpoint.tls_listen",
+        "[]",
+        "Addresses for devices on TLS, as \"0.0.0.0:8883\".",
+    ),
+    setting(
+        "endpoint.tls_certificate",
+        "# \"server.pem\"",
+        "Certificate chain of the endpoint, PEM.",
+    ),
     setting("endpoint.tls_key", "# \"server.key\"", "Its key, PEM."),
-    setting("endpoint.tls_client_ca", "# \"devices-ca.pem\"", "CA that vouches for devices' certificates, PEM."),
-    setting("endpoint.tls_client_required", "false", "Whether a device must show a certificate."),
+    setting(
+        "endpoint.tls_client_ca",
+        "# \"devices-ca.pem\"",
+        "CA that vouches for devices' certificates, PEM.",
+    ),
+    setting(
+        "endpoint.tls_client_required",
+        "false",
+        "Whether a device must show a certificate.",
+    ),
     setting("endpoint.max_connections", "10000", "Devices connected at a time."),
     setting("endpoint.max_packet_size", "\"256KiB\"", "Largest packet of a device."),
-    setting("endpoint.max_unacked_messages", "1000", "Messages of one device without an answer; then it waits."),
-    setting("endpoint.max_unacked_size", "\"4MiB\"", "Bytes of one device without an answer."),
-    setting("endpoint.unacked_budget", "\"64MiB\"", "Bytes of all devices without an answer."),
+    setting(
+        "endpoint.max_unacked_messages",
+        "1000",
+        "Messages of one device without an answer; then it waits.",
+    ),
+    setting(
+        "endpoint.max_unacked_size",
+        "\"4MiB\"",
+        "Bytes of one device without an answer.",
+    ),
+    setting(
+        "endpoint.unacked_budget",
+        "\"64MiB\"",
+        "Bytes of all devices without an answer.",
+    ),
     setting("endpoint.max_keep_alive", "\"5m\"", "Longest ping period of a device."),
-    setting("endpoint.handshake_timeout", "\"10s\"", "Time for TLS and CONNECT together."),
-    setting("endpoint.drain_grace", "\"10s\"", "Time at shutdown for answers that are due."),
-    setting("broker.host", "# \"broker.example\"", "An existing broker that devices publish to. What its PUBACK means is its affair."),
+    setting(
+        "endpoint.handshake_timeout",
+        "\"10s\"",
+        "Time for TLS and CONNECT together.",
+    ),
+    setting(
+        "endpoint.drain_grace",
+        "\"10s\"",
+        "Time at shutdown for answers that are due.",
+    ),
+    setting(
+        "broker.host",
+        "# \"broker.example\"",
+        "An existing broker that devices publish to. What its PUBACK means is its affair.",
+    ),
     setting("broker.port", "1883", "Its port."),
-    setting("broker.client_id", "# \"dermatel-gateway\"", "Names our session there; default dermatel-<id>."),
+    setting(
+        "broker.client_id",
+        "# \"dermatel-gateway\"",
+        "Names our session there; default dermatel-<id>.",
+    ),
     setting("broker.username", "# \"dermatel\"", "User name there."),
     setting("broker.password", "# { file = \"password\" }", "Password there."),
     setting("broker.ca", "# \"ca.pem\"", "CA of the broker, PEM; set: TLS."),

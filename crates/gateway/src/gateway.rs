@@ -83,7 +83,10 @@ impl Gateway {
     /// # Errors
     /// [`BuildError`].
     pub fn build(config: Config, deps: Deps) -> Result<Self, BuildError> {
-        let made = |source| StartError::Io { path: config.dir.clone(), source };
+        let made = |source| StartError::Io {
+            path: config.dir.clone(),
+            source,
+        };
         deps.disk.create_dir_all(&config.dir).map_err(made)?;
         std::fs::create_dir_all(&config.dir).map_err(made)?;
         let quarantine = Arc::new(Quarantine::open(&config.dir, config.quarantine)?);
@@ -116,13 +119,27 @@ impl Gateway {
                     broker = options.broker.host,
                     "devices publish to a broker: until it is read from there, a message is only as durable as that broker keeps it"
                 );
-                Some(BrokerIntake::new(Subscriber::start(options)?, items.clone(), deps.clock.clone()))
+                Some(BrokerIntake::new(
+                    Subscriber::start(options)?,
+                    items.clone(),
+                    deps.clock.clone(),
+                ))
             }
             None => None,
         };
         let commands = endpoint.as_ref().map(Endpoint::commands);
-        let submitter = Submitter { items, quarantine, clock: deps.clock };
-        Ok(Self { endpoint, broker, handle: Handle { submitter, commands }, stop, committer })
+        let submitter = Submitter {
+            items,
+            quarantine,
+            clock: deps.clock,
+        };
+        Ok(Self {
+            endpoint,
+            broker,
+            handle: Handle { submitter, commands },
+            stop,
+            committer,
+        })
     }
 
     /// For whoever submits, replays or sends commands.

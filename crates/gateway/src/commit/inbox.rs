@@ -41,7 +41,14 @@ impl Inbox {
         stop: watch::Receiver<bool>,
         wills_ignored: metrics::Counter,
     ) -> Self {
-        Self { endpoint, others, stop, wills_ignored, taken: [0; 2], batch_bytes: BATCH_BYTES }
+        Self {
+            endpoint,
+            others,
+            stop,
+            wills_ignored,
+            taken: [0; 2],
+            batch_bytes: BATCH_BYTES,
+        }
     }
 
     /// Takes no more than this into a batch, but for the last two messages.
@@ -76,13 +83,21 @@ impl Inbox {
             let item = item.and_then(|item| self.take_other(item));
             push(batch, &mut bytes, item);
         }
-        if stopping && batch.is_empty() { Collected::Drained } else { Collected::Go }
+        if stopping && batch.is_empty() {
+            Collected::Drained
+        } else {
+            Collected::Go
+        }
     }
 
     fn take_inbound(&mut self, inbound: Inbound) -> Option<Item> {
         self.taken[0] += 1;
         // Our own end says nothing about the device: recorded, it would read as a device that was lost.
-        if inbound.kind == (Kind::Will { cause: CloseReason::ServerShuttingDown }) {
+        if inbound.kind
+            == (Kind::Will {
+                cause: CloseReason::ServerShuttingDown,
+            })
+        {
             self.wills_ignored.increment(1);
             return None;
         }
@@ -150,7 +165,11 @@ const STAMPED_UNSENT: Duration = Duration::from_secs(1);
 
 impl WatermarkClock {
     pub(crate) fn new(every: Duration, now: Instant) -> Self {
-        Self { every, due: now + every, drawn: None }
+        Self {
+            every,
+            due: now + every,
+            drawn: None,
+        }
     }
 
     pub(crate) fn due(&self) -> Instant {

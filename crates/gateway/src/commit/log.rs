@@ -36,7 +36,12 @@ pub(crate) enum Failed {
 
 impl Log {
     pub(crate) fn new(outlet: Arc<dyn Outlet>, label: &'static str) -> Self {
-        Self { outlet, label, bytes: Vec::new(), ends: Vec::new() }
+        Self {
+            outlet,
+            label,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 
     pub(crate) fn spool(&self) -> &spool::Spool {
@@ -80,11 +85,17 @@ impl Log {
                 NewRecord { lane, bytes }
             })
             .collect();
-        self.outlet.spool().append(&records, now).map_err(|e| self.append_failed(&e))
+        self.outlet
+            .spool()
+            .append(&records, now)
+            .map_err(|e| self.append_failed(&e))
     }
 
     pub(crate) fn sync(&self, appended: &Appended) -> Result<Offset, Failed> {
-        self.outlet.spool().sync_appended(appended).map_err(|e| self.sync_failed(&e))
+        self.outlet
+            .spool()
+            .sync_appended(appended)
+            .map_err(|e| self.sync_failed(&e))
     }
 
     fn append_failed(&self, error: &AppendError) -> Failed {
@@ -125,7 +136,11 @@ impl BesideLog {
                 }
             }
         })?;
-        Ok(Self { log: Log::new(outlet, "alarm"), orders, done })
+        Ok(Self {
+            log: Log::new(outlet, "alarm"),
+            orders,
+            done,
+        })
     }
 
     /// Begins to sync; [`Self::finish_sync`] must follow.

@@ -54,7 +54,9 @@ fn checksum(offset: u64) -> u64 {
 }
 
 fn decode(bytes: &[u8]) -> Option<Offset> {
-    let mut numbers = bytes.chunks_exact(8).filter_map(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
+    let mut numbers = bytes
+        .chunks_exact(8)
+        .filter_map(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
     let (magic, offset, sum) = (numbers.next()?, numbers.next()?, numbers.next()?);
     (magic == MAGIC && sum == checksum(offset)).then_some(Offset(offset))
 }

@@ -25,11 +25,11 @@ use spool::Offset;
 use telemetry::{GatewayId, UnixMicros};
 use tokio::time::Instant;
 
-pub use inbox::{BATCH_BYTES, BATCH_MESSAGES};
 pub(crate) use inbox::Inbox;
+pub use inbox::{BATCH_BYTES, BATCH_MESSAGES};
 pub use item::Verdict;
 pub(crate) use item::{Item, Reply};
-pub use start::{LEDGER_CURSOR, StartError};
+pub use start::{LEDGER_CURSOR, RECORD_BYTES_MIN, SEGMENT_BYTES_MIN, StartError};
 pub(crate) use start::{Parts, start};
 
 use crate::admit::{Admission, Context, Delivery, Entry, admit};
@@ -141,7 +141,8 @@ impl Committer {
         self.metrics.waiting.set(self.inbox.waiting() as f64);
         let wall = UnixMicros::from(self.clock.now());
         if let Some(received_at) = self.watermarks.passed(&self.inbox, self.blocked_max, now, wall) {
-            self.logs.watermark(&self.gateway, received_at, self.clock.now(), &self.metrics);
+            self.logs
+                .watermark(&self.gateway, received_at, self.clock.now(), &self.metrics);
         }
         if now >= self.snapshot_due || self.since_snapshot >= SNAPSHOT_RECORDS {
             self.snapshot(false);
@@ -176,7 +177,11 @@ impl Committer {
     }
 
     fn decide(&mut self, registry: &Registry, batch: &[Item]) -> Decided {
-        let context = Context { registry, clocks: &self.clocks, gateway: &self.gateway };
+        let context = Context {
+            registry,
+            clocks: &self.clocks,
+            gateway: &self.gateway,
+        };
         let mut decided = Decided::default();
         decided.fates.reserve(batch.len());
         decided.entries.reserve(batch.len());
@@ -220,7 +225,13 @@ impl Committer {
                 }
             }
             // The store is well, it is full: alerting goes on, so this process must not be taken out of service for it.
-            StoreFate::AtCap => self.conditions.store.green(),
+            StoreFate::AtCap => {
+                self.conditions.store.green();
+                if self.since_snapshot > 0 {
+                    // Our own cursor must not be what keeps the store full.
+                    self.snapshot_due = Instant::now();
+                }
+            }
             StoreFate::Failed(text) => self.conditions.store.red(text),
         }
     }
@@ -249,14 +260,22 @@ impl Committer {
 
     fn count(&self, decided: &Decided, fate: &StoreFate, kept: bool) {
         if let StoreFate::Stored(_) = fate {
-            for Entry { admitted, unknown, skewed, .. } in &decided.entries {
+            for Entry {
+                admitted,
+                unknown,
+                skewed,
+                ..
+            } in &decided.entries
+            {
                 self.metrics.admitted(admitted.origin);
                 self.metrics.reused.increment(u64::from(admitted.sequence_reused));
                 self.metrics.maybe_seen.increment(u64::from(admitted.maybe_seen_before));
                 self.metrics.skewed.increment(u64::from(*skewed));
                 if !unknown.is_empty() {
                     self.metrics.unknown_fields.increment(u64::from(unknown.fields));
-                    self.metrics.unknown_enum_values.increment(u64::from(unknown.enum_values));
+                    self.metrics
+                        .unknown_enum_values
+                        .increment(u64::from(unknown.enum_values));
                 }
             }
         }

@@ -44,12 +44,19 @@ impl Snapshots {
         let thread = thread::Builder::new()
             .name("gateway-ledger".to_owned())
             .spawn(move || keeper.run(&ordered))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Hands over a snapshot that covers the store up to `offset`, which must be durable. False: the thread is behind, later.
     pub(crate) fn offer(&self, bytes: Vec<u8>, offset: Offset) -> bool {
-        let job = Job { bytes, offset, done: None };
+        let job = Job {
+            bytes,
+            offset,
+            done: None,
+        };
         match self.jobs.as_ref().map(|jobs| jobs.try_send(job)) {
             Some(Ok(())) => true,
             Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => false,
@@ -59,7 +66,11 @@ impl Snapshots {
     /// Waits until the snapshot is durable; false if it could not be made so.
     pub(crate) fn persist(&self, bytes: Vec<u8>, offset: Offset) -> bool {
         let (tell, done) = sync_channel(1);
-        let job = Job { bytes, offset, done: Some(tell) };
+        let job = Job {
+            bytes,
+            offset,
+            done: Some(tell),
+        };
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         sent && done.recv().unwrap_or(false)
     }

@@ -36,7 +36,9 @@ pub enum StartError {
     #[error("there are {0} outlets of role store, there must be exactly one: the ledger is rebuilt from it")]
     Stores(usize),
     /// A log that cannot take a batch.
-    #[error("a log has segments of {segment} and records of at most {record} bytes; allowed are {SEGMENT_BYTES_MIN} and {RECORD_BYTES_MIN} or more")]
+    #[error(
+        "a log has segments of {segment} and records of at most {record} bytes; allowed are {SEGMENT_BYTES_MIN} and {RECORD_BYTES_MIN} or more"
+    )]
     Small {
         /// Its `segment_bytes`.
         segment: u64,
@@ -90,11 +92,17 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
     let metrics = Metrics::new();
     let cursor = store.spool().reader(LEDGER_CURSOR).map_err(StartError::Cursor)?;
     let mut rebuilt = rebuild(parts.disk.as_ref(), &parts, cursor)?;
-    let io = |source| StartError::Io { path: parts.dir.join(mark::FILE_NAME), source };
+    let io = |source| StartError::Io {
+        path: parts.dir.join(mark::FILE_NAME),
+        source,
+    };
     let (mark, said) = Mark::open(parts.disk.as_ref(), &parts.dir).map_err(io)?;
     let next = rebuilt.next;
     // A mark beyond the store's end is of a store that was replaced.
-    let from = said.filter(|said| *said <= next).unwrap_or(Offset::ZERO).max(rebuilt.from);
+    let from = said
+        .filter(|said| *said <= next)
+        .unwrap_or(Offset::ZERO)
+        .max(rebuilt.from);
     let registry = parts.registry.current();
     rebuilt.ledger.retain(|key| registry.device(key).is_some());
     let keeper = Keeper {
@@ -194,9 +202,18 @@ fn rebuild(disk: &dyn Disk, parts: &Parts, mut cursor: Reader) -> Result<Rebuilt
         }
     }
     if unreadable > 0 {
-        tracing::warn!(records = unreadable, "records of the store are of another version, their copies may be stored again");
+        tracing::warn!(
+            records = unreadable,
+            "records of the store are of another version, their copies may be stored again"
+        );
     }
     let next = cursor.position();
     tracing::info!(devices = ledger.devices(), records = replayed, "ledger rebuilt");
-    Ok(Rebuilt { ledger, cursor, from, next, replayed })
+    Ok(Rebuilt {
+        ledger,
+        cursor,
+        from,
+        next,
+        replayed,
+    })
 }

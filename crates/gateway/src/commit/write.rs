@@ -96,7 +96,10 @@ impl Logs {
             Err(failed) => Err(failed),
         };
         if let Err(failed) = &synced {
-            tracing::warn!(error = failed.text(), "the store did not take a batch, its senders keep it");
+            tracing::warn!(
+                error = failed.text(),
+                "the store did not take a batch, its senders keep it"
+            );
         }
         synced
     }
@@ -165,9 +168,13 @@ impl Logs {
                 items.map_err(|e| Failed::Broken(e.to_string()))
             });
             let Some(items) = read else { return false };
-            let Some(next) = items.last().map(Item::next) else { break };
+            let Some(next) = items.last().map(Item::next) else {
+                break;
+            };
             let entries: Vec<Entry> = items.iter().filter_map(entry).collect();
-            let Some(appended) = self.append_to_alarms(&entries, clock) else { return false };
+            let Some(appended) = self.append_to_alarms(&entries, clock) else {
+                return false;
+            };
             let begun = begin(&self.alarms, &appended);
             if self.finish_alarms(begun, clock).is_none() {
                 return false;
@@ -187,11 +194,20 @@ fn entry(item: &Item) -> Option<Entry> {
     if admitted.content == Content::Alert {
         return None;
     }
-    Some(Entry { admitted, lane: record.lane, unknown: Default::default(), skewed: false })
+    Some(Entry {
+        admitted,
+        lane: record.lane,
+        unknown: Default::default(),
+        skewed: false,
+    })
 }
 
 fn begin(alarms: &[BesideLog], appended: &[Appended]) -> Vec<bool> {
-    alarms.iter().zip(appended).map(|(beside, appended)| beside.begin_sync(*appended)).collect()
+    alarms
+        .iter()
+        .zip(appended)
+        .map(|(beside, appended)| beside.begin_sync(*appended))
+        .collect()
 }
 
 fn write_durably(log: &Log, clock: &Clock) -> Result<(), Failed> {
@@ -200,7 +216,11 @@ fn write_durably(log: &Log, clock: &Clock) -> Result<(), Failed> {
 }
 
 /// Tries until it succeeds; `None` if draining begins first.
-fn insist<T>(alarm: &Condition, stop: &watch::Receiver<bool>, mut attempt: impl FnMut() -> Result<T, Failed>) -> Option<T> {
+fn insist<T>(
+    alarm: &Condition,
+    stop: &watch::Receiver<bool>,
+    mut attempt: impl FnMut() -> Result<T, Failed>,
+) -> Option<T> {
     let mut told = false;
     loop {
         let failed = match attempt() {
@@ -214,7 +234,10 @@ fn insist<T>(alarm: &Condition, stop: &watch::Receiver<bool>, mut attempt: impl 
         };
         alarm.red(failed.text());
         if !told {
-            tracing::error!(error = failed.text(), "an alarm log cannot be written, nothing is acknowledged until it can");
+            tracing::error!(
+                error = failed.text(),
+                "an alarm log cannot be written, nothing is acknowledged until it can"
+            );
             told = true;
         }
         if stopping(stop) {

@@ -139,7 +139,13 @@ impl BrokerIntake {
             self.waiting.pop_front();
             self.backoff = Backoff::default();
         }
-        !matches!(self.waiting.front(), Some(Waiting { fate: Fate::NotKept, .. }))
+        !matches!(
+            self.waiting.front(),
+            Some(Waiting {
+                fate: Fate::NotKept,
+                ..
+            })
+        )
     }
 
     /// Pauses, then asks again for all that were not kept, in their order. False: stop.
@@ -149,7 +155,11 @@ impl BrokerIntake {
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => return false,
         }
-        for waiting in self.waiting.iter_mut().filter(|waiting| matches!(waiting.fate, Fate::NotKept)) {
+        for waiting in self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| matches!(waiting.fate, Fate::NotKept))
+        {
             self.retries.increment(1);
             if !ask(&self.items, waiting).await {
                 return false;
@@ -161,7 +171,9 @@ impl BrokerIntake {
 
 /// Resolves when the fate of the oldest delivery is known; never if there is none. The answer stays where it is.
 async fn front(waiting: &mut VecDeque<Waiting>) {
-    let Some(oldest) = waiting.front_mut() else { return std::future::pending().await };
+    let Some(oldest) = waiting.front_mut() else {
+        return std::future::pending().await;
+    };
     if let Fate::Asked(told) = &mut oldest.fate {
         // A verdict taken out here is put back, so that there is one place that acts on it.
         let verdict = told.await.unwrap_or(Verdict::Busy);

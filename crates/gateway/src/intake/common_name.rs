@@ -84,7 +84,11 @@ mod tests {
         for (kind, name) in names {
             params.distinguished_name.push(kind.clone(), *name);
         }
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+        params
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap()
+            .der()
+            .to_vec()
     }
 
     #[test]

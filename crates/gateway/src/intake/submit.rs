@@ -78,9 +78,15 @@ impl Submitter {
     /// # Errors
     /// Quarantine cannot be read or marked; what was stored stays stored, and replaying again stores nothing twice.
     pub async fn replay(&self, filter: Filter) -> Result<Replayed, QuarantineError> {
-        let filter = Filter { replayed_too: false, ..filter };
+        let filter = Filter {
+            replayed_too: false,
+            ..filter
+        };
         let list = self.quarantine.ls(&filter, REPLAY_MAX)?;
-        let mut report = Replayed { more: list.len() == REPLAY_MAX, ..Replayed::default() };
+        let mut report = Replayed {
+            more: list.len() == REPLAY_MAX,
+            ..Replayed::default()
+        };
         for window in list.chunks(REPLAY_WINDOW) {
             self.replay_window(window, &mut report).await?;
         }
@@ -99,7 +105,9 @@ impl Submitter {
     async fn replay_window(&self, window: &[Kept], report: &mut Replayed) -> Result<(), QuarantineError> {
         let mut waiting = Vec::with_capacity(window.len());
         for kept in window {
-            let Some((_, payload)) = self.quarantine.show(kept.id)? else { continue };
+            let Some((_, payload)) = self.quarantine.show(kept.id)? else {
+                continue;
+            };
             if kept.payload_bytes > PAYLOAD_KEPT_MAX as u64 {
                 report.cut += 1;
                 continue;

@@ -95,7 +95,9 @@ pub struct Anchors(Vec<Stretch>);
 impl Anchors {
     /// From stretches as [`Self::stretches`] gave them; `None` if there are too many or they do not ascend.
     pub fn from_stretches(stretches: Vec<Stretch>) -> Option<Self> {
-        let ascending = stretches.windows(2).all(|pair| matches!(pair, [a, b] if a.from < b.from));
+        let ascending = stretches
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.from < b.from));
         (ascending && stretches.len() <= STRETCHES_MAX).then_some(Self(stretches))
     }
 
@@ -111,15 +113,27 @@ impl Anchors {
     }
 
     /// Places a frame, deciding only if the boot has no anchor yet, or none that gives a possible time.
-    pub fn place(&self, policy: &ClockPolicy, uptime: Uptime, wall: Option<WallTime>, received_at: UnixMicros) -> Placed {
+    pub fn place(
+        &self,
+        policy: &ClockPolicy,
+        uptime: Uptime,
+        wall: Option<WallTime>,
+        received_at: UnixMicros,
+    ) -> Placed {
         match self.stretch(uptime) {
             None => {
                 let (anchor, clock) = policy.fix(uptime, wall, received_at);
-                Placed { anchor, clock, fixed_now: true }
+                Placed {
+                    anchor,
+                    clock,
+                    fixed_now: true,
+                }
             }
-            Some(known) if known.from == uptime || policy.plausible(uptime.at(known.anchor), received_at) => {
-                Placed { anchor: known.anchor, clock: known.clock, fixed_now: false }
-            }
+            Some(known) if known.from == uptime || policy.plausible(uptime.at(known.anchor), received_at) => Placed {
+                anchor: known.anchor,
+                clock: known.clock,
+                fixed_now: false,
+            },
             Some(_) => Placed {
                 anchor: received_at.minus(Duration::from_micros(uptime.micros())),
                 clock: ClockQuality::Skewed,
@@ -130,12 +144,22 @@ impl Anchors {
 
     /// Remembers where a frame was placed. Gives the same stretches whether it is told by [`Self::place`] or by the log.
     pub fn adopt(&mut self, uptime: Uptime, anchor: UnixMicros, clock: ClockQuality) {
-        if self.stretch(uptime).is_some_and(|known| known.anchor == anchor || known.from == uptime) {
+        if self
+            .stretch(uptime)
+            .is_some_and(|known| known.anchor == anchor || known.from == uptime)
+        {
             return;
         }
         if self.0.len() < STRETCHES_MAX {
             let at = self.0.partition_point(|stretch| stretch.from <= uptime);
-            self.0.insert(at, Stretch { from: uptime, anchor, clock });
+            self.0.insert(
+                at,
+                Stretch {
+                    from: uptime,
+                    anchor,
+                    clock,
+                },
+            );
         }
     }
 }
@@ -152,7 +176,10 @@ mod tests {
     }
 
     fn wall(offset_s: i64, source: WallTimeSource) -> Option<WallTime> {
-        Some(WallTime { at: UnixMicros(NOW.0 + offset_s * 1_000_000), source: Some(source) })
+        Some(WallTime {
+            at: UnixMicros(NOW.0 + offset_s * 1_000_000),
+            source: Some(source),
+        })
     }
 
     fn first(wall: Option<WallTime>) -> Placed {
@@ -175,7 +202,10 @@ mod tests {
             let placed = first(wall);
             assert_eq!((event(placed), placed.clock), (seconds, clock), "{wall:?}");
         }
-        let rtc = ClockPolicy { trust_rtc: true, ..ClockPolicy::default() };
+        let rtc = ClockPolicy {
+            trust_rtc: true,
+            ..ClockPolicy::default()
+        };
         let placed = Anchors::default().place(&rtc, up(60), wall(-30, WallTimeSource::Rtc), NOW);
         assert_eq!(placed.clock, ClockQuality::Device);
     }
@@ -183,7 +213,10 @@ mod tests {
     #[test]
     fn an_absurd_wall_clock_cannot_leave_the_bounds_however_extreme() {
         for us in [i64::MIN, -1, 0, i64::MAX] {
-            let placed = first(Some(WallTime { at: UnixMicros(us), source: Some(WallTimeSource::Ntp) }));
+            let placed = first(Some(WallTime {
+                at: UnixMicros(us),
+                source: Some(WallTimeSource::Ntp),
+            }));
             assert_eq!(up(60).at(placed.anchor), NOW);
         }
     }
@@ -197,7 +230,10 @@ mod tests {
             let placed = anchors.place(&policy, start, None, NOW);
             anchors.adopt(start, placed.anchor, placed.clock);
             let jumped = anchors.place(&policy, jump, None, NOW);
-            assert_eq!((jump.at(jumped.anchor), jumped.clock, jumped.fixed_now), (NOW, ClockQuality::Skewed, true));
+            assert_eq!(
+                (jump.at(jumped.anchor), jumped.clock, jumped.fixed_now),
+                (NOW, ClockQuality::Skewed, true)
+            );
             anchors.adopt(jump, jumped.anchor, jumped.clock);
             let later = NOW.plus(Duration::from_secs(3_000_000));
             let copy = anchors.place(&policy, jump, None, later);

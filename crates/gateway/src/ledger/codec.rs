@@ -145,7 +145,9 @@ impl Take<'_> {
     }
 
     fn pairs(&mut self) -> Option<Vec<(u64, u64)>> {
-        (0..self.count(16)?).map(|_| Some((self.number()?, self.number()?))).collect()
+        (0..self.count(16)?)
+            .map(|_| Some((self.number()?, self.number()?)))
+            .collect()
     }
 
     fn anchors(&mut self) -> Option<Anchors> {

@@ -45,7 +45,9 @@ pub fn load(disk: &dyn Disk, dir: &Path) -> Result<Option<(Ledger, u64)>, LoadEr
         Ok(None) => return Ok(None),
         Err(source) => return Err(LoadError::Io { path, source }),
     };
-    Ledger::decode(&bytes).map(Some).map_err(|source| LoadError::Content { path, source })
+    Ledger::decode(&bytes)
+        .map(Some)
+        .map_err(|source| LoadError::Content { path, source })
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -133,7 +133,11 @@ impl Ledger {
         let name = (key.clone(), header.boot);
         let mut known = None;
         if placed.fixed_now {
-            known = Some(self.anchors(&name, self.boot(key, header.boot)).cloned().unwrap_or_default());
+            known = Some(
+                self.anchors(&name, self.boot(key, header.boot))
+                    .cloned()
+                    .unwrap_or_default(),
+            );
         }
         let undurable = placed.fixed_now || self.provisional.get(&name).is_some_and(|p| !p.durable);
         self.held.push(
@@ -180,7 +184,13 @@ impl Ledger {
                 self.forgotten.anchors += 1;
                 continue;
             }
-            self.provisional.insert(name, Provisional { anchors, durable: false });
+            self.provisional.insert(
+                name,
+                Provisional {
+                    anchors,
+                    durable: false,
+                },
+            );
         }
     }
 
@@ -270,7 +280,10 @@ impl Ledger {
         let boots = self.devices.entry(entry.key.clone()).or_default();
         match boots.iter_mut().rev().find(|boot| boot.id == entry.boot) {
             Some(boot) => boot.anchors = provisional.anchors,
-            None => boots.push(Boot { anchors: provisional.anchors, ..Boot::new(entry.boot) }),
+            None => boots.push(Boot {
+                anchors: provisional.anchors,
+                ..Boot::new(entry.boot)
+            }),
         }
     }
 }

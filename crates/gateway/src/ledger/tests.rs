@@ -17,7 +17,10 @@ use super::*;
 const NOW: UnixMicros = UnixMicros(1_790_000_000_000_000);
 
 fn key() -> DeviceKey {
-    DeviceKey { tenant: TenantId::new("acme").unwrap(), device: DeviceId::new("pen-1").unwrap() }
+    DeviceKey {
+        tenant: TenantId::new("acme").unwrap(),
+        device: DeviceId::new("pen-1").unwrap(),
+    }
 }
 
 /// A frame of one device; `other` makes another payload of the same sequence number.
@@ -30,9 +33,17 @@ fn frame(boot: u64, sequence: u64, other: u32) -> Bytes {
         uptime_us: Some(1_000_000 + sequence * 100_000),
         ..Default::default()
     };
-    let heartbeat = proto::Heartbeat { queued_frames: Some(other), ..Default::default() };
+    let heartbeat = proto::Heartbeat {
+        queued_frames: Some(other),
+        ..Default::default()
+    };
     let body = Some(proto::frame::Body::Heartbeat(heartbeat));
-    proto::Frame { header: Some(header), body }.encode_to_vec().into()
+    proto::Frame {
+        header: Some(header),
+        body,
+    }
+    .encode_to_vec()
+    .into()
 }
 
 fn header(payload: &Bytes) -> Header {
@@ -73,7 +84,9 @@ impl Desk {
         let received_at = NOW.plus(Duration::from_secs(self.clock));
         self.clock += 1;
         let (key, header, hash) = (key(), header(payload), payload_hash(payload));
-        let judged = self.ledger.judge(&key, &header, hash, received_at, &ClockPolicy::default());
+        let judged = self
+            .ledger
+            .judge(&key, &header, hash, received_at, &ClockPolicy::default());
         if let Judged::New { placed, .. } = judged {
             self.ledger.hold(&key, &header, hash, placed);
             self.held.push(admitted(payload, placed));
@@ -214,8 +227,23 @@ proptest! {
 fn a_reused_sequence_number_is_let_in_and_marked_and_its_copies_are_duplicates() {
     let mut desk = Desk::default();
     let (first, second) = (frame(1, 5, 0), frame(1, 5, 1));
-    let reused = |judged| matches!(judged, Judged::New { sequence_reused: true, maybe_seen_before: false, .. });
-    assert!(matches!(desk.deliver(&first), Judged::New { sequence_reused: false, .. }));
+    let reused = |judged| {
+        matches!(
+            judged,
+            Judged::New {
+                sequence_reused: true,
+                maybe_seen_before: false,
+                ..
+            }
+        )
+    };
+    assert!(matches!(
+        desk.deliver(&first),
+        Judged::New {
+            sequence_reused: false,
+            ..
+        }
+    ));
     assert!(reused(desk.deliver(&second)));
     assert_eq!(desk.deliver(&first), Judged::DuplicateInBatch);
     desk.commit();
@@ -231,7 +259,16 @@ fn a_copy_that_is_too_old_to_compare_is_let_in_and_marked_never_dropped() {
         desk.deliver(&frame(1, sequence, 0));
     }
     desk.commit();
-    let marked = |judged| matches!(judged, Judged::New { sequence_reused: false, maybe_seen_before: true, .. });
+    let marked = |judged| {
+        matches!(
+            judged,
+            Judged::New {
+                sequence_reused: false,
+                maybe_seen_before: true,
+                ..
+            }
+        )
+    };
     assert!(marked(desk.deliver(&frame(1, 0, 0))));
     assert_eq!(desk.deliver(&frame(1, 1, 0)), Judged::Duplicate);
 }
@@ -239,11 +276,18 @@ fn a_copy_that_is_too_old_to_compare_is_let_in_and_marked_never_dropped() {
 #[test]
 fn a_batch_that_failed_leaves_no_frame_and_keeps_its_anchor() {
     let mut desk = Desk::default();
-    let Judged::New { placed, .. } = desk.deliver(&frame(1, 0, 0)) else { panic!("known") };
+    let Judged::New { placed, .. } = desk.deliver(&frame(1, 0, 0)) else {
+        panic!("known")
+    };
     assert!(desk.ledger.holds_new_anchor());
     desk.fail();
     assert_eq!(desk.ledger.devices(), 0);
-    let Judged::New { placed: again, sequence_reused, maybe_seen_before } = desk.deliver(&frame(1, 0, 0)) else {
+    let Judged::New {
+        placed: again,
+        sequence_reused,
+        maybe_seen_before,
+    } = desk.deliver(&frame(1, 0, 0))
+    else {
         panic!("taken for known although it is nowhere")
     };
     assert_eq!((again.anchor, again.fixed_now), (placed.anchor, false));
@@ -255,12 +299,16 @@ fn a_batch_that_failed_leaves_no_frame_and_keeps_its_anchor() {
 #[test]
 fn the_anchor_of_a_refused_frame_survives_a_kill_once_a_snapshot_holds_it() {
     let mut desk = Desk::default();
-    let Judged::New { placed, .. } = desk.deliver(&frame(1, 0, 0)) else { panic!("known") };
+    let Judged::New { placed, .. } = desk.deliver(&frame(1, 0, 0)) else {
+        panic!("known")
+    };
     desk.fail();
     desk.take_snapshot();
     desk.restart();
     desk.clock += 3_600;
-    let Judged::New { placed: again, .. } = desk.deliver(&frame(1, 0, 0)) else { panic!("known") };
+    let Judged::New { placed: again, .. } = desk.deliver(&frame(1, 0, 0)) else {
+        panic!("known")
+    };
     assert_eq!((again.anchor, again.clock), (placed.anchor, ClockQuality::Received));
     assert!(!desk.ledger.holds_new_anchor());
     desk.commit();

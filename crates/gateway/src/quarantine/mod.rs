@@ -148,5 +148,8 @@ pub(crate) const ORIGINS: [(Origin, &str); 5] = [
 
 /// The label of an origin, in metrics and in the database.
 pub(crate) fn origin_label(origin: Origin) -> &'static str {
-    ORIGINS.iter().find(|(o, _)| *o == origin).map_or("internal", |(_, label)| label)
+    ORIGINS
+        .iter()
+        .find(|(o, _)| *o == origin)
+        .map_or("internal", |(_, label)| label)
 }

@@ -58,6 +58,9 @@ impl Shares {
         if self.total.bytes <= bounds.total_bytes {
             return None;
         }
-        self.by_name.iter().max_by_key(|(_, held)| held.bytes).map(|(name, _)| name.clone())
+        self.by_name
+            .iter()
+            .max_by_key(|(_, held)| held.bytes)
+            .map(|(name, _)| name.clone())
     }
 }

@@ -10,8 +10,8 @@ use telemetry::{Rejected, UnixMicros};
 
 use super::shares::{ENTRY_OVERHEAD, Shares};
 use super::{
-    Bounds, FILE_NAME, Filter, Held, Kept, LIST_MAX, ORIGINS, PAYLOAD_KEPT_MAX, QuarantineError, Refused, TOPIC_KEPT_MAX,
-    origin_label,
+    Bounds, FILE_NAME, Filter, Held, Kept, LIST_MAX, ORIGINS, PAYLOAD_KEPT_MAX, QuarantineError, Refused,
+    TOPIC_KEPT_MAX, origin_label,
 };
 
 const SCHEMA: &str = "
@@ -68,7 +68,11 @@ impl Quarantine {
     /// It is no database, or the disk says no.
     pub fn open(dir: &Path, bounds: Bounds) -> Result<Self, QuarantineError> {
         let path = dir.join(FILE_NAME);
-        let failed = |source| QuarantineError { path: path.clone(), action: "opening it", source };
+        let failed = |source| QuarantineError {
+            path: path.clone(),
+            action: "opening it",
+            source,
+        };
         let connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
@@ -124,7 +128,9 @@ impl Quarantine {
         let sql = "UPDATE quarantine SET reason = ?2, field = ?3, detail = ?4 WHERE id = ?1";
         let values = params![id, rejected.reason.as_str(), rejected.field, rejected.detail];
         let updated = lock(&self.writer).connection.execute(sql, values);
-        updated.map(|_| ()).map_err(|source| self.failed("updating a reason", source))
+        updated
+            .map(|_| ())
+            .map_err(|source| self.failed("updating a reason", source))
     }
 
     /// The first `limit` (at most [`LIST_MAX`]) messages that match, oldest first.
@@ -159,7 +165,9 @@ impl Quarantine {
     pub fn show(&self, id: i64) -> Result<Option<(Kept, Bytes)>, QuarantineError> {
         let sql = format!("SELECT {COLUMNS}, payload FROM quarantine WHERE id = ?1");
         lock(&self.reader)
-            .query_row(&sql, [id], |row| Ok((kept(row)?, Bytes::from(row.get::<_, Vec<u8>>(12)?))))
+            .query_row(&sql, [id], |row| {
+                Ok((kept(row)?, Bytes::from(row.get::<_, Vec<u8>>(12)?)))
+            })
             .optional()
             .map_err(|source| self.failed("showing a message", source))
     }
@@ -170,7 +178,11 @@ impl Quarantine {
     }
 
     fn failed(&self, action: &'static str, source: rusqlite::Error) -> QuarantineError {
-        QuarantineError { path: self.path.clone(), action, source }
+        QuarantineError {
+            path: self.path.clone(),
+            action,
+            source,
+        }
     }
 }
 
@@ -241,7 +253,10 @@ fn write(insert: &mut rusqlite::CachedStatement<'_>, share: &str, refused: &Refu
 }
 
 fn cut(text: &str, max: usize) -> &str {
-    (0..=max.min(text.len())).rev().find_map(|end| text.get(..end)).unwrap_or("")
+    (0..=max.min(text.len()))
+        .rev()
+        .find_map(|end| text.get(..end))
+        .unwrap_or("")
 }
 
 fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
@@ -257,7 +272,10 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         field: row.get(6)?,
         detail: row.get(7)?,
         payload_bytes: row.get::<_, i64>(8)?.unsigned_abs(),
-        origin: ORIGINS.iter().find(|(_, label)| *label == origin).map_or(telemetry::Origin::Internal, |(o, _)| *o),
+        origin: ORIGINS
+            .iter()
+            .find(|(_, label)| *label == origin)
+            .map_or(telemetry::Origin::Internal, |(o, _)| *o),
         retained: row.get(10)?,
         replayed_at: row.get::<_, Option<i64>>(11)?.map(UnixMicros),
     })
@@ -267,7 +285,9 @@ fn read_shares(connection: &Connection) -> rusqlite::Result<Shares> {
     let mut shares = Shares::default();
     let sql = "SELECT share, count(*), sum(length(payload)) FROM quarantine GROUP BY share";
     let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    })?;
     for row in rows {
         let (share, entries, payloads) = row?;
         let (entries, payloads) = (entries.unsigned_abs(), payloads.unsigned_abs());

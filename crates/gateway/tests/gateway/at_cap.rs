@@ -10,13 +10,29 @@ use super::kit::{Frame, Ground, Logs, SEGMENT, World, eventually};
 
 /// A frame with enough in it to fill a log soon.
 fn large(sequence: u64) -> Bytes {
-    let items = (0..256).map(|n| format!("SERIAL-{n:05}-{sequence:08}-AND-A-LONG-TAIL-OF-LETTERS")).collect();
-    let body = telemetry::proto::Disinfection { items, ..Default::default() };
-    Frame::new("pen-1", sequence).with(telemetry::proto::frame::Body::Disinfection(body))
+    large_of(&Frame::new("pen-1", sequence))
+}
+
+fn large_of(frame: &Frame) -> Bytes {
+    let sequence = frame.sequence;
+    let items = (0..256)
+        .map(|n| format!("SERIAL-{n:05}-{sequence:08}-AND-A-LONG-TAIL-OF-LETTERS"))
+        .collect();
+    let body = telemetry::proto::Disinfection {
+        items,
+        ..Default::default()
+    };
+    frame.with(telemetry::proto::frame::Body::Disinfection(body))
 }
 
 fn full(at_cap: AtCap) -> Ground {
-    Ground::with(Logs { store_cap: 3 * SEGMENT, at_cap }, 1)
+    Ground::with(
+        Logs {
+            store_cap: 3 * SEGMENT,
+            at_cap,
+        },
+        1,
+    )
 }
 
 /// Submits until the store refuses; gives how many it took.
@@ -66,21 +82,12 @@ async fn restart_in_order(ground: &Ground, world: World) -> World {
 async fn a_boot_that_begins_at_the_cap_has_one_anchor_in_both_logs_also_across_a_kill() {
     let ground = full(AtCap::Refuse);
     let world = ground.up();
-    let filled = fill(&world).await;
-    let first = Frame { boot: 2, ..Frame::new("pen-2", 0) }.bytes();
-    // Larger than the room that is left.
-    let verdict = loop {
-        let filler = large(filled + 1);
-        let verdict = world.submit_for("pen-1", &filler).await;
-        if verdict == Verdict::QuotaExceeded {
-            break world.submit_for("pen-2", &first).await;
-        }
-    };
-    if verdict == Verdict::Stored {
-        // It fitted into the rest of the last segment: nothing to see here.
-        return world.down().await;
-    }
-    assert_eq!(verdict, Verdict::QuotaExceeded);
+    fill(&world).await;
+    let first = large_of(&Frame {
+        boot: 2,
+        ..Frame::new("pen-2", 0)
+    });
+    assert_eq!(world.submit_for("pen-2", &first).await, Verdict::QuotaExceeded);
     let in_alarm = world.alarmed().last().unwrap().clone();
     let mut reader = world.store.reader("reader").unwrap();
     reader.commit(world.store.durable()).unwrap();
@@ -112,7 +119,9 @@ async fn a_full_disk_is_not_acknowledged_shows_in_readiness_and_goes_on_by_itsel
     let ground = Ground::new();
     let world = ground.up();
     assert_eq!(world.submit(&large(0)).await, Verdict::Stored);
-    ground.disk.fail(Op::Write, "store", 0, u32::MAX, io::ErrorKind::StorageFull);
+    ground
+        .disk
+        .fail(Op::Write, "store", 0, u32::MAX, io::ErrorKind::StorageFull);
     assert_eq!(world.submit(&large(1)).await, Verdict::Busy);
     assert!(!world.health.is_ready());
     assert_eq!(world.stored().len(), 1);
@@ -139,7 +148,12 @@ async fn while_the_alarm_log_cannot_be_written_nothing_is_acknowledged_and_nothi
     ground.disk.fail(Op::Write, "alarm", 0, u32::MAX, io::ErrorKind::Other);
     let (handle, payload) = (world.handle.clone(), large(1));
     let waiting = tokio::spawn(async move {
-        handle.submit(gateway::Submission { topic: super::kit::topic("pen-1"), payload }).await
+        handle
+            .submit(gateway::Submission {
+                topic: super::kit::topic("pen-1"),
+                payload,
+            })
+            .await
     });
     eventually("red", || !world.health.is_ready()).await;
     assert!(!waiting.is_finished());

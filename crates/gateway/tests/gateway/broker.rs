@@ -34,7 +34,9 @@ async fn publish(mosquitto: &Mosquitto, messages: Vec<(String, Bytes, bool)>) {
 }
 
 fn telemetry(sequences: std::ops::Range<u64>) -> Vec<(String, Bytes, bool)> {
-    sequences.map(|sequence| (topic("pen-1").to_string(), frame(sequence), false)).collect()
+    sequences
+        .map(|sequence| (topic("pen-1").to_string(), frame(sequence), false))
+        .collect()
 }
 
 #[tokio::test]
@@ -49,7 +51,10 @@ async fn what_devices_publish_at_a_broker_is_stored_in_order_also_what_came_whil
     }
     publish(&mosquitto, telemetry(0..500)).await;
     let of_pen_1 = |world: &World| -> Vec<Bytes> {
-        let stored = world.stored().into_iter().filter(|admitted| admitted.device.as_str() == "pen-1");
+        let stored = world
+            .stored()
+            .into_iter()
+            .filter(|admitted| admitted.device.as_str() == "pen-1");
         stored.map(|admitted| admitted.payload).collect()
     };
     eventually("500 frames", || of_pen_1(&world).len() == 500).await;
@@ -66,7 +71,11 @@ async fn what_devices_publish_at_a_broker_is_stored_in_order_also_what_came_whil
 #[tokio::test]
 async fn a_retained_status_is_marked_as_no_proof_of_life_and_bad_messages_stop_nothing() {
     let mosquitto = Mosquitto::start();
-    let status = telemetry::Topic { channel: Channel::Status, ..topic("pen-1") }.to_string();
+    let status = telemetry::Topic {
+        channel: Channel::Status,
+        ..topic("pen-1")
+    }
+    .to_string();
     publish(&mosquitto, vec![(status, Bytes::from_static(&[8, 1]), true)]).await;
     let world = up(&Ground::new(), &mosquitto);
     eventually("the retained status", || !world.stored().is_empty()).await;
@@ -87,23 +96,38 @@ async fn a_retained_status_is_marked_as_no_proof_of_life_and_bad_messages_stop_n
 #[tokio::test]
 async fn at_the_cap_the_broker_keeps_what_the_store_refuses_and_alerting_has_it_already() {
     let mosquitto = Mosquitto::start();
-    let ground = Ground::with(Logs { store_cap: 2 * SEGMENT, at_cap: AtCap::Refuse }, 1);
+    let ground = Ground::with(
+        Logs {
+            store_cap: 2 * SEGMENT,
+            at_cap: AtCap::Refuse,
+        },
+        1,
+    );
     let world = up(&ground, &mosquitto);
     let large = |sequence| {
-        let items = (0..256).map(|n| format!("SERIAL-{n:05}-{sequence:08}-AND-A-LONG-TAIL-OF-LETTERS")).collect();
-        let body = telemetry::proto::Disinfection { items, ..Default::default() };
+        let items = (0..256)
+            .map(|n| format!("SERIAL-{n:05}-{sequence:08}-AND-A-LONG-TAIL-OF-LETTERS"))
+            .collect();
+        let body = telemetry::proto::Disinfection {
+            items,
+            ..Default::default()
+        };
         let frame = Frame::new("pen-1", sequence).with(telemetry::proto::frame::Body::Disinfection(body));
         (topic("pen-1").to_string(), frame, false)
     };
     while world.stored().is_empty() {
         publish(&mosquitto, vec![large(0)]).await;
     }
-    publish(&mosquitto, (1..80).map(large).collect()).await;
+    publish(&mosquitto, (1..160).map(large).collect()).await;
     let distinct = |admitted: Vec<telemetry::Admitted>| {
-        admitted.into_iter().map(|admitted| admitted.payload).collect::<std::collections::HashSet<_>>().len()
+        admitted
+            .into_iter()
+            .map(|admitted| admitted.payload)
+            .collect::<std::collections::HashSet<_>>()
+            .len()
     };
-    eventually("alerting has all", || distinct(world.alarmed()) == 80).await;
-    assert!(world.stored().len() < 80);
+    eventually("alerting has all", || distinct(world.alarmed()) == 160).await;
+    assert!(world.stored().len() < 160);
     // Room again: the readers are past everything, once the ledger's own cursor has moved with a restart.
     let mut reader = world.store.reader("reader").unwrap();
     reader.commit(world.store.durable()).unwrap();
@@ -115,7 +139,7 @@ async fn at_the_cap_the_broker_keeps_what_the_store_refuses_and_alerting_has_it_
         world.store.maintain(world.clock.now());
         seen.extend(world.stored().into_iter().map(|admitted| admitted.payload));
         let mut reader = world.store.reader("reader").unwrap();
-        reader.commit(world.store.durable()).is_ok() && seen.contains(&large(79).1)
+        reader.commit(world.store.durable()).is_ok() && seen.contains(&large(159).1)
     })
     .await;
     world.down().await;

@@ -43,7 +43,10 @@ async fn copies_in_a_batch_after_it_and_after_a_restart_are_stored_once() {
     let world = ground.up();
     let copies: Vec<Bytes> = (0..60).map(|n| frame(n % 20)).collect();
     let verdicts = world.submit_all("pen-1", copies.clone()).await;
-    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Stored).count(), 20);
+    assert_eq!(
+        verdicts.iter().filter(|verdict| **verdict == Verdict::Stored).count(),
+        20
+    );
     assert!(verdicts.iter().all(kept));
     world.down().await;
     let world = ground.up();
@@ -51,7 +54,11 @@ async fn copies_in_a_batch_after_it_and_after_a_restart_are_stored_once() {
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Duplicate));
     assert_eq!((world.stored().len(), world.alarmed().len()), (20, 20));
     // Another payload with a known number is another frame.
-    let reused = Frame { mark: 1, ..Frame::new("pen-1", 3) }.bytes();
+    let reused = Frame {
+        mark: 1,
+        ..Frame::new("pen-1", 3)
+    }
+    .bytes();
     assert_eq!(world.submit(&reused).await, Verdict::Stored);
     assert!(world.stored()[20].sequence_reused && world.alarmed()[20].sequence_reused);
     world.down().await;
@@ -76,7 +83,10 @@ async fn rounds(seed: u64, power: bool) {
         let fresh: Vec<(&'static str, Bytes)> = (0..40_u64)
             .map(|n| {
                 let device = if n % 2 == 0 { "pen-1" } else { "pen-2" };
-                let frame = Frame { boot: round / 2 + n % 3, ..Frame::new(device, seed * 1_000 + round * 100 + n) };
+                let frame = Frame {
+                    boot: round / 2 + n % 3,
+                    ..Frame::new(device, seed * 1_000 + round * 100 + n)
+                };
                 (device, frame.bytes())
             })
             .collect();
@@ -85,7 +95,10 @@ async fn rounds(seed: u64, power: bool) {
         let mut asked = Vec::new();
         for (n, (device, payload)) in fresh.iter().enumerate() {
             let (handle, payload) = (world.handle.clone(), payload.clone());
-            let submission = Submission { topic: topic(device), payload: payload.clone() };
+            let submission = Submission {
+                topic: topic(device),
+                payload: payload.clone(),
+            };
             asked.push(tokio::spawn(async move { (handle.submit(submission).await, payload) }));
             if n % 5 == 4 {
                 tokio::task::yield_now().await;
@@ -131,7 +144,11 @@ fn check(world: &World, acknowledged: &HashSet<Bytes>, anchors: &mut HashMap<Byt
     }
     for admitted in stored.iter().chain(&alarmed) {
         let anchor = admitted.anchor.unwrap().0;
-        assert_eq!(*anchors.entry(admitted.payload.clone()).or_insert(anchor), anchor, "another anchor");
+        assert_eq!(
+            *anchors.entry(admitted.payload.clone()).or_insert(anchor),
+            anchor,
+            "another anchor"
+        );
     }
 }
 
@@ -157,7 +174,12 @@ async fn a_frame_that_only_the_store_got_before_a_kill_is_handed_to_alerting_at_
     ground.disk.fail(Op::Write, "alarm", 0, u32::MAX, io::ErrorKind::Other);
     let (handle, payload) = (world.handle.clone(), frame(1));
     let waiting = tokio::spawn(async move {
-        handle.submit(Submission { topic: topic("pen-1"), payload }).await
+        handle
+            .submit(Submission {
+                topic: topic("pen-1"),
+                payload,
+            })
+            .await
     });
     super::kit::eventually("red", || !world.health.is_ready()).await;
     world.killed().await;

@@ -12,7 +12,10 @@ use super::kit::{Frame, Ground, PATIENCE, World, eventually, frame, secret};
 
 fn world(ground: &Ground) -> World {
     ground.up_with(super::kit::registry(), |config| {
-        config.listeners = vec![Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None }];
+        config.listeners = vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+        }];
     })
 }
 
@@ -38,17 +41,38 @@ async fn a_puback_with_success_means_that_the_frame_is_in_both_logs() {
     let world = world(&Ground::new());
     let (publisher, mut acks, _) = Publisher::start(options(&world, "pen-1")).unwrap();
     for sequence in 0..100 {
-        publisher.publish(&name("pen-1", "telemetry"), frame(sequence), sequence, false).await.unwrap();
+        publisher
+            .publish(&name("pen-1", "telemetry"), frame(sequence), sequence, false)
+            .await
+            .unwrap();
     }
     for _ in 0..100 {
         let acked = acked(&mut acks).await;
         assert!(acked.is_accepted());
-        assert!(world.stored().iter().any(|admitted| admitted.payload == frame(acked.token)));
-        assert!(world.alarmed().iter().any(|admitted| admitted.payload == frame(acked.token)));
+        assert!(
+            world
+                .stored()
+                .iter()
+                .any(|admitted| admitted.payload == frame(acked.token))
+        );
+        assert!(
+            world
+                .alarmed()
+                .iter()
+                .any(|admitted| admitted.payload == frame(acked.token))
+        );
     }
-    assert!(world.stored().iter().all(|admitted| admitted.origin == Origin::Endpoint));
+    assert!(
+        world
+            .stored()
+            .iter()
+            .all(|admitted| admitted.origin == Origin::Endpoint)
+    );
     // Sent again, as after a lost PUBACK: acknowledged, and not stored again.
-    publisher.publish(&name("pen-1", "telemetry"), frame(0), 0, false).await.unwrap();
+    publisher
+        .publish(&name("pen-1", "telemetry"), frame(0), 0, false)
+        .await
+        .unwrap();
     assert!(acked(&mut acks).await.is_accepted());
     assert_eq!(world.stored().len(), 100);
     world.down().await;
@@ -85,25 +109,43 @@ async fn a_wrong_secret_opens_nothing() {
     wrong.broker.password = Some(Secret::new("guessed"));
     let (publisher, _acks, _) = Publisher::start(wrong).unwrap();
     let mut link = publisher.link();
-    tokio::time::timeout(PATIENCE, link.wait_for(|link| matches!(link, service::mqtt::Link::Disconnected { .. })))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(
+        PATIENCE,
+        link.wait_for(|link| matches!(link, service::mqtt::Link::Disconnected { .. })),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     world.down().await;
 }
 
 #[tokio::test]
 async fn a_device_that_vanishes_is_recorded_as_lost_by_its_will() {
     let world = world(&Ground::new());
-    let lost = proto::Status { presence: Some(proto::Presence::Lost as i32), boot_id: Some(1) };
+    let lost = proto::Status {
+        presence: Some(proto::Presence::Lost as i32),
+        boot_id: Some(1),
+    };
     let mut options = options(&world, "pen-1");
-    options.will =
-        Some(Will { topic: name("pen-1", "status"), payload: lost.encode_to_vec().into(), retain: true });
+    options.will = Some(Will {
+        topic: name("pen-1", "status"),
+        payload: lost.encode_to_vec().into(),
+        retain: true,
+    });
     let (publisher, mut acks, _) = Publisher::start(options).unwrap();
-    publisher.publish(&name("pen-1", "telemetry"), frame(0), 0, false).await.unwrap();
+    publisher
+        .publish(&name("pen-1", "telemetry"), frame(0), 0, false)
+        .await
+        .unwrap();
     assert!(acked(&mut acks).await.is_accepted());
     drop((publisher, acks));
-    eventually("the will", || world.stored().iter().any(|admitted| admitted.content == Content::Status)).await;
+    eventually("the will", || {
+        world
+            .stored()
+            .iter()
+            .any(|admitted| admitted.content == Content::Status)
+    })
+    .await;
     let stored = world.stored();
     assert_eq!(stored[1].status().unwrap().presence, Some(telemetry::Presence::Lost));
     assert_eq!(stored[1].anchor, None);
@@ -116,7 +158,10 @@ async fn a_gateway_that_stops_answers_what_it_took() {
     let world = world(&ground);
     let (publisher, mut acks, _) = Publisher::start(options(&world, "pen-1")).unwrap();
     for sequence in 0..50 {
-        publisher.publish(&name("pen-1", "telemetry"), frame(sequence), sequence, false).await.unwrap();
+        publisher
+            .publish(&name("pen-1", "telemetry"), frame(sequence), sequence, false)
+            .await
+            .unwrap();
     }
     assert!(acked(&mut acks).await.is_accepted());
     let store = world.store.clone();

@@ -36,7 +36,10 @@ pub(crate) fn registry() -> Registry {
 /// The fleet with more devices, as lines of `devices.toml`.
 pub(crate) fn registry_with(more: &str) -> Registry {
     let digest = |device: &str| -> String {
-        registry::sha256(secret(device).as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+        registry::sha256(secret(device).as_bytes())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
     };
     let (one, two) = (digest("pen-1"), digest("pen-2"));
     let devices = format!(
@@ -88,7 +91,14 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) fn new(device: &'static str, sequence: u64) -> Self {
         let uptime = Duration::from_millis(1_000 + sequence * 100);
-        Self { device, boot: 1, sequence, uptime, wall: None, mark: 0 }
+        Self {
+            device,
+            boot: 1,
+            sequence,
+            uptime,
+            wall: None,
+            mark: 0,
+        }
     }
 
     pub(crate) fn header(&self) -> proto::Header {
@@ -105,11 +115,19 @@ impl Frame {
     }
 
     pub(crate) fn with(&self, body: proto::frame::Body) -> Bytes {
-        proto::Frame { header: Some(self.header()), body: Some(body) }.encode_to_vec().into()
+        proto::Frame {
+            header: Some(self.header()),
+            body: Some(body),
+        }
+        .encode_to_vec()
+        .into()
     }
 
     pub(crate) fn bytes(&self) -> Bytes {
-        let beat = proto::Heartbeat { queued_frames: Some(self.mark), ..Default::default() };
+        let beat = proto::Heartbeat {
+            queued_frames: Some(self.mark),
+            ..Default::default()
+        };
         self.with(proto::frame::Body::Heartbeat(beat))
     }
 }
@@ -198,7 +216,10 @@ pub(crate) const SEGMENT: u64 = 512 * 1024;
 
 impl Default for Logs {
     fn default() -> Self {
-        Self { store_cap: 64 * SEGMENT, at_cap: AtCap::Refuse }
+        Self {
+            store_cap: 64 * SEGMENT,
+            at_cap: AtCap::Refuse,
+        }
     }
 }
 
@@ -232,7 +253,12 @@ impl Ground {
     }
 
     pub(crate) fn with(logs: Logs, seed: u64) -> Self {
-        Self { disk: SimDisk::new(seed), real: Arc::new(tempfile::tempdir().unwrap()), clock: Clock::manual(start_time()), logs }
+        Self {
+            disk: SimDisk::new(seed),
+            real: Arc::new(tempfile::tempdir().unwrap()),
+            clock: Clock::manual(start_time()),
+            logs,
+        }
     }
 
     fn spool(&self, process: &Process, name: &str, cursors: &[&str], cap: u64, at_cap: AtCap) -> Spool {
@@ -252,16 +278,27 @@ impl Ground {
 
     /// Opens the logs and starts a gateway on them. Within a tokio runtime.
     pub(crate) fn up_with(&self, registry: Registry, change: impl FnOnce(&mut Config)) -> World {
-        let process = Process { disk: self.disk.clone(), dead: Arc::default() };
-        let store = self.spool(&process, "store", &["gateway-ledger", "reader"], self.logs.store_cap, self.logs.at_cap);
+        let process = Process {
+            disk: self.disk.clone(),
+            dead: Arc::default(),
+        };
+        let store = self.spool(
+            &process,
+            "store",
+            &["gateway-ledger", "reader"],
+            self.logs.store_cap,
+            self.logs.at_cap,
+        );
         let alarm = self.spool(&process, "alarm", &["engine"], 256 * SEGMENT, AtCap::Refuse);
         let registry = Arc::new(registry::Shared::new(registry));
         let health = Health::new(self.clock.clone());
         let dir = self.real.path().join("gateway");
         let mut config = Config::new(GatewayId::new("gw-1").unwrap(), &dir);
         change(&mut config);
-        let outlets: Vec<Arc<dyn Outlet>> =
-            vec![Arc::new(AlarmOutlet(alarm.clone())), Arc::new(TelemetryOutlet::new(store.clone()))];
+        let outlets: Vec<Arc<dyn Outlet>> = vec![
+            Arc::new(AlarmOutlet(alarm.clone())),
+            Arc::new(TelemetryOutlet::new(store.clone())),
+        ];
         let deps = Deps {
             registry: Arc::clone(&registry),
             outlets,
@@ -298,7 +335,12 @@ impl World {
     }
 
     pub(crate) async fn submit_for(&self, device: &str, payload: &Bytes) -> Verdict {
-        self.handle.submit(Submission { topic: topic(device), payload: payload.clone() }).await
+        self.handle
+            .submit(Submission {
+                topic: topic(device),
+                payload: payload.clone(),
+            })
+            .await
     }
 
     /// All at once; verdicts in the order of the payloads.
@@ -320,7 +362,10 @@ impl World {
     /// Stops in good order.
     pub(crate) async fn down(mut self) {
         drop(self.stop.take());
-        tokio::time::timeout(PATIENCE, &mut self.running).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, &mut self.running)
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     /// Dies as by SIGKILL: what was written stays, nothing is written any more.
@@ -343,7 +388,10 @@ impl World {
     }
 
     pub(crate) fn stored(&self) -> Vec<Admitted> {
-        records(&self.store).iter().map(|bytes| Admitted::decode(bytes).unwrap()).collect()
+        records(&self.store)
+            .iter()
+            .map(|bytes| Admitted::decode(bytes).unwrap())
+            .collect()
     }
 
     pub(crate) fn alarmed(&self) -> Vec<Admitted> {
@@ -355,7 +403,9 @@ impl World {
     pub(crate) fn watermarks(&self) -> Vec<i64> {
         let records = records(&self.alarm);
         let marks = records.iter().filter(|bytes| bytes[0] == WATERMARK);
-        marks.map(|bytes| i64::from_le_bytes(bytes[1..].try_into().unwrap())).collect()
+        marks
+            .map(|bytes| i64::from_le_bytes(bytes[1..].try_into().unwrap()))
+            .collect()
     }
 }
 
@@ -367,7 +417,11 @@ pub(crate) fn records(spool: &Spool) -> Vec<Vec<u8>> {
         let items = spool.read_range(from, 10_000, 64 << 20).unwrap();
         let Some(last) = items.last() else { break };
         from = last.next();
-        found.extend(items.into_iter().filter_map(|item| item.record().map(|record| record.bytes.clone())));
+        found.extend(
+            items
+                .into_iter()
+                .filter_map(|item| item.record().map(|record| record.bytes.clone())),
+        );
     }
     found
 }

@@ -12,19 +12,36 @@ async fn a_device_that_was_not_registered_gets_its_messages_stored_after_it_is()
         let verdict = world.submit_for("pen-7", &Frame::new("pen-7", sequence).bytes()).await;
         assert!(matches!(verdict, Verdict::Quarantined(_)));
     }
-    assert!(matches!(world.submit(&bytes::Bytes::from_static(b"\xff")).await, Verdict::Quarantined(_)));
+    assert!(matches!(
+        world.submit(&bytes::Bytes::from_static(b"\xff")).await,
+        Verdict::Quarantined(_)
+    ));
     let report = world.handle.replay(Filter::default()).await.unwrap();
     assert_eq!((report.stored, report.refused.len()), (0, 6));
-    world.registry.replace(registry_with(r#"{ id = "pen-7", clinic = "soho", model = "pen", serial = "P-7" },"#));
+    world.registry.replace(registry_with(
+        r#"{ id = "pen-7", clinic = "soho", model = "pen", serial = "P-7" },"#,
+    ));
     world.clock.advance(std::time::Duration::from_secs(86_400));
-    let unknown = Filter { reason: Some(RejectReason::UnknownDevice), ..Filter::default() };
+    let unknown = Filter {
+        reason: Some(RejectReason::UnknownDevice),
+        ..Filter::default()
+    };
     let report = world.handle.replay(unknown.clone()).await.unwrap();
-    assert_eq!(report, Replayed { stored: 5, ..Replayed::default() });
+    assert_eq!(
+        report,
+        Replayed {
+            stored: 5,
+            ..Replayed::default()
+        }
+    );
     let stored = world.stored();
     assert_eq!(stored.len(), 5);
     for admitted in &stored {
         // Dated as it came, and marked, so that it never pages.
-        assert_eq!((admitted.origin, admitted.received_at), (Origin::Replayed, UnixMicros(START.as_micros() as i64)));
+        assert_eq!(
+            (admitted.origin, admitted.received_at),
+            (Origin::Replayed, UnixMicros(START.as_micros() as i64))
+        );
     }
     assert_eq!(world.handle.replay(unknown).await.unwrap(), Replayed::default());
     world.down().await;
@@ -34,14 +51,27 @@ async fn a_device_that_was_not_registered_gets_its_messages_stored_after_it_is()
 async fn a_replay_of_what_is_stored_already_stores_nothing_twice() {
     let world = Ground::new().up_with(registry(), |_| {});
     let wrong: telemetry::Topic = "dermatel/v1/acme/north/pen-1/telemetry".parse().unwrap();
-    let submission = gateway::Submission { topic: wrong, payload: frame(0) };
+    let submission = gateway::Submission {
+        topic: wrong,
+        payload: frame(0),
+    };
     assert!(matches!(world.handle.submit(submission).await, Verdict::Quarantined(_)));
     assert_eq!(world.submit(&frame(0)).await, Verdict::Stored);
     // The pen was at the other clinic all along.
     let moved = registry_with("").clone();
     world.registry.replace(moved);
-    let report = world.handle.replay(Filter { device: Some(topic("pen-1").key()), ..Filter::default() }).await.unwrap();
-    assert_eq!(report.refused.first().map(|(_, rejected)| rejected.reason), Some(RejectReason::WrongClinic));
+    let report = world
+        .handle
+        .replay(Filter {
+            device: Some(topic("pen-1").key()),
+            ..Filter::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        report.refused.first().map(|(_, rejected)| rejected.reason),
+        Some(RejectReason::WrongClinic)
+    );
     assert_eq!(world.stored().len(), 1);
     world.down().await;
 }
