@@ -3,7 +3,6 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use telemetry::{ModelId, TenantId};
-use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::build::{Raw, build};
@@ -49,21 +48,25 @@ impl Registry {
 fn load(mut sources: Vec<Source>) -> Result<Registry, LoadErrors> {
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     let mut problems = Problems::new(&sources);
-    let tables = parse(&sources, &mut problems);
-    // What a broken file does not say would only be reported as missing elsewhere.
-    if !problems.is_empty() {
+    let mut reader = Reader::default();
+    for (file, source) in sources.iter().enumerate() {
+        if sources.get(file + 1).is_some_and(|next| next.name == source.name) {
+            problems.add_file(LoadReason::Duplicate, &source.name, "is there twice", "");
+        }
+        reader.file(file, source, &mut problems);
+    }
+    if reader.broken {
         return Err(problems.into_errors());
     }
-    let (raw, number) = read(&sources, &tables, &mut problems);
-    let mut hash = Sha256::new();
-    for (source, table) in sources.iter().zip(&tables) {
-        feed(&mut hash, &source.name, table.get_ref());
+    if reader.version.is_none() {
+        let advice = "write it with one line: version = 1";
+        problems.add_file(LoadReason::Missing, "registry.toml", "is missing", advice);
     }
     let version = RegistryVersion {
-        number,
-        digest: hash.finalize().into(),
+        number: reader.version.unwrap_or(0),
+        digest: reader.hash.finalize().into(),
     };
-    let registry = build(raw, version, &mut problems);
+    let registry = build(reader.raw, version, &mut problems);
     if problems.is_empty() {
         Ok(registry)
     } else {
@@ -71,30 +74,75 @@ fn load(mut sources: Vec<Source>) -> Result<Registry, LoadErrors> {
     }
 }
 
-fn parse<'s>(sources: &'s [Source], problems: &mut Problems<'_>) -> Vec<Spanned<DeTable<'s>>> {
-    let mut tables = Vec::with_capacity(sources.len());
-    for (file, source) in sources.iter().enumerate() {
-        if sources.get(file + 1).is_some_and(|next| next.name == source.name) {
-            problems.add_file(LoadReason::Duplicate, &source.name, "is there twice", "");
-        }
-        if files::place(&source.name).is_none() {
-            problems.add_file(
+/// What was read so far. A file's syntax tree is many times its text, so there is one at a time.
+#[derive(Default)]
+struct Reader {
+    raw: Raw,
+    version: Option<u64>,
+    hash: Sha256,
+    /// A file could not be read whole: what it does not say would only be reported as missing elsewhere.
+    broken: bool,
+}
+
+impl Reader {
+    fn file(&mut self, file: usize, source: &Source, problems: &mut Problems<'_>) {
+        let Some(role) = files::place(&source.name) else {
+            return problems.add_file(
                 LoadReason::UnknownFile,
                 &source.name,
                 "belongs nowhere in a registry",
-                "files are registry.toml, models/<model>.toml, tenants/<tenant>/tenant.toml, tenants/<tenant>/devices.toml and \
-                 tenants/<tenant>/devices/<any>.toml",
+                "files are registry.toml, models/<model>.toml, tenants/<tenant>/tenant.toml, \
+                 tenants/<tenant>/devices.toml and tenants/<tenant>/devices/<any>.toml",
             );
-        }
+        };
         let (table, errors) = DeTable::parse_recoverable(&source.text);
-        for error in errors {
-            let byte = error.span().map_or(0, |span| span.start);
-            let place = at(file, byte);
+        for error in &errors {
+            let place = at(file, error.span().map_or(0, |span| span.start));
             problems.add(LoadReason::Syntax, place, "", error.message(), "write TOML");
         }
-        tables.push(table);
+        if errors.is_empty() {
+            feed(&mut self.hash, &source.name, table.get_ref());
+            self.table(role, table.get_ref(), at(file, 0), source, problems);
+        } else {
+            self.broken = true;
+        }
     }
-    tables
+
+    fn table(
+        &mut self,
+        role: files::Place<'_>,
+        table: &DeTable<'_>,
+        place: Place,
+        source: &Source,
+        problems: &mut Problems<'_>,
+    ) {
+        match role {
+            files::Place::Root => {
+                let root = Section::new(table, "", place, &["version"], problems);
+                self.version = Some(read_version(&root, problems));
+            }
+            files::Place::Model(name) => {
+                if let Some(id) = file_id(ModelId::new(name), source, problems) {
+                    let model = read_model(table, place, problems);
+                    self.raw.models.insert(id, model);
+                }
+            }
+            files::Place::Tenant(name) => {
+                if let Some(id) = file_id(TenantId::new(name), source, problems) {
+                    self.raw.tenants.insert(id, read_tenant(table, place, problems));
+                }
+            }
+            files::Place::Devices(name) => {
+                if let Some(id) = file_id(TenantId::new(name), source, problems) {
+                    let root = Section::new(table, "", place, &["device"], problems);
+                    for row in root.tables("device", "device", DEVICE_KEYS, problems) {
+                        self.raw.devices.extend(read_device(&row, &id, problems));
+                    }
+                    self.raw.device_files.entry(id).or_insert_with(|| source.name.clone());
+                }
+            }
+        }
+    }
 }
 
 fn at(file: usize, byte: usize) -> Place {
@@ -102,50 +150,6 @@ fn at(file: usize, byte: usize) -> Place {
         file: file as u32,
         byte: byte as u32,
     }
-}
-
-fn read(sources: &[Source], tables: &[Spanned<DeTable<'_>>], problems: &mut Problems<'_>) -> (Raw, u64) {
-    let mut raw = Raw::default();
-    let mut version = None;
-    for (file, (source, table)) in sources.iter().zip(tables).enumerate() {
-        let (table, place) = (table.get_ref(), at(file, 0));
-        match files::place(&source.name) {
-            Some(files::Place::Root) => {
-                let root = Section::new(table, "", place, &["version"], problems);
-                version = Some(read_version(&root, problems));
-            }
-            Some(files::Place::Model(name)) => {
-                if let Some(id) = file_id(ModelId::new(name), source, problems) {
-                    let model = read_model(table, place, problems);
-                    raw.models.insert(id, model);
-                }
-            }
-            Some(files::Place::Tenant(name)) => {
-                if let Some(id) = file_id(TenantId::new(name), source, problems) {
-                    raw.tenants.insert(id, read_tenant(table, place, problems));
-                }
-            }
-            Some(files::Place::Devices(name)) => {
-                if let Some(id) = file_id(TenantId::new(name), source, problems) {
-                    let root = Section::new(table, "", place, &["device"], problems);
-                    for row in root.tables("device", "device", DEVICE_KEYS, problems) {
-                        raw.devices.extend(read_device(&row, &id, problems));
-                    }
-                    raw.device_files.entry(id).or_insert_with(|| source.name.clone());
-                }
-            }
-            None => {}
-        }
-    }
-    if version.is_none() {
-        problems.add_file(
-            LoadReason::Missing,
-            "registry.toml",
-            "is missing",
-            "write it with one line: version = 1",
-        );
-    }
-    (raw, version.unwrap_or(0))
 }
 
 fn file_id<T>(id: Result<T, telemetry::IdError>, source: &Source, problems: &mut Problems<'_>) -> Option<T> {

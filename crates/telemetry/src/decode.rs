@@ -2,20 +2,27 @@
 //!
 //! Presence is not demanded where a reading still means something without it (zone, setpoint, skin type): a missing
 //! context is judged by the strictest limit later on, and a hazard must not be lost to a formality here.
+mod check;
+
 use prost::Message as _;
+
+use check::{
+    Result, at_most, bad_id, check_columns, depth_offset, id, items, malformed, missing, ordinal, out_of_range,
+    range_error, too_many, total, unit, uptime,
+};
 
 use crate::body::{
     Birth, Body, Disinfection, Fault, Header, Heartbeat, IndicatorResult, Pulse, PulseBatch, SessionEnd, SessionRef,
     SessionStart, Status, SterilizationCycle, Telemetry, WallTime,
 };
 use crate::fast::{self, HeaderView};
-use crate::strokes::{MAX_BATCH_DURATION_US, MAX_STROKES, StrokeBatch};
+use crate::strokes::{MAX_BATCH_DURATION_US, StrokeBatch};
 use crate::unknown::{self, UnknownCounts};
 use crate::{
     AreaMm2, BootId, Channel, CycleId, DepthUm, DeviceId, DeviceKind, DisinfectionLevel, EnergyMj, FaultCode,
-    FluenceMjPerCm2, FlushReason, IdError, IndicatorKind, MilliCelsius, Nanometres, OutOfRange, Outcome, Presence,
-    RejectReason, Rejected, Serial, SessionEndReason, SessionId, SkinType, Text, Topic, UnixMicros, Uptime, VisitId,
-    WallTimeSource, WidthUs, Zone, proto,
+    FluenceMjPerCm2, FlushReason, IndicatorKind, MilliCelsius, Nanometres, Outcome, Presence, RejectReason, Rejected,
+    Serial, SessionEndReason, SessionId, SkinType, Text, Topic, UnixMicros, VisitId, WallTimeSource, WidthUs, Zone,
+    proto,
 };
 
 /// Largest payload in bytes. The largest legal frame (a load of 256 items) has about 17 KiB.
@@ -23,12 +30,6 @@ pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// Most pulses in one batch.
 const MAX_PULSES: usize = 64;
-
-/// Most items in one load or wipe.
-const MAX_ITEMS: usize = 256;
-
-/// Ordinals and totals stay below this, so that sums never overflow: 2^48 is 30,000 years of strokes.
-const MAX_ORDINAL: u64 = 1 << 48;
 
 /// Latest day since 1970-01-01: the year 2517.
 const MAX_DAY: u32 = 200_000;
@@ -41,8 +42,6 @@ const MAX_DAYS_SINCE: u32 = 36_600;
 
 /// Most sub-pulses of a pulse; units have 2 or 3.
 const MAX_SUB_PULSES: u32 = 1_000;
-
-type Result<T> = std::result::Result<T, Rejected>;
 
 /// Decodes a frame that came on `topic`.
 ///
@@ -398,252 +397,6 @@ impl Seen {
     }
 }
 
-fn check_columns(b: &proto::StrokeBatch) -> Result<()> {
-    let len = b.depth_um.len();
-    if len == 0 {
-        return Err(missing("stroke_batch.depth_um"));
-    }
-    if len > MAX_STROKES {
-        return Err(too_many("stroke_batch.depth_um", len, MAX_STROKES));
-    }
-    if !b.interval_us.is_empty() && b.interval_us.len() != len {
-        return Err(Rejected::new(
-            RejectReason::Columns,
-            "stroke_batch.interval_us",
-            format!(
-                "{} intervals for {len} depths: send as many, or none",
-                b.interval_us.len()
-            ),
-        ));
-    }
-    let ascending = b.unread_index.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-    if !ascending || b.unread_index.last().is_some_and(|&last| last as usize >= len) {
-        return Err(Rejected::new(
-            RejectReason::Columns,
-            "stroke_batch.unread_index",
-            "indices must ascend and lie within depth_um",
-        ));
-    }
-    Ok(())
-}
-
-fn malformed(error: &prost::DecodeError) -> Rejected {
-    Rejected::new(
-        RejectReason::Malformed,
-        "payload",
-        format!("no protobuf of this schema: {error}"),
-    )
-}
-
-fn missing(field: &'static str) -> Rejected {
-    Rejected::new(RejectReason::MissingField, field, "is missing")
-}
-
-fn bad_id(field: &'static str, error: &IdError) -> Rejected {
-    Rejected::new(RejectReason::BadId, field, error.to_string())
-}
-
-fn out_of_range(field: &'static str, error: &OutOfRange) -> Rejected {
-    Rejected::new(RejectReason::OutOfRange, field, error.to_string())
-}
-
-fn too_many(field: &'static str, count: usize, max: usize) -> Rejected {
-    Rejected::new(
-        RejectReason::TooMany,
-        field,
-        format!("{count}, at most {max} are allowed"),
-    )
-}
-
-fn range_error<T>(made: std::result::Result<T, OutOfRange>) -> OutOfRange {
-    made.err().unwrap_or(OutOfRange {
-        unit: "",
-        value: 0,
-        min: 0,
-        max: 0,
-    })
-}
-
-fn uptime(micros: u64, field: &'static str) -> Result<Uptime> {
-    // Room for one more batch, so that a stroke's own time is always within.
-    Uptime::new(micros)
-        .filter(|u| u.micros() < Uptime::MAX.micros() - u64::from(MAX_BATCH_DURATION_US))
-        .ok_or_else(|| {
-            Rejected::new(
-                RejectReason::OutOfRange,
-                field,
-                format!("{micros} µs is more than a century since boot"),
-            )
-        })
-}
-
-fn ordinal(value: Option<u64>, field: &'static str) -> Result<u64> {
-    total(value, field)?.ok_or_else(|| missing(field))
-}
-
-fn total(value: Option<u64>, field: &'static str) -> Result<Option<u64>> {
-    match value {
-        Some(n) if n >= MAX_ORDINAL => Err(Rejected::new(
-            RejectReason::OutOfRange,
-            field,
-            format!("{n} is outside 0 to {MAX_ORDINAL}"),
-        )),
-        other => Ok(other),
-    }
-}
-
-fn at_most(value: Option<u32>, max: u32, unit: &'static str, field: &'static str) -> Result<Option<u32>> {
-    match value {
-        Some(n) if n > max => Err(out_of_range(
-            field,
-            &OutOfRange {
-                unit,
-                value: i64::from(n),
-                min: 0,
-                max: i64::from(max),
-            },
-        )),
-        other => Ok(other),
-    }
-}
-
-fn depth_offset(value: Option<i32>) -> Result<Option<i32>> {
-    let max = i64::from(DepthUm::MAX);
-    match value.map(i64::from) {
-        Some(um) if um.abs() > max => Err(out_of_range(
-            "birth.depth_offset_um",
-            &OutOfRange {
-                unit: DepthUm::UNIT,
-                value: um,
-                min: -max,
-                max,
-            },
-        )),
-        _ => Ok(value),
-    }
-}
-
-fn unit<N, T>(
-    value: Option<N>,
-    new: impl Fn(N) -> std::result::Result<T, OutOfRange>,
-    field: &'static str,
-) -> Result<Option<T>> {
-    value.map(new).transpose().map_err(|e| out_of_range(field, &e))
-}
-
-fn id<T>(
-    text: Option<String>,
-    new: impl Fn(&str) -> std::result::Result<T, IdError>,
-    field: &'static str,
-) -> Result<Option<T>> {
-    // nanopb sends "" for a string that was never set.
-    text.filter(|t| !t.is_empty())
-        .map(|t| new(&t))
-        .transpose()
-        .map_err(|e| bad_id(field, &e))
-}
-
-fn items(texts: &[String], field: &'static str) -> Result<Vec<Serial>> {
-    if texts.len() > MAX_ITEMS {
-        return Err(too_many(field, texts.len(), MAX_ITEMS));
-    }
-    texts
-        .iter()
-        .map(|t| Serial::new(t).map_err(|e| bad_id(field, &e)))
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn topic() -> Topic {
-        "dermatel/v1/acme/acme-north/pen-0042/telemetry".parse().unwrap()
-    }
-
-    /// A full frame of strokes; numbers of every length on the wire.
-    fn frame() -> impl Strategy<Value = Vec<u8>> {
-        let number = prop_oneof![0u32..128, 0u32..16_384, 0u32..10_500, any::<u32>()];
-        let column = || proptest::collection::vec(number.clone(), 0..40);
-        let texts = ("[a-z0-9-]{0,9}|pen-0042", "[A-Za-z0-9]{0,70}");
-        let options = (
-            any::<Option<u64>>(),
-            any::<Option<i64>>(),
-            any::<Option<i32>>(),
-            any::<bool>(),
-        );
-        (column(), column(), column(), texts, options).prop_map(
-            |(depth_um, interval_us, unread_index, texts, options)| {
-                let (number, wall, kind, own) = options;
-                let header = proto::Header {
-                    schema_version: Some(1),
-                    device_id: Some(if own { "pen-0042".to_owned() } else { texts.0 }),
-                    boot_id: number,
-                    sequence: Some(number.unwrap_or(0) >> 20),
-                    uptime_us: Some(number.unwrap_or(0) >> 18),
-                    wall_time_us: wall,
-                    wall_time_source: kind,
-                    session_id: number.map(|n| [n.to_le_bytes(); 2].concat()),
-                    session_start_uptime_us: number,
-                    visit_id: wall.map(|n| vec![7; n.rem_euclid(18) as usize]),
-                    oldest_unacknowledged_sequence: number,
-                };
-                let batch = proto::StrokeBatch {
-                    first_ordinal: number.map(|n| n >> 20),
-                    first_uptime_us: Some(5),
-                    duration_us: wall.map(|n| n as u32 >> 12),
-                    zone: kind,
-                    depth_um,
-                    interval_us: if own { Vec::new() } else { interval_us },
-                    unread_index: if own { Vec::new() } else { unread_index },
-                    cartridge_serial: wall.map(|_| texts.1),
-                    ..Default::default()
-                };
-                proto::Frame {
-                    header: Some(header),
-                    body: Some(proto::frame::Body::StrokeBatch(batch)),
-                }
-                .encode_to_vec()
-            },
-        )
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn the_short_way_says_what_the_general_decoder_says(
-            bytes in frame(),
-            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
-        ) {
-            prop_assert_eq!(decode(&topic(), &bytes), decode_any(&topic(), &bytes));
-            let mut bytes = bytes;
-            for (at, byte) in damage {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            prop_assert_eq!(decode(&topic(), &bytes), decode_any(&topic(), &bytes));
-        }
-    }
-
-    #[test]
-    fn a_plain_frame_takes_the_short_way() {
-        let header = proto::Header {
-            device_id: Some("pen-0042".to_owned()),
-            ..Default::default()
-        };
-        let batch = proto::StrokeBatch {
-            depth_um: vec![0, 127, 128, 16_384, u32::MAX],
-            ..Default::default()
-        };
-        let bytes = proto::Frame {
-            header: Some(header.clone()),
-            body: Some(proto::frame::Body::StrokeBatch(batch.clone())),
-        }
-        .encode_to_vec();
-        assert_eq!(fast::stroke_frame(&bytes), Some((HeaderView::from(&header), batch)));
-    }
-}
+mod tests;

@@ -123,7 +123,7 @@ const NOT_A_CLIENTS: &[(&str, &str)] = &[
 #[test]
 fn promise_7_no_field_can_identify_a_client() {
     let smells = |name: &str| {
-        let words = name.split(|c: char| c == '_' || c == '.');
+        let words = name.split(['_', '.']);
         let words = words.flat_map(camel).map(|w| w.to_lowercase());
         words.into_iter().any(|w| IDENTIFYING.contains(&w.as_str()))
     };
