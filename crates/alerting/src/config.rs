@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::{Problems, Secret, Validate};
+use service::config::{Problems, Secret, Setting, Validate};
 use telemetry::{Priority, TenantId};
 
 /// Alerting's configuration.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The SQLite file with state, journal and outbox.
     pub file: PathBuf,
@@ -27,6 +27,15 @@ fn default_digest_after() -> Duration {
     Duration::from_secs(300)
 }
 
+/// Name of the file with state, journal and outbox if none is set.
+pub const DEFAULT_FILE: &str = "alerting.sqlite";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new(DEFAULT_FILE)
+    }
+}
+
 impl Config {
     /// The defaults, with a file and no receiver.
     pub fn new(file: impl Into<PathBuf>) -> Self {
@@ -40,7 +49,7 @@ impl Config {
 }
 
 /// Somebody who is told.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receiver {
     /// Name, for metrics, journal and the outbox: renaming it leaves its waiting pages behind.
@@ -64,7 +73,7 @@ fn default_priority() -> Priority {
 }
 
 /// An HTTP endpoint that takes pages as JSON.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Its URL; secret, because many services put their token there.
@@ -89,7 +98,7 @@ fn default_in_flight() -> usize {
 }
 
 /// A file of JSON lines.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogFile {
     /// The file; appended to, synced, never rotated by us.
@@ -117,5 +126,37 @@ impl Validate for Config {
                 }
             });
         }
+    }
+}
+
+/// Every setting of the section, for the commented default file; paths are relative to the section.
+pub const SETTINGS: &[Setting] = &[
+    setting("file", "\"alerting.sqlite\"", "File with alerts, state, journal and outbox, below the data folder."),
+    setting("rules", "# \"rules\"", "Folder of rule files; not set: the rules that come with the program."),
+    setting("digest_after", "\"5m\"", "How long alerts about things older than a day are gathered into one digest."),
+    setting(
+        "receivers",
+        "[]",
+        "Who is told; with none nobody is paged, and readiness says so. One entry is, for example:\n\
+         [[alerting.receivers]]\n\
+         name = \"on-call\"\n\
+         min_priority = \"medium\"        # info, low, medium, high\n\
+         tenants = [\"aurora\"]           # not set: all\n\
+         webhook = { url = { file = \"webhook-url\" }, timeout = \"10s\" }",
+    ),
+];
+
+const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { path, default, doc }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_default_file_is_the_truth() {
+        service::config::check_settings::<Config>(SETTINGS).unwrap();
     }
 }

@@ -50,10 +50,8 @@ impl Engine {
         };
         let mut told_anew = false;
         let mut worse = false;
-        let mut acknowledged = false;
         if let Some(alert) = self.alerts.get_mut(&id) {
-            acknowledged = alert.acknowledged_by.is_some();
-            worse = acknowledged && finding.value > alert.told + finding.margin;
+            worse = alert.acknowledged_by.is_some() && finding.value > alert.told + finding.margin;
             alert.violations += 1;
             if finding.value > alert.value {
                 alert.value = finding.value;
@@ -65,7 +63,6 @@ impl Engine {
             alert.class = alert.class.min(moment.class);
             if worse || told_anew {
                 alert.acknowledged_by = None;
-                acknowledged = false;
             }
             self.changed_alerts.insert(id, alert.clone());
         }
@@ -74,7 +71,6 @@ impl Engine {
             worse,
         };
         let why = if worse { Why::Worse } else { Why::Again };
-        let _ = acknowledged;
         if told_anew {
             self.tell_anew(device, id, moment);
         } else {

@@ -18,7 +18,7 @@ use crate::notify::webhook::WebhookReceiver;
 
 /// How an attempt failed; a bounded label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailReason {
+pub(crate) enum FailReason {
     /// No connection.
     Connect,
     /// No answer in time.
@@ -37,7 +37,7 @@ pub enum FailReason {
 
 impl FailReason {
     /// The label.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Timeout => "timeout",

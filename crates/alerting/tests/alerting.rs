@@ -1,0 +1,18 @@
+//! Alerting's promises, one module each, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "alerting/support.rs"]
+mod support;
+
+#[path = "alerting/crash.rs"]
+mod crash;
+#[path = "alerting/journal.rs"]
+mod journal;
+#[path = "alerting/laws.rs"]
+mod laws;
+#[path = "alerting/process.rs"]
+mod process;
+#[path = "alerting/rules.rs"]
+mod rules;
+#[path = "alerting/vectors.rs"]
+mod vectors;

@@ -1,0 +1,91 @@
+//! A real process is killed at random moments while a receiver counts: no alert is lost, and what repeats says so.
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use rand::Rng as _;
+use spool::NewRecord;
+
+use crate::process::{Answer, Desk, Running, hazard, open_log, receiver, until};
+
+const DIR: &str = "ALERTING_TEST_CHILD_DIR";
+const DESK: &str = "ALERTING_TEST_CHILD_DESK";
+/// Hazards in the log.
+const HAZARDS: u64 = 60;
+/// How often the process is killed.
+const KILLS: usize = 8;
+
+/// Not a test of its own: the process that is killed. Without its environment it has nothing to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_process_that_is_killed() {
+    let (Ok(dir), Ok(desk)) = (std::env::var(DIR), std::env::var(DESK)) else {
+        return;
+    };
+    let running = Running::start(Path::new(&dir), vec![receiver(desk.parse().unwrap())]);
+    // The parent kills it; should the parent be gone, it ends by itself.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    running.stop().await;
+}
+
+fn start(dir: &Path, desk: std::net::SocketAddr) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::the_process_that_is_killed", "--nocapture"])
+        .env(DIR, dir)
+        .env(DESK, desk.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    // Some are taken without an answer: exactly what a kill in the middle of a delivery looks like to the sender.
+    desk.script(&[Answer::Status(204), Answer::Take, Answer::Status(503), Answer::Status(204), Answer::Take]);
+    let address = desk.listen().await;
+    let mut expected = BTreeSet::new();
+    {
+        let log = open_log(dir.path());
+        let mut world = crate::support::World::new();
+        for n in 0..HAZARDS {
+            let record = hazard(&format!("pen-{}", n % 6 + 1), n / 6 + 1).record();
+            let appended = log.append(&[NewRecord { lane: 1, bytes: &record }], SystemTime::now()).unwrap();
+            log.sync_appended(&appended).unwrap();
+            let paged = world.apply(&record).into_iter().filter(|t| t.page);
+            expected.extend(paged.map(|t| t.id.to_hex()));
+        }
+    }
+    assert!(expected.len() as u64 >= HAZARDS);
+    for _ in 0..KILLS {
+        let mut child = start(dir.path(), address);
+        let before = desk.got().len();
+        let more = rand::rng().random_range(0..12);
+        // Somewhere between its start and a few pages later, and a few milliseconds on.
+        until("pages before the kill", || (desk.got().len() >= (before + more).min(expected.len())).then_some(())).await;
+        tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..20_000))).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let mut child = start(dir.path(), address);
+    until("every page", || {
+        let got: BTreeSet<_> = desk.accepted().into_iter().map(|g| g.key).collect();
+        expected.is_subset(&got).then_some(())
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for got in desk.got() {
+        let before = seen.entry(got.key.clone()).or_default();
+        let marked = got.body["possible_repeat"].as_bool().unwrap();
+        assert!(*before == 0 || marked, "a page came again without saying so");
+        *before += 1;
+    }
+    let unknown: Vec<_> = seen.keys().filter(|key| !expected.contains(*key)).collect();
+    assert!(unknown.is_empty(), "pages that no hazard caused: {unknown:?}");
+    let store = alerting::store::Store::open(&crate::process::file(dir.path())).unwrap();
+    assert_eq!(store.verify_journal().unwrap().broken_at, None);
+}

@@ -1,0 +1,370 @@
+//! The whole way: a record in the log, a page at a real HTTP receiver.
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use alerting::config::{Receiver, Webhook};
+use alerting::lifecycle::State;
+use alerting::{Alerting, CURSOR, Config, Handle, Outlet, Parts};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Extension;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use serde_json::Value;
+use service::clock::Clock;
+use service::config::Secret;
+use service::health::Health;
+use service::shutdown::Shutdown;
+use spool::{NewRecord, OsDisk, Spool};
+use telemetry::{Admitted, Priority};
+
+use crate::support::{Said, T0, registry, strokes};
+
+/// How the receiver answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    Status(u16),
+    /// Says nothing for a minute.
+    Hang,
+    /// Takes it, and breaks off before it says so.
+    Take,
+}
+
+/// What the receiver got.
+#[derive(Debug, Clone)]
+pub(crate) struct Got {
+    pub(crate) key: String,
+    pub(crate) body: Value,
+    /// Whether it said so.
+    pub(crate) accepted: bool,
+}
+
+/// A receiver of pages.
+#[derive(Clone, Default)]
+pub(crate) struct Desk {
+    got: Arc<Mutex<Vec<Got>>>,
+    script: Arc<Mutex<VecDeque<Answer>>>,
+}
+
+impl Desk {
+    pub(crate) async fn listen(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/page", post(take)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        address
+    }
+
+    pub(crate) fn script(&self, answers: &[Answer]) {
+        self.script.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    pub(crate) fn accepted(&self) -> Vec<Got> {
+        self.got().into_iter().filter(|got| got.accepted).collect()
+    }
+}
+
+async fn take(Extension(desk): Extension<Desk>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let answer = desk.script.lock().unwrap().pop_front().unwrap_or(Answer::Status(204));
+    let key = headers.get("idempotency-key").unwrap().to_str().unwrap().to_owned();
+    let accepted = matches!(answer, Answer::Status(200..300) | Answer::Take);
+    desk.got.lock().unwrap().push(Got {
+        key,
+        body: serde_json::from_slice(&body).unwrap(),
+        accepted,
+    });
+    match answer {
+        Answer::Status(status) => StatusCode::from_u16(status).unwrap(),
+        Answer::Hang | Answer::Take => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            StatusCode::OK
+        }
+    }
+}
+
+pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn receiver(address: std::net::SocketAddr) -> Receiver {
+    Receiver {
+        name: "desk".into(),
+        tenants: Vec::new(),
+        min_priority: Priority::Low,
+        webhook: Some(Webhook {
+            url: Secret::new(format!("http://{address}/page")),
+            authorization: None,
+            timeout: Duration::from_millis(400),
+            in_flight: 4,
+        }),
+        log: None,
+    }
+}
+
+pub(crate) fn open_log(dir: &Path) -> Spool {
+    Spool::open(spool::Config::new(dir.join("log"), &[CURSOR]), Arc::new(OsDisk)).unwrap().0
+}
+
+/// An outlet that keeps what it gets.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<Admitted>>);
+
+impl Outlet for Kept {
+    fn put(&self, transitions: &[Admitted]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.0.lock().unwrap().extend_from_slice(transitions);
+        Ok(())
+    }
+}
+
+/// Alerting at work in a directory.
+pub(crate) struct Running {
+    pub(crate) log: Spool,
+    pub(crate) handle: Handle,
+    pub(crate) health: Health,
+    pub(crate) outlet: Arc<Kept>,
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<Result<(), alerting::RunError>>,
+}
+
+pub(crate) fn file(dir: &Path) -> PathBuf {
+    dir.join("alerting.sqlite")
+}
+
+impl Running {
+    pub(crate) fn start(dir: &Path, receivers: Vec<Receiver>) -> Self {
+        let log = open_log(dir);
+        let (health, shutdown) = (Health::default(), Shutdown::new());
+        let outlet = Arc::new(Kept::default());
+        let alerting = Alerting::build(Parts {
+            config: Config {
+                receivers,
+                ..Config::new(file(dir))
+            },
+            log: log.clone(),
+            registry: Arc::new(registry::Shared::new(registry())),
+            outlet: Some(Arc::clone(&outlet) as Arc<dyn Outlet>),
+            gateway: "gw-1".parse().unwrap(),
+            health: health.clone(),
+            clock: Clock::system(),
+        })
+        .unwrap();
+        let handle = alerting.handle();
+        let task = tokio::spawn(alerting.run(shutdown.clone()));
+        Self {
+            log,
+            handle,
+            health,
+            outlet,
+            shutdown,
+            task,
+        }
+    }
+
+    pub(crate) fn append(&self, records: &[Vec<u8>]) {
+        let records: Vec<_> = records.iter().map(|bytes| NewRecord { lane: 1, bytes }).collect();
+        let appended = self.log.append(&records, SystemTime::now()).unwrap();
+        self.log.sync_appended(&appended).unwrap();
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.begin("the test is over");
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// A frame of now with one stroke far too deep.
+pub(crate) fn hazard(device: &str, sequence: u64) -> Said {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
+    let at = now - T0;
+    // The anchor of the tests lies in the future of some clocks: an uptime cannot be negative.
+    let at = at.max(1);
+    let mut said = Said::new(device, sequence, at, strokes(Some(6), Some(800), sequence * 10, at, vec![1400; 10]));
+    said.visit = Some(sequence as u8);
+    said.session = Some(sequence as u8);
+    said
+}
+
+fn depth_pages(desk: &Desk) -> Vec<Got> {
+    let got = desk.accepted().into_iter();
+    got.filter(|g| g.body["rule"] == "depth-above-limit" && g.body["state"] == "firing").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hazard_in_the_log_becomes_a_page_that_says_what_where_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    running.append(&[hazard("pen-1", 1).record()]);
+    let page = until("a page", || depth_pages(&desk).pop()).await;
+    assert_eq!(page.body["priority"], "high");
+    assert_eq!(page.body["where"], "device pen-1 at north, zone cheek");
+    assert_eq!(page.body["what_happened"], "one stroke 1.400 mm deep, allowed are 1.000 mm");
+    assert!(page.body["what_to_do"].as_str().unwrap().starts_with("Stop the pen now"));
+    assert_eq!(page.body["possible_repeat"], false);
+    assert_eq!(page.key, page.body["transition_id"].as_str().unwrap());
+    assert!(running.health.is_ready());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_answers_when_it_is_durable_and_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    running.append(&[hazard("pen-1", 1).record()]);
+    let page = until("a page", || depth_pages(&desk).pop()).await;
+    let id = page.body["alert_id"].as_str().unwrap().parse().unwrap();
+    let router = alerting::api::router(running.handle.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = reqwest::Client::new();
+    let url = format!("{base}/alerts/{id}/acknowledge");
+    let body = r#"{"actor": "ann", "comment": "on my way"}"#;
+    let said = client.post(&url).header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(said.status(), 200);
+    let said: Value = serde_json::from_str(&said.text().await.unwrap()).unwrap();
+    assert_eq!((&said["state"], &said["acknowledged_by"]), (&"acknowledged".into(), &"ann".into()));
+    let list = client.get(format!("{base}/alerts?state=acknowledged")).send().await.unwrap().text().await.unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert!(list[0].get("visit").is_none() && list[0].get("session").is_none());
+    assert_eq!(client.get(format!("{base}/alerts?state=odd")).send().await.unwrap().status(), 400);
+    assert_eq!(client.get(format!("{base}/alerts/{}", "0".repeat(32))).send().await.unwrap().status(), 404);
+    assert_eq!(client.post(&url).body("{}").send().await.unwrap().status(), 415);
+    running.stop().await;
+    // It is on disk, not only in memory.
+    let again = alerting::store::Store::open(&file(dir.path())).unwrap();
+    assert_eq!(again.alert(id).unwrap().unwrap().state(), State::Acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_fails_throttles_and_hangs_gets_its_page_all_the_same_and_a_repeat_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    desk.script(&[Answer::Status(500), Answer::Status(429), Answer::Hang]);
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    let mut said = hazard("pen-1", 1);
+    // Only the depth rule: the pen's other alerts would take part of the script.
+    said.device = "ipl-1".into();
+    said.body = pulse(said.at_us);
+    running.append(&[said.record()]);
+    until("a page", || desk.accepted().pop()).await;
+    let got = desk.got();
+    assert_eq!(got.len(), 4);
+    assert!(got.iter().all(|g| g.key == got[0].key), "every attempt has one idempotency key");
+    let repeats: Vec<_> = got.iter().map(|g| g.body["possible_repeat"].as_bool().unwrap()).collect();
+    assert_eq!(repeats, [false, true, true, true]);
+    running.stop().await;
+}
+
+fn pulse(at_us: i64) -> telemetry::proto::frame::Body {
+    telemetry::proto::frame::Body::PulseBatch(telemetry::proto::PulseBatch {
+        pulses: vec![telemetry::proto::Pulse {
+            ordinal: Some(0),
+            uptime_us: Some(at_us as u64),
+            fluence_measured_mj_per_cm2: Some(9_000),
+            skin_type: Some(5),
+            zone: Some(6),
+            ..Default::default()
+        }],
+        flush_reason: None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_a_receiver_refuses_for_ever_is_undelivered_and_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    desk.script(&[Answer::Status(403)]);
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    let mut said = hazard("ipl-1", 1);
+    said.body = pulse(said.at_us);
+    running.append(&[said.record()]);
+    until("red", || {
+        let red = running.health.report().into_iter().find(|c| c.name == "alerting_pages" && !c.green)?;
+        red.reason.contains("rejected").then_some(())
+    })
+    .await;
+    let waiting = running.handle.summary().await.unwrap().waiting_pages;
+    assert_eq!((waiting, desk.got().len()), (0, 1));
+    running.stop().await;
+    assert_eq!(crate::journal::count(dir.path(), "undelivered"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_input_costs_only_itself_and_stands_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    running.append(&[b"no protobuf at all".to_vec(), Vec::new(), hazard("pen-1", 1).record(), vec![0xff; 300]]);
+    until("a page", || depth_pages(&desk).pop()).await;
+    running.stop().await;
+    assert_eq!(crate::journal::count(dir.path(), "rejected"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transition_reaches_the_store_with_the_frames_that_show_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    let said = hazard("pen-1", 1);
+    running.append(&[said.record()]);
+    let page = until("a page", || depth_pages(&desk).pop()).await;
+    let id: alerting::id::TransitionId = page.body["transition_id"].as_str().unwrap().parse().unwrap();
+    let found = until("a transition", || {
+        let kept = running.outlet.0.lock().unwrap();
+        kept.iter().find_map(|m| {
+            let t: telemetry::proto::AlertTransition = prost::Message::decode(&m.payload[..]).unwrap();
+            (t.transition_id == id.0).then_some((m.clone(), t))
+        })
+    })
+    .await;
+    assert_eq!((found.1.to_state.as_str(), found.1.value, found.0.device.as_str()), ("firing", 1400.0, "pen-1"));
+    running.stop().await;
+    let store = alerting::store::Store::open(&file(dir.path())).unwrap();
+    let evidence = store.evidence(id).unwrap();
+    assert_eq!(evidence.last().unwrap().1.as_deref(), Some(&said.record()[..]).map(|r| r).filter(|r| same_frame(r, &evidence)));
+}
+
+/// The record in the evidence is the one that was appended, but for the time at which it was made here.
+fn same_frame(record: &[u8], evidence: &[(u64, Option<Vec<u8>>)]) -> bool {
+    evidence.last().and_then(|(_, bytes)| bytes.as_deref()) == Some(record)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_it_was_and_repeats_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let address = desk.listen().await;
+    let running = Running::start(dir.path(), vec![receiver(address)]);
+    running.append(&[hazard("pen-1", 1).record()]);
+    until("a page", || depth_pages(&desk).pop()).await;
+    let settled = || async { running.handle.summary().await.unwrap().waiting_pages == 0 };
+    let end = Instant::now() + Duration::from_secs(30);
+    while !settled().await {
+        assert!(Instant::now() < end);
+    }
+    running.stop().await;
+    let before = desk.got().len();
+    let running = Running::start(dir.path(), vec![receiver(address)]);
+    running.append(&[hazard("pen-2", 1).record()]);
+    until("the second page", || (depth_pages(&desk).len() == 2).then_some(())).await;
+    running.stop().await;
+    let keys: std::collections::BTreeSet<_> = desk.got().into_iter().map(|g| g.key).collect();
+    assert_eq!(keys.len(), desk.got().len(), "nothing came twice");
+    assert!(before >= 1);
+}

@@ -1,0 +1,296 @@
+//! A small registry, frames made as a device makes them, and an engine whose state goes through bytes and back.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use alerting::RegistryFleet;
+use alerting::engine::{Changes, Cold, ColdError, Engine, FactKey, Snapshot, Transition};
+use alerting::intake::{self, Input};
+use alerting::lifecycle::State;
+use alerting::rules::{Ruleset, builtin};
+use registry::Registry;
+use telemetry::{Admitted, ClockQuality, Content, DeviceKey, Origin, UnixMicros, proto};
+
+/// 2027-01-15T08:00:00Z.
+pub(crate) const T0: i64 = 1_800_000_000_000_000;
+
+const PEN: &str = r#"
+kind = "pen"
+name = "Pen"
+maker = "Maker"
+[limits]
+depth_max_um = 1500
+depth_tolerance_um = 150
+depth_sigma_um = 20
+stroke_rate_min_hz = 80
+stroke_rate_max_hz = 160
+zone_depth_max_um = { forehead = 500, glabella = 500, periorbital = 250, nose = 500, cheekbone = 500, cheek = 1000, perioral = 500, chin = 1000, jaw = 500, neck = 250, scalp = 250, decollete = 500, back = 1500, abdomen = 1500, upper-arm = 1500, forearm = 500, hand = 250, underarm = 250, bikini = 250, thigh = 1500, lower-leg = 500 }
+[bound.limits]
+depth_max_um = 2500
+[policy]
+sterilization_every_h = 168
+sterilization_every_uses = 3
+"#;
+
+const IPL: &str = r#"
+kind = "ipl"
+name = "Light"
+maker = "Maker"
+[limits]
+fluence_max_mj_per_cm2 = 15000
+fluence_tolerance_permille = 200
+skin_fluence_max_mj_per_cm2 = { I = 15000, II = 15000, III = 8000, IV = 7000, V = 5000, VI = 0 }
+"#;
+
+const PLAIN: &str = "name = \"Plain\"\nmaker = \"Maker\"\n[policy]\ndisinfection_between_visits = false\n";
+
+/// The registry of the tests: tenant acme with pens, a light, a sterilizer and a station; tenant other with a pen.
+pub(crate) fn registry() -> Registry {
+    let devices = |prefix: &str| {
+        let secret = |n: u32| format!("{n:064x}");
+        let row = |id: &str, clinic: &str, model: &str, n: u32| {
+            let serial = format!("S-{id}");
+            format!(
+                "  {{ id = \"{id}\", clinic = \"{clinic}\", model = \"{model}\", serial = \"{serial}\", secret_sha256 = \"{}\" }},\n",
+                secret(n)
+            )
+        };
+        let mut text = "device = [\n".to_owned();
+        if prefix == "acme" {
+            for n in 1..=6 {
+                text += &row(&format!("pen-{n}"), if n < 4 { "north" } else { "south" }, "pen", n);
+            }
+            text += &row("ipl-1", "north", "light", 20);
+            text += &row("autoclave-1", "north", "steam", 21);
+            text += &row("station-1", "north", "wipe", 22);
+        } else {
+            text += &row("pen-1", "north", "pen", 40);
+        }
+        text + "]\n"
+    };
+    let tenant = |number: u32| {
+        format!(
+            "number = {number}\nname = \"T\"\n[[clinic]]\nid = \"north\"\nname = \"North\"\ntime_zone = \"Europe/Berlin\"\n\
+             [[clinic]]\nid = \"south\"\nname = \"South\"\ntime_zone = \"Europe/Berlin\"\n"
+        )
+    };
+    let sources = [
+        ("registry.toml", "version = 1\n".to_owned()),
+        ("models/pen.toml", PEN.to_owned()),
+        ("models/light.toml", IPL.to_owned()),
+        ("models/steam.toml", format!("kind = \"autoclave\"\n{PLAIN}")),
+        ("models/wipe.toml", format!("kind = \"disinfection-station\"\n{PLAIN}")),
+        ("tenants/acme/tenant.toml", tenant(1)),
+        ("tenants/acme/devices.toml", devices("acme")),
+        ("tenants/other/tenant.toml", tenant(2)),
+        ("tenants/other/devices.toml", devices("other")),
+    ];
+    Registry::from_sources(&sources).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// One message of a device.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) tenant: String,
+    pub(crate) device: String,
+    pub(crate) gateway: String,
+    pub(crate) boot: u64,
+    pub(crate) sequence: u64,
+    /// Microseconds after [`T0`] at which it happened.
+    pub(crate) at_us: i64,
+    /// The same for when the gateway received it and it entered the log.
+    pub(crate) received_us: i64,
+    pub(crate) session: Option<u8>,
+    pub(crate) visit: Option<u8>,
+    pub(crate) origin: Origin,
+    pub(crate) body: proto::frame::Body,
+}
+
+impl Said {
+    pub(crate) fn new(device: &str, sequence: u64, at_us: i64, body: proto::frame::Body) -> Self {
+        Self {
+            tenant: "acme".into(),
+            device: device.into(),
+            gateway: "gw-1".into(),
+            boot: 1,
+            sequence,
+            at_us,
+            received_us: at_us,
+            session: Some(1),
+            visit: Some(1),
+            origin: Origin::Endpoint,
+            body,
+        }
+    }
+
+    pub(crate) fn admitted(&self) -> Admitted {
+        let header = proto::Header {
+            schema_version: Some(1),
+            device_id: Some(self.device.clone()),
+            boot_id: Some(self.boot),
+            sequence: Some(self.sequence),
+            uptime_us: Some(self.at_us as u64),
+            session_id: self.session.map(|s| vec![s; 16]),
+            visit_id: self.visit.map(|v| vec![v; 16]),
+            ..Default::default()
+        };
+        let frame = proto::Frame {
+            header: Some(header),
+            body: Some(self.body.clone()),
+        };
+        let south = ["pen-4", "pen-5", "pen-6"].contains(&self.device.as_str());
+        Admitted {
+            tenant: self.tenant.parse().unwrap(),
+            clinic: if south { "south" } else { "north" }.parse().unwrap(),
+            device: self.device.parse().unwrap(),
+            content: Content::Telemetry,
+            payload: prost::Message::encode_to_vec(&frame).into(),
+            received_at: UnixMicros(T0 + self.received_us),
+            anchor: Some(UnixMicros(T0)),
+            clock: ClockQuality::Device,
+            origin: self.origin,
+            sequence_reused: false,
+            maybe_seen_before: false,
+            gateway: self.gateway.parse().unwrap(),
+            retained: false,
+        }
+    }
+
+    /// As it stands in the log.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let mut into = Vec::new();
+        intake::encode_frame(&self.admitted(), UnixMicros(T0 + self.received_us), &mut into);
+        into
+    }
+}
+
+pub(crate) fn watermark(gateway: &str, at_us: i64) -> Vec<u8> {
+    intake::encode_watermark(&gateway.parse().unwrap(), UnixMicros(T0 + at_us))
+}
+
+pub(crate) fn tick(at_us: i64) -> Vec<u8> {
+    encode(proto::input::Input::Tick(proto::Tick { now_us: T0 + at_us }))
+}
+
+pub(crate) fn acknowledge(alert: [u8; 16], command: u8, at_us: i64) -> Vec<u8> {
+    encode(proto::input::Input::Command(proto::Command {
+        command_id: vec![command; 16],
+        at_us: T0 + at_us,
+        actor: "ann".into(),
+        action: Some(proto::command::Action::Acknowledge(proto::AcknowledgeAlert {
+            alert_id: alert.to_vec(),
+            comment: String::new(),
+        })),
+    }))
+}
+
+fn encode(input: proto::input::Input) -> Vec<u8> {
+    prost::Message::encode_to_vec(&proto::Input { input: Some(input) })
+}
+
+pub(crate) fn strokes(zone: Option<i32>, setpoint_um: Option<u32>, first_ordinal: u64, first_us: i64, depth_um: Vec<u32>) -> proto::frame::Body {
+    proto::frame::Body::StrokeBatch(proto::StrokeBatch {
+        first_ordinal: Some(first_ordinal),
+        first_uptime_us: Some(first_us as u64),
+        duration_us: Some(100_000),
+        zone,
+        depth_setpoint_um: setpoint_um,
+        depth_um,
+        ..Default::default()
+    })
+}
+
+/// The engine, with what it would have on disk held as the bytes that would be there.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) offset: u64,
+    disk: Disk,
+    rules: Arc<Ruleset>,
+    fleet: Arc<Registry>,
+}
+
+#[derive(Default)]
+struct Disk {
+    facts: BTreeMap<FactKey, String>,
+    devices: BTreeMap<DeviceKey, String>,
+    gateways: BTreeMap<String, String>,
+    alerts: BTreeMap<alerting::id::AlertId, String>,
+    clock: UnixMicros,
+}
+
+impl Cold for Disk {
+    fn fact(&self, key: &FactKey) -> Result<Option<String>, ColdError> {
+        Ok(self.facts.get(key).cloned())
+    }
+}
+
+impl Disk {
+    fn commit(&mut self, changes: Changes) {
+        self.facts.extend(changes.facts);
+        self.devices.extend(changes.devices);
+        self.gateways.extend(changes.gateways);
+        self.clock = changes.clock;
+        for (id, alert) in changes.alerts {
+            match alert.state() {
+                State::Resolved | State::Inactive => self.alerts.remove(&id),
+                _ => self.alerts.insert(id, serde_json::to_string(&alert).unwrap()),
+            };
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let parse = |json: &String| serde_json::from_str(json).unwrap();
+        Snapshot {
+            devices: self.devices.iter().map(|(k, v)| (k.clone(), parse(v))).collect(),
+            gateways: self.gateways.iter().map(|(k, v)| (k.clone(), serde_json::from_str(v).unwrap())).collect(),
+            alerts: self.alerts.values().map(|v| serde_json::from_str(v).unwrap()).collect(),
+            clock: self.clock,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with_rules(builtin().unwrap())
+    }
+
+    pub(crate) fn with_rules(rules: Ruleset) -> Self {
+        let (rules, fleet) = (Arc::new(rules), Arc::new(registry()));
+        let engine = Engine::new(
+            Arc::clone(&rules),
+            Arc::new(RegistryFleet(Arc::clone(&fleet))),
+            Snapshot::default(),
+        );
+        Self {
+            engine,
+            offset: 0,
+            disk: Disk::default(),
+            rules,
+            fleet,
+        }
+    }
+
+    /// Applies a record of the log.
+    pub(crate) fn apply(&mut self, record: &[u8]) -> Vec<Transition> {
+        let input: Input = intake::decode(record).unwrap_or_else(|e| panic!("{e:?}"));
+        let outcome = self.engine.apply(self.offset, &input, &self.disk).unwrap();
+        self.offset += 1;
+        outcome.transitions
+    }
+
+    pub(crate) fn say(&mut self, said: &Said) -> Vec<Transition> {
+        self.apply(&said.record())
+    }
+
+    /// A transaction.
+    pub(crate) fn commit(&mut self) {
+        let changes = self.engine.take_changes();
+        self.disk.commit(changes);
+    }
+
+    /// A transaction, and the process starts again from it.
+    pub(crate) fn restart(&mut self) {
+        self.commit();
+        let fleet = Arc::new(RegistryFleet(Arc::clone(&self.fleet)));
+        self.engine = Engine::new(Arc::clone(&self.rules), fleet, self.disk.snapshot());
+    }
+}
