@@ -44,7 +44,7 @@ fn message(n: u64) -> (String, Bytes) {
         boot_id: Some(7),
         sequence: Some(sequence),
         uptime_us: Some(10_000_000 + sequence * 1_000_000),
-        session_id: Some(Bytes::from_static(&[7; 16]).to_vec().into()),
+        session_id: Some(vec![7; 16]),
         session_start_uptime_us: Some(9_000_000),
         ..Default::default()
     };

@@ -84,26 +84,7 @@ fn try_admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>
     check_peer(&topic, delivery.peer)?;
     let key = topic.key();
     let lane = check_fleet(context.registry, &topic, &key)?;
-    let mut entry = Entry {
-        admitted: Admitted {
-            content: Content::Status,
-            payload: delivery.payload.clone(),
-            received_at: delivery.received_at,
-            anchor: None,
-            clock: ClockQuality::Received,
-            origin: delivery.origin,
-            sequence_reused: false,
-            maybe_seen_before: false,
-            gateway: context.gateway.clone(),
-            retained: delivery.retained,
-            tenant: topic.tenant.clone(),
-            clinic: topic.clinic.clone(),
-            device: topic.device.clone(),
-        },
-        lane,
-        unknown: UnknownCounts::default(),
-        skewed: false,
-    };
+    let mut entry = entry(context, delivery, &topic, lane);
     match topic.channel {
         Channel::Status => entry.unknown = decode_status(&topic, delivery.payload)?.1,
         Channel::Telemetry => {
@@ -122,6 +103,30 @@ fn try_admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>
         }
     }
     Ok(Admission::Admit(Box::new(entry)))
+}
+
+/// The message as it will be let in, but for what its payload says.
+fn entry(context: &Context<'_>, delivery: &Delivery<'_>, topic: &Topic, lane: u32) -> Entry {
+    Entry {
+        admitted: Admitted {
+            content: Content::Status,
+            payload: delivery.payload.clone(),
+            received_at: delivery.received_at,
+            anchor: None,
+            clock: ClockQuality::Received,
+            origin: delivery.origin,
+            sequence_reused: false,
+            maybe_seen_before: false,
+            gateway: context.gateway.clone(),
+            retained: delivery.retained,
+            tenant: topic.tenant.clone(),
+            clinic: topic.clinic.clone(),
+            device: topic.device.clone(),
+        },
+        lane,
+        unknown: UnknownCounts::default(),
+        skewed: false,
+    }
 }
 
 /// Gives the frame its anchor and holds it; or says that it is known.

@@ -9,10 +9,14 @@ mod broker;
 mod crashes;
 #[path = "gateway/devices.rs"]
 mod devices;
+#[path = "gateway/frames.rs"]
+mod frames;
 #[path = "gateway/identity.rs"]
 mod identity;
 #[path = "gateway/kit.rs"]
 mod kit;
+#[path = "gateway/process.rs"]
+mod process;
 #[path = "gateway/replays.rs"]
 mod replays;
 #[path = "gateway/times.rs"]

@@ -83,45 +83,23 @@ pub(crate) struct Parts {
 
 /// Rebuilds what was known and starts the thread.
 pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
+    let batch_bytes = batch_bytes(&parts.outlets)?;
+    parts.inbox.bound(batch_bytes);
     let (stores, alarms): (Vec<_>, Vec<_>) = parts.outlets.iter().cloned().partition(|o| o.role() == Role::Store);
     let [store] = stores.as_slice() else {
         return Err(StartError::Stores(stores.len()));
     };
-    let batch_bytes = batch_bytes(&parts.outlets)?;
-    parts.inbox.bound(batch_bytes);
     let metrics = Metrics::new();
     let cursor = store.spool().reader(LEDGER_CURSOR).map_err(StartError::Cursor)?;
-    let mut rebuilt = rebuild(parts.disk.as_ref(), &parts, cursor)?;
-    let io = |source| StartError::Io {
-        path: parts.dir.join(mark::FILE_NAME),
-        source,
-    };
-    let (mark, said) = Mark::open(parts.disk.as_ref(), &parts.dir).map_err(io)?;
-    let next = rebuilt.next;
-    // A mark beyond the store's end is of a store that was replaced.
-    let from = said
-        .filter(|said| *said <= next)
-        .unwrap_or(Offset::ZERO)
-        .max(rebuilt.from);
-    let registry = parts.registry.current();
-    rebuilt.ledger.retain(|key| registry.device(key).is_some());
+    let rebuilt = rebuild(&parts, cursor)?;
+    let logs = open_logs(&parts, store, alarms, &rebuilt, batch_bytes)?;
     let keeper = Keeper {
-        disk: Arc::clone(&parts.disk),
-        dir: parts.dir.clone(),
+        disk: parts.disk,
+        dir: parts.dir,
         cursor: rebuilt.cursor,
         store: store.spool().clone(),
         clock: parts.clock.clone(),
         failed: metrics::counter!(crate::metrics::LEDGER_SNAPSHOTS_FAILED),
-    };
-    let alarms: Result<Vec<_>, _> = alarms.into_iter().map(BesideLog::start).collect();
-    let logs = Logs {
-        store: Log::new(Arc::clone(store), "store"),
-        alarms: alarms.map_err(StartError::Thread)?,
-        mark,
-        owed: (from, next),
-        batch_bytes,
-        alarm: parts.conditions.alarm.clone(),
-        stop: parts.inbox.stop.clone(),
     };
     let now = Instant::now();
     let committer = Committer {
@@ -137,7 +115,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
         metrics,
         watermarks: WatermarkClock::new(parts.watermark_every, now),
         blocked_max: parts.blocked_max,
-        recorded: next,
+        recorded: rebuilt.next,
         since_snapshot: rebuilt.replayed,
         snapshot_due: now + SNAPSHOT_EVERY,
         batch: Vec::new(),
@@ -145,6 +123,29 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
     };
     let thread = std::thread::Builder::new().name("gateway-commit".to_owned());
     thread.spawn(move || committer.run()).map_err(StartError::Thread)
+}
+
+fn open_logs(
+    parts: &Parts,
+    store: &Arc<dyn Outlet>,
+    alarms: Vec<Arc<dyn Outlet>>,
+    rebuilt: &Rebuilt,
+    batch_bytes: usize,
+) -> Result<Logs, StartError> {
+    let path = parts.dir.join(mark::FILE_NAME);
+    let (mark, said) = Mark::open(parts.disk.as_ref(), &parts.dir).map_err(|source| StartError::Io { path, source })?;
+    // A mark beyond the store's end is of a store that was replaced.
+    let said = said.filter(|said| *said <= rebuilt.next).unwrap_or(Offset::ZERO);
+    let alarms: Result<Vec<_>, _> = alarms.into_iter().map(BesideLog::start).collect();
+    Ok(Logs {
+        store: Log::new(Arc::clone(store), "store"),
+        alarms: alarms.map_err(StartError::Thread)?,
+        mark,
+        owed: (said.max(rebuilt.from), rebuilt.next),
+        batch_bytes,
+        alarm: parts.conditions.alarm.clone(),
+        stop: parts.inbox.stop.clone(),
+    })
 }
 
 /// What every log takes in one append.
@@ -170,9 +171,9 @@ struct Rebuilt {
 }
 
 /// The ledger as it was: the snapshot, and the records of the store since.
-fn rebuild(disk: &dyn Disk, parts: &Parts, mut cursor: Reader) -> Result<Rebuilt, StartError> {
+fn rebuild(parts: &Parts, mut cursor: Reader) -> Result<Rebuilt, StartError> {
     let held = cursor.committed();
-    let (ledger, covered) = match file::load(disk, &parts.dir) {
+    let (ledger, covered) = match file::load(parts.disk.as_ref(), &parts.dir) {
         Ok(Some((ledger, covered))) => (ledger, Offset(covered)),
         Ok(None) => (Ledger::new(), held),
         Err(e) => {
@@ -207,6 +208,8 @@ fn rebuild(disk: &dyn Disk, parts: &Parts, mut cursor: Reader) -> Result<Rebuilt
             "records of the store are of another version, their copies may be stored again"
         );
     }
+    let registry = parts.registry.current();
+    ledger.retain(|key| registry.device(key).is_some());
     let next = cursor.position();
     tracing::info!(devices = ledger.devices(), records = replayed, "ledger rebuilt");
     Ok(Rebuilt {

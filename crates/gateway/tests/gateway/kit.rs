@@ -1,21 +1,21 @@
 //! A fleet of three pens, a gateway with two logs on a disk that can be cut off, and looks into the logs.
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gateway::{Config, Deps, Gateway, Handle, Outlet, Role, Submission, TelemetryOutlet, Verdict};
-use prost::Message as _;
 use registry::Registry;
 use service::clock::Clock;
 use service::health::Health;
 use spool::testing::SimDisk;
-use spool::{Access, AtCap, Disk, DiskFile, Entry, HeldLock, Offset, Spool};
-use telemetry::{Admitted, GatewayId, Topic, UnixMicros, proto};
+use spool::{AtCap, Offset, Spool};
+use telemetry::{Admitted, GatewayId, Topic, UnixMicros};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub(crate) use super::frames::{Frame, frame};
+use super::process::Process;
 
 /// Longer than anything here takes; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,66 +76,6 @@ pub(crate) fn topic(device: &str) -> Topic {
     format!("dermatel/v1/acme/soho/{device}/telemetry").parse().unwrap()
 }
 
-/// A frame as its device would send it.
-#[derive(Clone)]
-pub(crate) struct Frame {
-    pub(crate) device: &'static str,
-    pub(crate) boot: u64,
-    pub(crate) sequence: u64,
-    pub(crate) uptime: Duration,
-    pub(crate) wall: Option<(i64, proto::WallTimeSource)>,
-    /// Makes another payload of the same sequence number.
-    pub(crate) mark: u32,
-}
-
-impl Frame {
-    pub(crate) fn new(device: &'static str, sequence: u64) -> Self {
-        let uptime = Duration::from_millis(1_000 + sequence * 100);
-        Self {
-            device,
-            boot: 1,
-            sequence,
-            uptime,
-            wall: None,
-            mark: 0,
-        }
-    }
-
-    pub(crate) fn header(&self) -> proto::Header {
-        proto::Header {
-            schema_version: Some(1),
-            device_id: Some(self.device.to_owned()),
-            boot_id: Some(self.boot),
-            sequence: Some(self.sequence),
-            uptime_us: Some(self.uptime.as_micros() as u64),
-            wall_time_us: self.wall.map(|(at, _)| at),
-            wall_time_source: self.wall.map(|(_, source)| source as i32),
-            ..Default::default()
-        }
-    }
-
-    pub(crate) fn with(&self, body: proto::frame::Body) -> Bytes {
-        proto::Frame {
-            header: Some(self.header()),
-            body: Some(body),
-        }
-        .encode_to_vec()
-        .into()
-    }
-
-    pub(crate) fn bytes(&self) -> Bytes {
-        let beat = proto::Heartbeat {
-            queued_frames: Some(self.mark),
-            ..Default::default()
-        };
-        self.with(proto::frame::Body::Heartbeat(beat))
-    }
-}
-
-pub(crate) fn frame(sequence: u64) -> Bytes {
-    Frame::new("pen-1", sequence).bytes()
-}
-
 /// Alerting's log as the gateway sees it: frames and watermarks.
 pub(crate) struct AlarmOutlet(pub(crate) Spool);
 
@@ -159,49 +99,6 @@ impl Outlet for AlarmOutlet {
 
     fn role(&self) -> Role {
         Role::Alarm
-    }
-}
-
-/// The disk as one process sees it: once it is dead, nothing of it touches the disk any more, not even late threads.
-#[derive(Clone)]
-struct Process {
-    disk: SimDisk,
-    dead: Arc<AtomicBool>,
-}
-
-impl Process {
-    fn alive(&self) -> io::Result<&SimDisk> {
-        match self.dead.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("the process is dead")),
-            false => Ok(&self.disk),
-        }
-    }
-}
-
-impl Disk for Process {
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.alive()?.create_dir_all(dir)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
-        self.alive()?.list(dir)
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.alive()?.create(path)
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        self.alive()?.open(path, access)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.alive()?.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.alive()?.remove(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.alive()?.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn HeldLock>> {
-        self.alive()?.lock(path)
     }
 }
 
@@ -278,10 +175,7 @@ impl Ground {
 
     /// Opens the logs and starts a gateway on them. Within a tokio runtime.
     pub(crate) fn up_with(&self, registry: Registry, change: impl FnOnce(&mut Config)) -> World {
-        let process = Process {
-            disk: self.disk.clone(),
-            dead: Arc::default(),
-        };
+        let process = Process::on(&self.disk);
         let store = self.spool(
             &process,
             "store",
@@ -370,15 +264,13 @@ impl World {
 
     /// Dies as by SIGKILL: what was written stays, nothing is written any more.
     pub(crate) async fn killed(self) {
-        self.process.dead.store(true, Ordering::SeqCst);
-        self.process.disk.kill_process();
+        self.process.kill();
         self.gone().await;
     }
 
     /// The machine loses its power: what was not synced is lost, in part by chance.
     pub(crate) async fn power_cut(self) {
-        self.process.dead.store(true, Ordering::SeqCst);
-        self.process.disk.cut_power();
+        self.process.cut_power();
         self.gone().await;
     }
 
