@@ -1,2 +1,69 @@
-//! dermatel
-fn main() {}
+//! The one binary of Dermatel: subcommands, and the wiring of the parts. No logic of its own.
+
+mod alert;
+mod api;
+mod bench;
+mod cli;
+mod config;
+mod config_command;
+mod demo;
+mod live;
+mod local_client;
+mod node;
+mod outlets;
+mod process;
+mod quarantine;
+mod record;
+mod secret;
+mod sim;
+mod spool_files;
+mod spool_watch;
+mod text;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use cli::{Api, Cli, Command, ConfigAction, SpoolAction};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("dermatel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<i32> {
+    match command {
+        Command::Demo(options) => return demo::run(&options),
+        Command::Up { config } => return up::run(&config),
+        Command::Sim(options) => return sim::run(&options),
+        Command::Bench(options) => bench::run(&options)?,
+        Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
+        Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,
+        Command::Quarantine { api, action } => process::runtime()?.block_on(quarantine::run(&api, action))?,
+        Command::Spool {
+            action: SpoolAction::Inspect { dir },
+        } => spool_files::inspect(&dir)?,
+        Command::Config {
+            action: ConfigAction::Check { config },
+        } => config_command::check(&config)?,
+        Command::Config {
+            action: ConfigAction::Print,
+        } => config_command::print(),
+        Command::Secret => secret::make(),
+    }
+    Ok(0)
+}
+
+/// The running process's socket: as given, or where `up` puts it by default.
+fn socket(api: &Api) -> PathBuf {
+    api.socket
+        .clone()
+        .unwrap_or_else(|| config::Node::default().data_dir.join(config::SOCKET))
+}

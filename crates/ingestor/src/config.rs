@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::{Problems, Secret, Validate};
+use service::config::{Problems, Secret, Setting, Validate};
 
 use crate::ledger::Limits;
 use crate::store::{InfluxConfig, influx};
@@ -121,7 +121,7 @@ fn default_bucket() -> String {
 impl Default for RawConfig {
     fn default() -> Self {
         Self {
-            dir: PathBuf::from("data/ingestor"),
+            dir: PathBuf::from("ingestor"),
             retention: None,
             influx: None,
             batch_points: DEFAULT_BATCH_POINTS,
@@ -244,5 +244,43 @@ impl RawInflux {
             timeout: DEFAULT_TIMEOUT,
             ca: self.ca.as_ref().map(std::fs::read).transpose()?,
         })
+    }
+}
+
+/// Every setting of the section, for the commented default file; paths are relative to the section.
+pub const SETTINGS: &[Setting] = &[
+    setting("dir", "\"ingestor\"", "Folder of the session ledger and of the embedded store, below the data folder."),
+    setting("retention", "# \"90d\"", "Points are kept so long; not set: for ever (InfluxDB: as the bucket says)."),
+    setting(
+        "influx",
+        "# { url = \"http://127.0.0.1:8086\", org = \"clinics\", token = { file = \"token\" }, bucket = \"dermatel-{tenant}\" }",
+        "InfluxDB 2; not set: the embedded store (SQLite). The token reads and writes the tenants' buckets.",
+    ),
+    setting("batch_points", "5000", "Points in one write."),
+    setting("linger", "\"100ms\"", "Shortest wait for a batch to fill."),
+    setting("max_linger", "\"2s\"", "Longest wait, of a tenant with little to say."),
+    setting("in_flight", "4", "Writes under way at once."),
+    setting("held_records", "40000", "Records in memory that the store has not confirmed; then reading waits."),
+    setting("retry_cap", "\"10s\"", "Longest wait between two tries."),
+    setting("fatal_retry", "\"30s\"", "Wait between two tries while the store refuses everything (401, 403, 404)."),
+    setting("drain", "\"10s\"", "Time at shutdown for writes under way."),
+    setting("summary_every", "\"5s\"", "How often summaries of touched sessions are written."),
+    setting("quiet_after", "\"30m\"", "A session that was silent for so long counts as over."),
+    setting("session_retention", "\"31d\"", "Sessions stay in the ledger so long."),
+    setting("max_sessions", "500000", "Sessions in the ledger; beyond, the oldest closed ones leave."),
+];
+
+const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { path, default, doc }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_default_file_is_the_truth() {
+        service::config::check_settings::<RawConfig>(SETTINGS).unwrap();
     }
 }

@@ -23,19 +23,27 @@ pub struct Setting {
 /// The table as a TOML file: keys of the root first, then a section per prefix in the order of the table. A key without
 /// default is commented out.
 pub fn render(settings: &[Setting]) -> String {
-    let mut sections: Vec<&str> = vec![""];
-    for setting in settings {
-        let section = split(setting.path).0;
-        if !sections.contains(&section) {
-            sections.push(section);
+    render_parts(&[("", settings)])
+}
+
+/// Several tables as one TOML file, each below the section that it is given (`""`: the root).
+pub fn render_parts(parts: &[(&str, &[Setting])]) -> String {
+    let mut sections: Vec<(String, Vec<&Setting>)> = vec![(String::new(), Vec::new())];
+    for (prefix, settings) in parts {
+        for setting in *settings {
+            let section = join(prefix, split(setting.path).0);
+            match sections.iter_mut().find(|(name, _)| *name == section) {
+                Some((_, rows)) => rows.push(setting),
+                None => sections.push((section, vec![setting])),
+            }
         }
     }
     let mut out = String::new();
-    for section in sections {
+    for (section, settings) in sections {
         if !section.is_empty() {
             let _ = writeln!(out, "[{section}]");
         }
-        for setting in settings.iter().filter(|setting| split(setting.path).0 == section) {
+        for setting in settings {
             for line in setting.doc.lines() {
                 let _ = writeln!(out, "{}", format!("# {line}").trim_end());
             }
@@ -47,6 +55,13 @@ pub fn render(settings: &[Setting]) -> String {
         }
     }
     out
+}
+
+fn join(prefix: &str, section: &str) -> String {
+    match (prefix, section) {
+        ("", only) | (only, "") => only.to_owned(),
+        (prefix, section) => format!("{prefix}.{section}"),
+    }
 }
 
 /// Checks that the table is the truth: the rendered file loads, it loads to `T::default()`, and every key of the default is in

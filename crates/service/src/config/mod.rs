@@ -30,8 +30,9 @@ mod secret;
 mod tree;
 mod validate;
 
-pub use annotated::{Setting, check_settings, render};
+pub use annotated::{Setting, check_settings, render, render_parts};
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use duration::parse as parse_duration;
 pub use error::{ConfigError, ConfigErrors};
 pub use load::{ENV_PREFIX, ERRORS_MAX, Sources, load};
 pub use secret::Secret;

@@ -231,9 +231,12 @@ impl Publisher {
 
     /// Cuts the connection without DISCONNECT and stays away (`false`), or comes back (`true`). The outbox goes on to accept.
     pub fn set_online(&self, online: bool) {
-        self.control.wanted.send_modify(|(wanted, _)| {
-            if *wanted != Wanted::Closed {
-                *wanted = if online { Wanted::Online } else { Wanted::Offline };
+        let next = if online { Wanted::Online } else { Wanted::Offline };
+        // A wish that changes nothing must not disturb a connection.
+        self.control.wanted.send_if_modified(|(wanted, _)| {
+            *wanted != Wanted::Closed && *wanted != next && {
+                *wanted = next;
+                true
             }
         });
     }

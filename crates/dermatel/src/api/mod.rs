@@ -1,0 +1,70 @@
+//! The local API: whoever changes something goes through the running process. Served on a Unix socket that only its owner may
+//! open, and on the HTTP address to whoever holds the token.
+mod auth;
+pub(crate) mod quarantine;
+pub(crate) mod record;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use gateway::{Handle, Submission, Verdict};
+use serde_json::{Value, json};
+use service::clock::Clock;
+use service::config::Secret;
+use telemetry::UnixMicros;
+
+use record::Record;
+
+/// What the routes ask.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) gateway: Handle,
+    pub(crate) clock: Clock,
+}
+
+/// The routes that change something or show what is not for everybody, without a lock: for the Unix socket.
+pub(crate) fn router(api: Api, alerting: Router) -> Router {
+    Router::new()
+        .route("/v1/record", post(take_record))
+        .route("/v1/quarantine", get(quarantine::ls))
+        .route("/v1/quarantine/{id}", get(quarantine::show))
+        .route("/v1/quarantine/replay", post(quarantine::replay))
+        .with_state(api)
+        .nest("/v1", alerting)
+}
+
+/// The same routes behind a token; without one they do not exist there.
+pub(crate) fn remote(router: Router, token: Option<Secret>) -> Router {
+    match token {
+        Some(token) => router.layer(axum::middleware::from_fn_with_state(token, auth::check)),
+        None => Router::new(),
+    }
+}
+
+async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Response {
+    let frame = record.frame(UnixMicros::from(api.clock.now()));
+    let submission = Submission {
+        topic: record.topic(),
+        payload: Bytes::from(frame),
+    };
+    match api.gateway.submit(submission).await {
+        Verdict::Stored => answer(StatusCode::OK, json!({ "verdict": "stored" })),
+        Verdict::Duplicate => answer(StatusCode::OK, json!({ "verdict": "recorded before" })),
+        Verdict::Quarantined(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string()),
+        other => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!("not stored ({other:?}): try again"),
+        ),
+    }
+}
+
+fn answer(status: StatusCode, body: Value) -> Response {
+    (status, Json(body)).into_response()
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    answer(status, json!({ "error": why }))
+}

@@ -1,0 +1,120 @@
+//! What people record (a cycle, a wipe, an indicator result) becomes a frame and goes the way of all frames: admitted, logged,
+//! synced, and only then answered.
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use telemetry::proto;
+use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic, UnixMicros};
+
+/// One record. `request` is drawn by the caller: the same request sent twice is one record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) request: u64,
+    pub(crate) tenant: TenantId,
+    pub(crate) clinic: ClinicId,
+    #[serde(flatten)]
+    pub(crate) event: Event,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    Cycle {
+        sterilizer: DeviceId,
+        cycle: String,
+        items: Vec<String>,
+        outcome: Outcome,
+        ended_at_us: Option<i64>,
+    },
+    Wipe {
+        device: DeviceId,
+        level: DisinfectionLevel,
+        contact_time_s: Option<u32>,
+        performed_at_us: Option<i64>,
+    },
+    Indicator {
+        sterilizer: DeviceId,
+        kind: IndicatorKind,
+        outcome: Outcome,
+        cycle: Option<String>,
+        cycle_ended_at_us: Option<i64>,
+    },
+}
+
+impl Record {
+    /// The topic that the device itself would have used.
+    pub(crate) fn topic(&self) -> Topic {
+        let device = match &self.event {
+            Event::Cycle { sterilizer, .. } | Event::Indicator { sterilizer, .. } => sterilizer,
+            Event::Wipe { device, .. } => device,
+        };
+        Topic {
+            tenant: self.tenant.clone(),
+            clinic: self.clinic.clone(),
+            device: device.clone(),
+            channel: Channel::Telemetry,
+        }
+    }
+
+    /// The frame. A record is a boot of its own with one frame, so that it never meets the device's own sequence numbers.
+    pub(crate) fn frame(&self, now: UnixMicros) -> Vec<u8> {
+        let header = proto::Header {
+            schema_version: Some(1),
+            device_id: Some(self.topic().device.to_string()),
+            boot_id: Some(self.request),
+            sequence: Some(0),
+            uptime_us: Some(0),
+            wall_time_us: Some(now.0),
+            wall_time_source: Some(proto::WallTimeSource::Host as i32),
+            ..proto::Header::default()
+        };
+        proto::Frame {
+            header: Some(header),
+            body: Some(self.body()),
+        }
+        .encode_to_vec()
+    }
+
+    fn body(&self) -> proto::frame::Body {
+        match self.event.clone() {
+            Event::Cycle {
+                cycle,
+                items,
+                outcome,
+                ended_at_us,
+                ..
+            } => proto::frame::Body::SterilizationCycle(proto::SterilizationCycle {
+                cycle_id: Some(cycle),
+                items,
+                outcome: Some(outcome.to_wire()),
+                ended_at_us,
+                ..proto::SterilizationCycle::default()
+            }),
+            Event::Wipe {
+                level,
+                contact_time_s,
+                performed_at_us,
+                ..
+            } => proto::frame::Body::Disinfection(proto::Disinfection {
+                items: Vec::new(),
+                level: Some(level.to_wire()),
+                contact_time_s,
+                performed_at_us,
+            }),
+            Event::Indicator {
+                kind,
+                outcome,
+                cycle,
+                cycle_ended_at_us,
+                ..
+            } => proto::frame::Body::IndicatorResult(proto::IndicatorResult {
+                kind: Some(kind.to_wire()),
+                sterilizer_id: None,
+                cycle_id: cycle,
+                outcome: Some(outcome.to_wire()),
+                cycle_ended_at_us,
+            }),
+        }
+    }
+}

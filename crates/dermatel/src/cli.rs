@@ -1,0 +1,282 @@
+//! The command line.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Collects stroke and pulse telemetry of connected beauty devices, stores it, and pages a person when a treatment goes wrong.
+#[derive(Debug, Parser)]
+#[command(name = "dermatel", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything here with a simulated fleet of a few clinics, some of whose treatments go wrong
+    Demo(Demo),
+    /// Run everything in one process from a configuration file
+    Up {
+        /// The configuration file
+        #[arg(long, short)]
+        config: PathBuf,
+    },
+    /// Let a simulated fleet publish to an endpoint or broker
+    Sim(Sim),
+    /// Record what people did: a sterilizer's cycle, a wipe, an indicator test
+    Record {
+        #[command(flatten)]
+        api: Api,
+        #[command(subcommand)]
+        what: Record,
+    },
+    /// Look at alerts and acknowledge them
+    Alert {
+        #[command(flatten)]
+        api: Api,
+        #[command(subcommand)]
+        action: Alert,
+    },
+    /// Look at refused messages and replay them
+    Quarantine {
+        #[command(flatten)]
+        api: Api,
+        #[command(subcommand)]
+        action: Quarantine,
+    },
+    /// Look at a spool's files, also while it is in use
+    Spool {
+        #[command(subcommand)]
+        action: SpoolAction,
+    },
+    /// Check a configuration, or print one with all defaults explained
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Make a device's secret and the line for the registry
+    Secret,
+    /// Measure this machine: the table of docs/performance.md
+    Bench(Bench),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where data goes; a new folder below the system's temporary one if not given
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Stop by itself after this long, for example 45s; otherwise Ctrl-C stops it
+    #[arg(long = "for", value_parser = duration)]
+    pub(crate) stop_after: Option<Duration>,
+    /// Port of the page with metrics and health; 0: a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) http_port: u16,
+    /// Seed of the simulated fleet: the same seed gives the same treatments
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// Scenario file; the demo's if not given
+    #[arg(long)]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Host of the endpoint or broker
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Its port
+    #[arg(long, default_value_t = 1883)]
+    pub(crate) port: u16,
+    /// Only write the fleet's registry (with the hashes of its secrets) into this folder, and stop
+    #[arg(long)]
+    pub(crate) write_registry: Option<PathBuf>,
+    /// Stop after this long
+    #[arg(long = "for", value_parser = duration)]
+    pub(crate) stop_after: Option<Duration>,
+}
+
+/// Where the running process listens.
+#[derive(Debug, Args)]
+pub(crate) struct Api {
+    /// The running process's socket: <data folder>/dermatel.sock
+    #[arg(long, env = "DERMATEL_SOCKET", global = true)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: String,
+    /// The clinic
+    #[arg(long)]
+    pub(crate) clinic: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Outcome {
+    Pass,
+    Fail,
+    Aborted,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Level {
+    Low,
+    Intermediate,
+    High,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Indicator {
+    Biological,
+    Chemical,
+    Mechanical,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Record {
+    /// A sterilizer's cycle that a person read off
+    Cycle {
+        #[command(flatten)]
+        at: Where,
+        /// The sterilizer's device id
+        #[arg(long)]
+        sterilizer: String,
+        /// The sterilizer's own number of the cycle
+        #[arg(long)]
+        cycle: String,
+        /// Device ids or serials in the load
+        #[arg(long = "item", required = true)]
+        items: Vec<String>,
+        #[arg(long)]
+        outcome: Outcome,
+        /// When it ended, RFC 3339; now if not given
+        #[arg(long)]
+        ended_at: Option<String>,
+    },
+    /// A wipe of a device between two clients
+    Wipe {
+        #[command(flatten)]
+        at: Where,
+        /// The device that was wiped
+        #[arg(long)]
+        device: String,
+        #[arg(long)]
+        level: Level,
+        /// Contact time in seconds
+        #[arg(long)]
+        contact_time_s: Option<u32>,
+        /// When, RFC 3339; now if not given
+        #[arg(long)]
+        performed_at: Option<String>,
+    },
+    /// The result of an indicator test, for example a spore test that was read days later
+    Indicator {
+        #[command(flatten)]
+        at: Where,
+        /// The sterilizer's device id
+        #[arg(long)]
+        sterilizer: String,
+        #[arg(long)]
+        kind: Indicator,
+        #[arg(long)]
+        outcome: Outcome,
+        /// The tested cycle
+        #[arg(long)]
+        cycle: Option<String>,
+        /// When the tested cycle ended, RFC 3339; now if not given
+        #[arg(long)]
+        cycle_ended_at: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Alert {
+    /// The alerts, newest first
+    Ls {
+        /// Only this state: pending, firing, acknowledged, latched, unknown, resolved
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// One alert, whole
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Acknowledge an alert
+    Ack {
+        /// Its id
+        id: String,
+        /// Who acknowledges
+        #[arg(long)]
+        actor: String,
+        /// A comment about the device, never about a client
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// The refused messages, newest first
+    Ls {
+        /// Only this reason
+        #[arg(long)]
+        reason: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// One refused message with its payload
+    Show {
+        /// Its number
+        id: i64,
+    },
+    /// Let refused messages in again, after a fix
+    Replay {
+        /// Their numbers
+        ids: Vec<i64>,
+        /// All that were refused for this reason
+        #[arg(long, conflicts_with = "ids")]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolAction {
+    /// Segments, cursors and findings
+    Inspect {
+        /// The spool's folder
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Check a configuration file and the registry and rules that it names; all errors at once
+    Check {
+        /// The configuration file
+        config: PathBuf,
+    },
+    /// Print the configuration with every default and what it means
+    Print,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Seconds of load per measurement
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// Where to put the data; a temporary folder if not given. Decides which disk is measured
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Only these rows
+    #[arg(long)]
+    pub(crate) only: Vec<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    service::config::parse_duration(text).map_err(|e| e.to_string())
+}

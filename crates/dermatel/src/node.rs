@@ -1,0 +1,253 @@
+//! The whole way of the data in one process: built in one straight line, then run until told to stop.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alerting::Alerting;
+use anyhow::{Context, Result};
+use gateway::{Deps, Gateway, TelemetryOutlet};
+use ingestor::Ingestor;
+use registry::{Registry, Shared};
+use service::clock::Clock;
+use service::health::Health;
+use service::http::{Listener, router, serve};
+use service::metrics::Metrics;
+use service::shutdown::Shutdown;
+use spool::{OpenReport, OsDisk, Spool};
+
+use crate::api::{self, Api};
+use crate::config::Config;
+use crate::outlets::{AlarmOutlet, RegistryFleet, TransitionOutlet};
+use crate::spool_watch::watch;
+
+/// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
+const LEDGER_CURSOR: &str = "gateway-ledger";
+
+/// Everything, built and not running.
+pub(crate) struct Node {
+    gateway: Gateway,
+    ingestor: Ingestor,
+    alerting: Alerting,
+    telemetry: Spool,
+    alarms: Spool,
+    health: Health,
+    metrics: Metrics,
+    remote: Option<Listener>,
+    local: Listener,
+    socket: PathBuf,
+    config: Config,
+}
+
+impl Node {
+    /// Opens every file, binds every address, starts nothing but the gateway's committer. Within a tokio runtime.
+    pub(crate) async fn build(config: Config, registry: Registry, metrics: Metrics) -> Result<Self> {
+        let data = &config.node.data_dir;
+        std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+        let socket = config.socket();
+        let local = Listener::unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+        let remote = match config.http.listen {
+            Some(address) => Some(
+                Listener::tcp(&address.to_string())
+                    .await
+                    .with_context(|| format!("cannot listen on {address}"))?,
+            ),
+            None => None,
+        };
+        let (clock, registry) = (Clock::system(), Arc::new(Shared::new(registry)));
+        let health = Health::new(clock.clone());
+        let telemetry = open_spool(
+            "telemetry",
+            config
+                .spool
+                .telemetry
+                .resolve(data.join("spool/telemetry"), &[LEDGER_CURSOR, ingestor::CURSOR]),
+        )?;
+        let alarms = open_spool(
+            "alerting",
+            config
+                .spool
+                .alerting
+                .resolve(data.join("spool/alerting"), &[alerting::CURSOR]),
+        )?;
+        let gateway_config = gateway::Config::resolve(&config.gateway)?;
+        let alerting = Alerting::build(alerting::Parts {
+            config: config.alerting.clone(),
+            log: alarms.clone(),
+            registry: Arc::clone(&registry),
+            outlet: Some(Arc::new(TransitionOutlet {
+                spool: telemetry.clone(),
+                registry: Arc::clone(&registry),
+            })),
+            gateway: gateway_config.id.clone(),
+            health: health.clone(),
+            clock: clock.clone(),
+        })?;
+        let ingestor_config = config
+            .ingestor
+            .resolve()
+            .context("the certificate of ingestor.influx cannot be read")?;
+        let fleet = Arc::new(RegistryFleet(Arc::clone(&registry)));
+        let ingestor = Ingestor::build(
+            &ingestor_config,
+            Arc::new(telemetry.clone()),
+            fleet,
+            &health,
+            clock.clone(),
+        )?;
+        let gateway = Gateway::build(
+            gateway_config,
+            Deps {
+                registry,
+                outlets: vec![
+                    Arc::new(AlarmOutlet { spool: alarms.clone() }),
+                    Arc::new(TelemetryOutlet::new(telemetry.clone())),
+                ],
+                health: health.clone(),
+                clock,
+                disk: Arc::new(OsDisk),
+            },
+        )?;
+        Ok(Self {
+            gateway,
+            ingestor,
+            alerting,
+            telemetry,
+            alarms,
+            health,
+            metrics,
+            remote,
+            local,
+            socket,
+            config,
+        })
+    }
+
+    /// Where devices connect.
+    pub(crate) fn device_addrs(&self) -> Vec<SocketAddr> {
+        self.gateway.local_addrs()
+    }
+
+    /// Where health and metrics are.
+    pub(crate) fn http_addr(&self) -> Option<SocketAddr> {
+        self.remote.as_ref().and_then(Listener::local_addr)
+    }
+
+    /// Asks alerting.
+    pub(crate) fn alerts(&self) -> alerting::Handle {
+        self.alerting.handle()
+    }
+
+    /// Runs until `shutdown` begins. Devices and API go first; what they left in the logs is then stored and paged, within
+    /// the grace period; what is not done by then is done after the next start.
+    pub(crate) async fn run(self, shutdown: &Shutdown) -> Result<()> {
+        // The parts behind the logs stop after those before them.
+        let behind = Shutdown::new();
+        let routes = api::router(
+            Api {
+                gateway: self.gateway.handle(),
+                clock: Clock::system(),
+            },
+            alerting::api::router(self.alerting.handle()),
+        );
+        for (name, spool) in [("telemetry", &self.telemetry), ("alerting", &self.alarms)] {
+            let writable = self.health.condition(if name == "telemetry" {
+                "telemetry-log"
+            } else {
+                "alerting-log"
+            });
+            let stop = behind.requested();
+            let part = behind.register(format!("{name} log"));
+            let spool = spool.clone();
+            tokio::spawn(async move {
+                watch(name, spool, writable, stop).await;
+                drop(part);
+            });
+        }
+        behind.spawn("ingestor", {
+            let stop = behind.requested();
+            async move {
+                self.ingestor.run(stop).await;
+                Ok::<(), std::convert::Infallible>(())
+            }
+        });
+        behind.spawn("alerting", self.alerting.run(behind.clone()));
+        behind.spawn("metrics", {
+            let keep = self.metrics.clone().keep(behind.clone());
+            async move {
+                keep.await;
+                Ok::<(), std::convert::Infallible>(())
+            }
+        });
+        if let Some(remote) = self.remote {
+            let open = router(self.health.clone(), self.metrics.clone());
+            let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
+            tokio::spawn(serve(remote, open, behind.requested()));
+        }
+        let local = tokio::spawn(serve(self.local, routes, shutdown.requested()));
+        let failed = {
+            let (behind, shutdown) = (behind.clone(), shutdown.clone());
+            tokio::spawn(async move {
+                // A part that failed takes the whole down: the supervisor outside restarts it.
+                behind.requested().await;
+                if let Some(failure) = behind.failure() {
+                    shutdown.fail(&failure.part, &failure.error);
+                }
+            })
+        };
+        self.gateway.run(shutdown.requested()).await;
+        let _ = local.await;
+        behind.begin("the intakes have ended");
+        let late = behind.drain(self.config.node.grace).await;
+        if !late.is_empty() {
+            tracing::warn!(
+                parts = late.join(", "),
+                "did not finish within the grace period; the logs keep what is left"
+            );
+        }
+        failed.abort();
+        let _ = std::fs::remove_file(&self.socket);
+        Ok(())
+    }
+}
+
+fn open_spool(name: &str, config: spool::Config) -> Result<Spool> {
+    let dir = config.dir.clone();
+    let (spool, report) = Spool::open(config, Arc::new(OsDisk))
+        .with_context(|| format!("the log in {} cannot be opened", dir.display()))?;
+    tell(name, &report);
+    Ok(spool)
+}
+
+fn tell(name: &str, report: &OpenReport) {
+    let backlog: u64 = report.backlog.iter().map(|(_, records)| *records).max().unwrap_or(0);
+    tracing::info!(
+        log = name,
+        segments = report.segments,
+        bytes = report.bytes,
+        backlog,
+        "log opened"
+    );
+    if report.torn_bytes > 0 {
+        tracing::info!(
+            log = name,
+            bytes = report.torn_bytes,
+            "cut what was being written when the process died"
+        );
+    }
+    if report.corrupt_records > 0 || report.lost_tail_records > 0 {
+        tracing::error!(
+            log = name,
+            corrupt = report.corrupt_records,
+            lost = report.lost_tail_records,
+            "the disk lost records; the damaged bytes are kept aside"
+        );
+    }
+    for (cursor, at) in &report.undeclared {
+        tracing::warn!(
+            log = name,
+            cursor,
+            at = at.0,
+            "a reader's cursor that nobody declares holds nothing back: remove it"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Looks after a spool once a second: retires what every reader is past, and tells its state as metrics and readiness.
+use std::time::{Duration, SystemTime};
+
+use metrics::{counter, gauge};
+use service::health::Condition;
+use spool::{Health, Spool, State};
+
+/// How often a spool is looked after.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Shares of the cap at which it is told loudly: 50 % and 80 %.
+const LOUD_AT_PERCENT: [u64; 2] = [50, 80];
+
+/// name, kind, what.
+pub(crate) const METRICS: &[(&str, &str, &str)] = &[
+    ("spool_bytes", "gauge", "bytes of all segment files of a log"),
+    ("spool_cap_bytes", "gauge", "bytes that the log may take"),
+    ("spool_backlog_records", "gauge", "records that a reader is behind"),
+    ("spool_backlog_bytes", "gauge", "bytes that a reader is behind"),
+    (
+        "spool_backlog_seconds",
+        "gauge",
+        "age in seconds of the oldest record that a reader has not consumed",
+    ),
+    (
+        "spool_shed_records_total",
+        "counter",
+        "records dropped unread at the cap, each in a named gap",
+    ),
+    (
+        "spool_corrupt_records_total",
+        "counter",
+        "records that could not be read back",
+    ),
+    (
+        "spool_refused_total",
+        "counter",
+        "append calls refused at the cap or because nothing can be written",
+    ),
+    ("spool_write_failures_total", "counter", "writes and fsyncs that failed"),
+    ("spool_syncs_total", "counter", "group commits"),
+];
+
+/// Runs until `stop` resolves; `name` is the label of the log.
+pub(crate) async fn watch(name: &'static str, spool: Spool, writable: Condition, stop: impl Future<Output = ()>) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut loud_at = None;
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = every.tick() => {}
+        }
+        let at_work = spool.clone();
+        let looked = tokio::task::spawn_blocking(move || (at_work.maintain(SystemTime::now()), at_work.state())).await;
+        let Ok((maintained, state)) = looked else { continue };
+        for gap in &maintained.shed {
+            tracing::error!(log = name, gap = ?gap, "the log is full: the oldest records that were not read were shed");
+        }
+        if let Some(failed) = maintained.failed {
+            tracing::warn!(
+                log = name,
+                error = failed,
+                "looking after the log failed; tried again in a second"
+            );
+        }
+        tell(name, &state, &writable);
+        loud_at = say_how_full(name, &state, loud_at);
+    }
+}
+
+fn tell(name: &'static str, state: &State, writable: &Condition) {
+    match &state.health {
+        Health::Healthy => writable.green(),
+        Health::DiskFull { what, .. } => writable.red(&format!("disk full: {what}")),
+        Health::Suspect { what, .. } => writable.red(&format!("a write failed: {what}")),
+    }
+    gauge!("spool_bytes", "log" => name).set(state.bytes as f64);
+    gauge!("spool_cap_bytes", "log" => name).set(state.cap_bytes as f64);
+    let now = SystemTime::now();
+    for cursor in &state.cursors {
+        let age = cursor
+            .oldest_unread_at
+            .and_then(|at| now.duration_since(at).ok())
+            .unwrap_or_default();
+        let reader = cursor.name.clone();
+        gauge!("spool_backlog_records", "log" => name, "reader" => reader.clone()).set(cursor.backlog_records as f64);
+        gauge!("spool_backlog_bytes", "log" => name, "reader" => reader.clone()).set(cursor.backlog_bytes as f64);
+        gauge!("spool_backlog_seconds", "log" => name, "reader" => reader).set(age.as_secs_f64());
+    }
+    let counters = state.counters;
+    counter!("spool_shed_records_total", "log" => name).absolute(counters.shed_records);
+    counter!("spool_corrupt_records_total", "log" => name).absolute(counters.corrupt_records);
+    counter!("spool_refused_total", "log" => name).absolute(counters.refused_at_cap + counters.refused_unwritable);
+    counter!("spool_write_failures_total", "log" => name).absolute(counters.write_failures);
+    counter!("spool_syncs_total", "log" => name).absolute(counters.syncs);
+}
+
+/// Tells once per mark, and again after the log was below it.
+fn say_how_full(name: &'static str, state: &State, before: Option<u64>) -> Option<u64> {
+    let backlog = state
+        .cursors
+        .iter()
+        .map(|cursor| cursor.backlog_bytes)
+        .max()
+        .unwrap_or(0);
+    let percent = backlog.saturating_mul(100) / state.cap_bytes.max(1);
+    let mark = LOUD_AT_PERCENT.into_iter().rev().find(|mark| percent >= *mark);
+    if mark > before {
+        tracing::warn!(
+            log = name,
+            percent,
+            hours_left = hours_left(state),
+            "the log fills: a reader is behind"
+        );
+    }
+    mark
+}
+
+/// Hours until the cap at the rate of the last backlog; `None` if it cannot be told.
+fn hours_left(state: &State) -> Option<u64> {
+    let now = SystemTime::now();
+    let slowest = state.cursors.iter().max_by_key(|cursor| cursor.backlog_bytes)?;
+    let age = now.duration_since(slowest.oldest_unread_at?).ok()?.as_secs().max(1);
+    let rate = (slowest.backlog_bytes / age).max(1);
+    Some(state.cap_bytes.saturating_sub(slowest.backlog_bytes) / rate / 3_600)
+}

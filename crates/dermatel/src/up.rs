@@ -1,0 +1,36 @@
+//! `dermatel up`: everything in one process from a configuration file.
+use std::path::Path;
+
+use anyhow::Result;
+use registry::Registry;
+use service::shutdown::Shutdown;
+
+use crate::config::Config;
+use crate::live;
+use crate::node::Node;
+use crate::process;
+
+/// Runs until a signal; the exit code says whether a part failed.
+pub(crate) fn run(file: &Path) -> Result<i32> {
+    let config = Config::read(file)?;
+    service::logging::init(&config.node.log)?;
+    let registry = Registry::load(&config.node.registry_dir)?;
+    let metrics = process::metrics()?;
+    let grace = config.node.grace;
+    process::runtime()?.block_on(async move {
+        let shutdown = Shutdown::new();
+        shutdown.listen_to_signals()?;
+        let node = Node::build(config, registry, metrics.clone()).await?;
+        for address in node.device_addrs() {
+            tracing::info!(%address, "devices may connect");
+        }
+        if let Some(address) = node.http_addr() {
+            tracing::info!(%address, "metrics and health");
+        }
+        let line = tokio::spawn(live::line(metrics, node.alerts(), shutdown.requested()));
+        node.run(&shutdown).await?;
+        line.abort();
+        tracing::info!(grace_s = grace.as_secs(), "stopped");
+        Ok(shutdown.exit_code())
+    })
+}
