@@ -1,1 +1,126 @@
-fn main(){}
+//! What one stroke, one point and one batch cost.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ingestor::Fleet;
+use ingestor::frame::FrameReader;
+use ingestor::record::Record;
+use ingestor::store::{SqliteStore, influx};
+use prost::Message as _;
+use telemetry::proto;
+use telemetry::{
+    Admitted, Body, ClockQuality, Content, DeviceKey, DeviceKind, ModelId, Origin, StrokeBatch, UnixMicros,
+};
+
+/// Strokes per batch: one second of a pen at 120 Hz.
+const STROKES: usize = 120;
+
+struct Nobody;
+
+impl Fleet for Nobody {
+    fn describe(&self, _: &DeviceKey) -> Option<(ModelId, DeviceKind)> {
+        None
+    }
+
+    fn version(&self) -> u64 {
+        1
+    }
+}
+
+fn admitted(first: u64) -> Admitted {
+    let batch = proto::StrokeBatch {
+        first_ordinal: Some(first),
+        first_uptime_us: Some(first * 8_000),
+        duration_us: Some(1_000_000),
+        zone: Some(proto::Zone::Cheek as i32),
+        depth_setpoint_um: Some(500),
+        depth_limit_um: Some(600),
+        depth_um: (0..STROKES as u32).map(|n| 450 + (n * 37) % 101).collect(),
+        ..Default::default()
+    };
+    let header = proto::Header {
+        schema_version: Some(1),
+        device_id: Some("pen-1".to_owned()),
+        boot_id: Some(7),
+        sequence: Some(first / STROKES as u64),
+        uptime_us: Some(first * 8_000 + 1_000_000),
+        session_id: Some(vec![1; 16]),
+        session_start_uptime_us: Some(0),
+        ..Default::default()
+    };
+    let frame = proto::Frame {
+        header: Some(header),
+        body: Some(proto::frame::Body::StrokeBatch(batch)),
+    };
+    Admitted {
+        tenant: "acme".parse().unwrap(),
+        clinic: "north".parse().unwrap(),
+        device: "pen-1".parse().unwrap(),
+        content: Content::Telemetry,
+        payload: frame.encode_to_vec().into(),
+        received_at: UnixMicros(1_795_348_800_000_000),
+        anchor: Some(UnixMicros(1_795_348_800_000_000)),
+        clock: ClockQuality::Device,
+        origin: Origin::Endpoint,
+        sequence_reused: false,
+        maybe_seen_before: false,
+        gateway: "edge-1".parse().unwrap(),
+        retained: false,
+    }
+}
+
+fn batch() -> StrokeBatch {
+    match admitted(0).telemetry().unwrap().body {
+        Body::Strokes(batch) => batch,
+        _ => unreachable!("a stroke batch was made"),
+    }
+}
+
+fn records(count: u64) -> Vec<Record> {
+    let mut reader = FrameReader::new(Arc::new(Nobody));
+    (0..count)
+        .flat_map(|n| reader.decode(&admitted(n * STROKES as u64).encode()).unwrap().records)
+        .collect()
+}
+
+fn per_stroke(c: &mut Criterion) {
+    let mut group = c.benchmark_group("per_stroke");
+    group.throughput(Throughput::Elements(STROKES as u64));
+    let strokes = batch();
+    group.bench_function("window", |b| b.iter(|| ingestor::window::depths(black_box(&strokes))));
+    let bytes = admitted(0).encode();
+    let mut reader = FrameReader::new(Arc::new(Nobody));
+    group.bench_function("decode_validate_window", |b| {
+        b.iter(|| reader.decode(black_box(&bytes)).unwrap())
+    });
+    group.finish();
+}
+
+fn per_point(c: &mut Criterion) {
+    let records = records(1_000);
+    let text = influx::lines(&records);
+    let mut group = c.benchmark_group("per_point");
+    group.throughput(Throughput::Elements(records.len() as u64));
+    group.bench_function("line_protocol", |b| b.iter(|| influx::lines(black_box(&records))));
+    group.bench_function("gzip", |b| b.iter(|| influx::compress(black_box(&text))));
+    group.sample_size(10);
+    group.bench_function("sqlite", |b| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = 0;
+        b.iter_batched(
+            || {
+                file += 1;
+                SqliteStore::open(&dir.path().join(file.to_string()), None).unwrap()
+            },
+            |store| store.write(&records, 0).unwrap(),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, per_stroke, per_point);
+criterion_main!(benches);

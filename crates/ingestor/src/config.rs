@@ -142,15 +142,31 @@ impl Default for RawConfig {
 
 impl Validate for RawConfig {
     fn validate(&self, at: &mut Problems) {
-        at.check("batch_points", (1..=50_000).contains(&self.batch_points), "allowed are 1 to 50000");
+        at.check(
+            "batch_points",
+            (1..=50_000).contains(&self.batch_points),
+            "allowed are 1 to 50000",
+        );
         at.check("in_flight", (1..=64).contains(&self.in_flight), "allowed are 1 to 64");
-        at.check("held_records", self.held_records >= self.batch_points, "it is less than batch_points");
+        at.check(
+            "held_records",
+            self.held_records >= self.batch_points,
+            "it is less than batch_points",
+        );
         at.check("max_linger", self.max_linger >= self.linger, "it is less than linger");
         at.check("max_sessions", self.max_sessions >= 1_000, "it is less than 1000");
-        at.check("quiet_after", self.quiet_after >= Duration::from_secs(60), "it is less than 1m");
+        at.check(
+            "quiet_after",
+            self.quiet_after >= Duration::from_secs(60),
+            "it is less than 1m",
+        );
         if let Some(influx) = &self.influx {
             let place = influx.bucket.contains(influx::TENANT_PLACE);
-            at.check("influx.bucket", place, "it has no {tenant} in it: each tenant needs a bucket of its own");
+            at.check(
+                "influx.bucket",
+                place,
+                "it has no {tenant} in it: each tenant needs a bucket of its own",
+            );
         }
     }
 }
@@ -249,8 +265,16 @@ impl RawInflux {
 
 /// Every setting of the section, for the commented default file; paths are relative to the section.
 pub const SETTINGS: &[Setting] = &[
-    setting("dir", "\"ingestor\"", "Folder of the session ledger and of the embedded store, below the data folder."),
-    setting("retention", "# \"90d\"", "Points are kept so long; not set: for ever (InfluxDB: as the bucket says)."),
+    setting(
+        "dir",
+        "\"ingestor\"",
+        "Folder of the session ledger and of the embedded store, below the data folder.",
+    ),
+    setting(
+        "retention",
+        "# \"90d\"",
+        "Points are kept so long; not set: for ever (InfluxDB: as the bucket says).",
+    ),
     setting(
         "influx",
         "# { url = \"http://127.0.0.1:8086\", org = \"clinics\", token = { file = \"token\" }, bucket = \"dermatel-{tenant}\" }",
@@ -260,14 +284,34 @@ pub const SETTINGS: &[Setting] = &[
     setting("linger", "\"100ms\"", "Shortest wait for a batch to fill."),
     setting("max_linger", "\"2s\"", "Longest wait, of a tenant with little to say."),
     setting("in_flight", "4", "Writes under way at once."),
-    setting("held_records", "40000", "Records in memory that the store has not confirmed; then reading waits."),
+    setting(
+        "held_records",
+        "40000",
+        "Records in memory that the store has not confirmed; then reading waits.",
+    ),
     setting("retry_cap", "\"10s\"", "Longest wait between two tries."),
-    setting("fatal_retry", "\"30s\"", "Wait between two tries while the store refuses everything (401, 403, 404)."),
+    setting(
+        "fatal_retry",
+        "\"30s\"",
+        "Wait between two tries while the store refuses everything (401, 403, 404).",
+    ),
     setting("drain", "\"10s\"", "Time at shutdown for writes under way."),
-    setting("summary_every", "\"5s\"", "How often summaries of touched sessions are written."),
-    setting("quiet_after", "\"30m\"", "A session that was silent for so long counts as over."),
+    setting(
+        "summary_every",
+        "\"5s\"",
+        "How often summaries of touched sessions are written.",
+    ),
+    setting(
+        "quiet_after",
+        "\"30m\"",
+        "A session that was silent for so long counts as over.",
+    ),
     setting("session_retention", "\"31d\"", "Sessions stay in the ledger so long."),
-    setting("max_sessions", "500000", "Sessions in the ledger; beyond, the oldest closed ones leave."),
+    setting(
+        "max_sessions",
+        "500000",
+        "Sessions in the ledger; beyond, the oldest closed ones leave.",
+    ),
 ];
 
 const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {

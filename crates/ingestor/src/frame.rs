@@ -64,7 +64,11 @@ pub struct FrameReader {
 impl FrameReader {
     /// Reads with the registry's names for models and kinds.
     pub fn new(fleet: Arc<dyn Fleet>) -> Self {
-        Self { version: fleet.version(), fleet, tags: HashMap::new() }
+        Self {
+            version: fleet.version(),
+            fleet,
+            tags: HashMap::new(),
+        }
     }
 
     /// Decodes one record of the spool.
@@ -87,16 +91,26 @@ impl FrameReader {
         };
         let mut decoded = match admitted.content {
             Content::Telemetry => {
-                let telemetry = admitted.telemetry().map_err(|e| undecodable(e.reason.as_str(), e.to_string()))?;
+                let telemetry = admitted
+                    .telemetry()
+                    .map_err(|e| undecodable(e.reason.as_str(), e.to_string()))?;
                 frame(&admitted, telemetry, tags)
             }
             Content::Status => {
-                let status = admitted.status().map_err(|e| undecodable(e.reason.as_str(), e.to_string()))?;
-                Decoded { records: vec![device_status(&admitted, &status, tags)], ..Decoded::default() }
+                let status = admitted
+                    .status()
+                    .map_err(|e| undecodable(e.reason.as_str(), e.to_string()))?;
+                Decoded {
+                    records: vec![device_status(&admitted, &status, tags)],
+                    ..Decoded::default()
+                }
             }
             Content::Alert => {
                 let record = alert(&admitted, tags).map_err(|detail| undecodable("bad_alert", detail))?;
-                Decoded { records: vec![record], ..Decoded::default() }
+                Decoded {
+                    records: vec![record],
+                    ..Decoded::default()
+                }
             }
         };
         decoded.received_at = admitted.received_at;
@@ -113,7 +127,13 @@ impl FrameReader {
             return Arc::clone(tags);
         }
         let (model, kind) = self.fleet.describe(&key).unzip();
-        let tags = Arc::new(Tags::new(key.tenant.clone(), clinic.clone(), key.device.clone(), model, kind));
+        let tags = Arc::new(Tags::new(
+            key.tenant.clone(),
+            clinic.clone(),
+            key.device.clone(),
+            model,
+            kind,
+        ));
         self.tags.insert(key, Arc::clone(&tags));
         tags
     }
@@ -179,7 +199,11 @@ fn frame(admitted: &Admitted, telemetry: Telemetry, tags: Arc<Tags>) -> Decoded 
             state(context, State::SessionEnd(end))
         }
     };
-    Decoded { records, sighting: Some(sighting), received_at: admitted.received_at }
+    Decoded {
+        records,
+        sighting: Some(sighting),
+        received_at: admitted.received_at,
+    }
 }
 
 fn stroke_window(admitted: &Admitted, context: Context, batch: telemetry::StrokeBatch) -> Record {
@@ -214,14 +238,14 @@ fn pulses(admitted: &Admitted, context: &Context, batch: telemetry::PulseBatch) 
     batch.pulses.into_iter().map(record).collect()
 }
 
-fn event(
-    context: Context,
-    time_ns: i64,
-    what: Hygiene,
-    happened_at: Option<UnixMicros>,
-    items: Vec<Serial>,
-) -> Record {
-    Record::SterilizationEvent(Box::new(SterilizationEvent { context, time_ns, what, happened_at, items }))
+fn event(context: Context, time_ns: i64, what: Hygiene, happened_at: Option<UnixMicros>, items: Vec<Serial>) -> Record {
+    Record::SterilizationEvent(Box::new(SterilizationEvent {
+        context,
+        time_ns,
+        what,
+        happened_at,
+        items,
+    }))
 }
 
 fn cycle_event(context: Context, time_ns: i64, told: telemetry::SterilizationCycle) -> Record {
@@ -236,7 +260,10 @@ fn cycle_event(context: Context, time_ns: i64, told: telemetry::SterilizationCyc
 }
 
 fn disinfection_event(context: Context, time_ns: i64, told: telemetry::Disinfection) -> Record {
-    let what = Hygiene::Disinfection { level: told.level, contact_time_s: told.contact_time_s };
+    let what = Hygiene::Disinfection {
+        level: told.level,
+        contact_time_s: told.contact_time_s,
+    };
     event(context, time_ns, what, told.performed_at, told.items)
 }
 
@@ -274,7 +301,10 @@ fn device_status(admitted: &Admitted, status: &telemetry::Status, tags: Arc<Tags
         context,
         uptime_us: None,
         unknown_elements: 0,
-        what: State::Status { presence: status.presence, retained: admitted.retained },
+        what: State::Status {
+            presence: status.presence,
+            retained: admitted.retained,
+        },
     }))
 }
 

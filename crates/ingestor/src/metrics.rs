@@ -33,21 +33,69 @@ pub const ROWS_REMOVED: &str = "ingestor_rows_removed_total";
 
 /// All of them, for `service::metrics`.
 pub const METRICS: &[(&str, &str, &str)] = &[
-    (POINTS_WRITTEN, "counter", "points whose write the store confirmed, by measurement"),
-    (POINTS_DROPPED, "counter", "points that the store refused for good, by reason; they are in quarantine"),
+    (
+        POINTS_WRITTEN,
+        "counter",
+        "points whose write the store confirmed, by measurement",
+    ),
+    (
+        POINTS_DROPPED,
+        "counter",
+        "points that the store refused for good, by reason; they are in quarantine",
+    ),
     (POINTS_EXPIRED, "counter", "points that were older than the store keeps"),
-    (WRITE_DURATION, "histogram", "time of one write to the store, in seconds"),
+    (
+        WRITE_DURATION,
+        "histogram",
+        "time of one write to the store, in seconds",
+    ),
     (WRITES_FAILED, "counter", "writes that did not go through, by reason"),
-    (BACKLOG_RECORDS, "gauge", "durable records of the spool before the ingestor's cursor"),
-    (RECORDS_HELD, "gauge", "records in memory that the store has not confirmed"),
-    (FRAMES_QUARANTINED, "counter", "records of the spool that did not decode, by reason; they are in quarantine"),
-    (QUARANTINE_DROPPED, "counter", "quarantine entries dropped because it was full, oldest first"),
-    (RECORDS_LOST, "counter", "records that the spool lost before they were read, by reason"),
+    (
+        BACKLOG_RECORDS,
+        "gauge",
+        "durable records of the spool before the ingestor's cursor",
+    ),
+    (
+        RECORDS_HELD,
+        "gauge",
+        "records in memory that the store has not confirmed",
+    ),
+    (
+        FRAMES_QUARANTINED,
+        "counter",
+        "records of the spool that did not decode, by reason; they are in quarantine",
+    ),
+    (
+        QUARANTINE_DROPPED,
+        "counter",
+        "quarantine entries dropped because it was full, oldest first",
+    ),
+    (
+        RECORDS_LOST,
+        "counter",
+        "records that the spool lost before they were read, by reason",
+    ),
     (SESSIONS_OPEN, "gauge", "sessions in the ledger that are not over"),
-    (SESSIONS_FORGOTTEN, "counter", "sessions that left the ledger, by reason (age, excess)"),
-    (SESSIONS_TOO_LATE, "counter", "sightings and readings of sessions that had left the ledger"),
-    (TENANTS_STUCK, "gauge", "tenants (or the one store) whose writes do not go through"),
-    (ROWS_REMOVED, "counter", "rows removed from the embedded store beyond retention"),
+    (
+        SESSIONS_FORGOTTEN,
+        "counter",
+        "sessions that left the ledger, by reason (age, excess)",
+    ),
+    (
+        SESSIONS_TOO_LATE,
+        "counter",
+        "sightings and readings of sessions that had left the ledger",
+    ),
+    (
+        TENANTS_STUCK,
+        "gauge",
+        "tenants (or the one store) whose writes do not go through",
+    ),
+    (
+        ROWS_REMOVED,
+        "counter",
+        "rows removed from the embedded store beyond retention",
+    ),
 ];
 
 /// Adds to a counter with a bounded reason.

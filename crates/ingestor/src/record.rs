@@ -53,7 +53,14 @@ impl Tags {
             kind.map_or(UNKNOWN, DeviceKind::as_str),
             model.as_ref().map_or(UNKNOWN, ModelId::as_str),
         );
-        Self { tenant, clinic, device, model, kind, line_head }
+        Self {
+            tenant,
+            clinic,
+            device,
+            model,
+            kind,
+            line_head,
+        }
     }
 
     /// The tags `clinic`, `device`, `kind` and `model` in line protocol, with a leading comma.

@@ -312,7 +312,11 @@ pub static MEASUREMENTS: [&Measurement; 6] = [
 pub fn lock_lines() -> Vec<String> {
     MEASUREMENTS
         .iter()
-        .flat_map(|m| m.fields.iter().map(|f| format!("{} {} {}", m.name, f.name, f.ty.as_str())))
+        .flat_map(|m| {
+            m.fields
+                .iter()
+                .map(|f| format!("{} {} {}", m.name, f.name, f.ty.as_str()))
+        })
         .collect()
 }
 
@@ -342,11 +346,7 @@ impl Record {
     }
 }
 
-fn each<'a, T>(
-    columns: &'static [Column<T>],
-    record: &'a T,
-    mut sink: impl FnMut(&'static Field, Option<Value<'a>>),
-) {
+fn each<'a, T>(columns: &'static [Column<T>], record: &'a T, mut sink: impl FnMut(&'static Field, Option<Value<'a>>)) {
     for column in columns {
         sink(&column.field, column.value(record));
     }

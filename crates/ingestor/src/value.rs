@@ -76,7 +76,11 @@ impl<'a> Plain<'a> {
     pub fn clean(text: &str) -> Plain<'static> {
         let mut out = String::with_capacity(text.len().min(CLEAN_MAX_BYTES));
         for c in text.chars() {
-            let c = if c.is_control() || matches!(c, '"' | '\\') { '?' } else { c };
+            let c = if c.is_control() || matches!(c, '"' | '\\') {
+                '?'
+            } else {
+                c
+            };
             if out.len() + c.len_utf8() > CLEAN_MAX_BYTES {
                 break;
             }

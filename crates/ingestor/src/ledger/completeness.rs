@@ -174,21 +174,36 @@ mod tests {
 
     fn counted(stored: u64, total: Option<u64>, runs: &[(u64, u64)]) -> Counted {
         let missing = runs.iter().map(|&(s, e)| e - s).sum();
-        Counted { stored, total, missing, missing_runs: runs.to_vec(), last_ordinal: Some(4_211) }
+        Counted {
+            stored,
+            total,
+            missing,
+            missing_runs: runs.to_vec(),
+            last_ordinal: Some(4_211),
+        }
     }
 
     #[test]
     fn a_session_reads_as_a_person_would_say_it() {
-        let mut session = Completeness { strokes: counted(4_212, Some(4_212), &[]), ..Completeness::default() };
+        let mut session = Completeness {
+            strokes: counted(4_212, Some(4_212), &[]),
+            ..Completeness::default()
+        };
         assert_eq!(session.to_string(), "4,212 of 4,212 strokes stored");
         assert_eq!(session.complete(), Some(true));
 
         session.strokes = counted(4_197, Some(4_212), &[(118, 132), (200, 201)]);
-        assert_eq!(session.to_string(), "4,197 of 4,212 strokes stored, missing 118–131, 200");
+        assert_eq!(
+            session.to_string(),
+            "4,197 of 4,212 strokes stored, missing 118–131, 200"
+        );
         assert_eq!(session.complete(), Some(false));
 
         session.strokes = counted(4_212, None, &[]);
-        assert_eq!(session.to_string(), "4,212 strokes stored, total unknown, last ordinal 4,211");
+        assert_eq!(
+            session.to_string(),
+            "4,212 strokes stored, total unknown, last ordinal 4,211"
+        );
         assert_eq!(session.complete(), None);
 
         session.pulses = counted(31, Some(31), &[]);
@@ -203,7 +218,13 @@ mod tests {
     #[test]
     fn more_holes_than_are_listed_end_in_an_ellipsis() {
         let runs: Vec<(u64, u64)> = (0..7).map(|n| (n * 10, n * 10 + 1)).collect();
-        let session = Completeness { strokes: counted(93, Some(100), &runs), ..Completeness::default() };
-        assert_eq!(session.to_string(), "93 of 100 strokes stored, missing 0, 10, 20, 30, 40, …");
+        let session = Completeness {
+            strokes: counted(93, Some(100), &runs),
+            ..Completeness::default()
+        };
+        assert_eq!(
+            session.to_string(),
+            "93 of 100 strokes stored, missing 0, 10, 20, 30, 40, …"
+        );
     }
 }

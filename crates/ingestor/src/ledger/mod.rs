@@ -26,8 +26,8 @@ use telemetry::{DeviceKey, SessionId, UnixMicros};
 
 pub use completeness::{Closed, Completeness, Counted, MAX_LISTED};
 pub use ordinals::{MAX_RUNS, Ordinals};
-pub use quarantine::{MAX_DETAIL_BYTES, Quarantined, QuarantineEntry, QuarantinedKind};
 use quarantine::Held;
+pub use quarantine::{MAX_DETAIL_BYTES, QuarantineEntry, Quarantined, QuarantinedKind};
 pub use session::{Fate, Reading, ReadingKind, Session, SessionKey, Sighting};
 
 use crate::record::{Record, SessionSummary};
@@ -154,7 +154,14 @@ impl Ledger {
             .map_err(&fail)?
             .map_or(UnixMicros(0), UnixMicros);
         let held = Held::count(&db).map_err(&fail)?;
-        Ok(Self { db, limits, cache: HashMap::new(), got_to: HashMap::new(), held, watermark })
+        Ok(Self {
+            db,
+            limits,
+            cache: HashMap::new(),
+            got_to: HashMap::new(),
+            held,
+            watermark,
+        })
     }
 
     /// Takes a step in one durable transaction. Taking it again changes nothing.
@@ -202,7 +209,10 @@ impl Ledger {
             sql::insert_lost(&tx, lost, watermark)?;
         }
         stepped.quarantine_dropped = quarantine::insert(&tx, &mut self.held, &step.quarantined, &self.limits)?;
-        tx.execute("INSERT OR REPLACE INTO progress (one, watermark_us) VALUES (1, ?1)", [watermark.0])?;
+        tx.execute(
+            "INSERT OR REPLACE INTO progress (one, watermark_us) VALUES (1, ?1)",
+            [watermark.0],
+        )?;
         tx.commit()?;
         self.watermark = watermark;
         Ok(stepped)
@@ -218,7 +228,11 @@ impl Ledger {
             .into_iter()
             .filter_map(|(session, version)| {
                 let key = key_of(&session);
-                (!not(&key)).then(|| Due { record: summary(&session), key, version })
+                (!not(&key)).then(|| Due {
+                    record: summary(&session),
+                    key,
+                    version,
+                })
             })
             .collect())
     }
@@ -234,7 +248,12 @@ impl Ledger {
                 tx.prepare_cached(
                     "UPDATE session SET told = max(told, ?4) WHERE tenant = ?1 AND device = ?2 AND session = ?3",
                 )?
-                .execute(params![key.tenant.as_str(), key.device.as_str(), key.session.bytes(), version])?;
+                .execute(params![
+                    key.tenant.as_str(),
+                    key.device.as_str(),
+                    key.session.bytes(),
+                    version
+                ])?;
             }
             tx.commit()
         };
@@ -383,20 +402,19 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// Changes a session in memory; its version grows only if something changed but the time of hearing.
-    fn touch(&mut self, key: SessionKey, change: impl FnOnce(&mut Session)) {
+    /// Changes a session in memory; its version grows if its summary changes.
+    fn touch(&mut self, key: SessionKey, change: impl FnOnce(&mut Session) -> bool) {
         let Some(cached) = self.cache.get_mut(&key) else {
             return;
         };
-        let before = cached.session.clone();
-        change(&mut cached.session);
         let heard = cached.session.last_received;
-        if (Session { last_received: heard, ..before.clone() }) != cached.session || cached.version == 0 {
+        let changed = change(&mut cached.session) || cached.version == 0;
+        if changed {
             cached.version += 1;
-        } else if before.last_received == heard {
-            return;
         }
-        self.touched.push(key);
+        if changed || cached.session.last_received != heard {
+            self.touched.push(key);
+        }
     }
 
     fn write_back(&mut self) -> rusqlite::Result<()> {
@@ -417,11 +435,17 @@ impl Work<'_> {
     fn supersede(&mut self, sighting: &Sighting) -> rusqlite::Result<()> {
         let boot_ns = sighting.anchor.map(|anchor| anchor.0.saturating_mul(1_000));
         let key = sighting.key();
-        let session_ns = key.as_ref().and_then(|key| self.cache.get(key)).map(|cached| cached.session.time_ns);
+        let session_ns = key
+            .as_ref()
+            .and_then(|key| self.cache.get(key))
+            .map(|cached| cached.session.time_ns);
         let Some(got_to) = boot_ns.max(session_ns) else {
             return Ok(());
         };
-        let device = DeviceKey { tenant: sighting.tags.tenant.clone(), device: sighting.tags.device.clone() };
+        let device = DeviceKey {
+            tenant: sighting.tags.tenant.clone(),
+            device: sighting.tags.device.clone(),
+        };
         let new = key.is_some_and(|key| self.new.contains(&key));
         if !new && self.got_to.get(&device).is_some_and(|&known| known >= got_to) {
             return Ok(());

@@ -14,10 +14,11 @@ pub struct Ordinals {
 }
 
 impl Ordinals {
-    /// Adds `start..end`.
-    pub fn insert(&mut self, start: u64, end: u64) {
-        self.set.insert_range(start, end);
+    /// Adds `start..end`; gives whether any of it is new.
+    pub fn insert(&mut self, start: u64, end: u64) -> bool {
+        let new = self.set.insert_range(start, end);
         self.forgotten += self.set.bound(MAX_RUNS);
+        new > 0
     }
 
     /// How many were seen; too few, never too many, after a hole was forgotten.
@@ -69,7 +70,10 @@ impl Ordinals {
         for _ in 0..runs {
             intervals.push((number(bytes)?, number(bytes)?));
         }
-        Some(Self { set: IntervalSet::from_intervals(intervals)?, forgotten })
+        Some(Self {
+            set: IntervalSet::from_intervals(intervals)?,
+            forgotten,
+        })
     }
 }
 
@@ -109,7 +113,9 @@ mod tests {
         ) {
             let set = |numbers: &std::collections::BTreeSet<u64>| {
                 let mut set = Ordinals::default();
-                numbers.iter().for_each(|&n| set.insert(n, n + 1));
+                for &n in numbers {
+                    set.insert(n, n + 1);
+                }
                 set
             };
             prop_assert_eq!(set(&a).count_without(&set(&b)), a.difference(&b).count() as u64);

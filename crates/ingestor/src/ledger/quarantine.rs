@@ -75,9 +75,16 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn count(db: &Connection) -> rusqlite::Result<Self> {
-        db.query_row("SELECT count(*), coalesce(sum(length(bytes)), 0) FROM quarantine", [], |row| {
-            Ok(Self { rows: row.get::<_, i64>(0)?.unsigned_abs(), bytes: row.get::<_, i64>(1)?.unsigned_abs() })
-        })
+        db.query_row(
+            "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM quarantine",
+            [],
+            |row| {
+                Ok(Self {
+                    rows: row.get::<_, i64>(0)?.unsigned_abs(),
+                    bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+                })
+            },
+        )
     }
 
     fn fits(self, limits: &Limits) -> bool {
@@ -86,7 +93,12 @@ impl Held {
 }
 
 /// Adds entries that are not there yet and drops the oldest beyond the bounds; gives how many were dropped.
-pub(super) fn insert(db: &Connection, held: &mut Held, entries: &[Quarantined], limits: &Limits) -> rusqlite::Result<u64> {
+pub(super) fn insert(
+    db: &Connection,
+    held: &mut Held,
+    entries: &[Quarantined],
+    limits: &Limits,
+) -> rusqlite::Result<u64> {
     for entry in entries {
         let digest = xxhash_rust::xxh3::xxh3_64(&entry.bytes) as i64;
         let end = entry.detail.floor_char_boundary(MAX_DETAIL_BYTES);
@@ -131,17 +143,19 @@ fn drop_oldest(db: &Connection, held: &mut Held) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn list(db: &Connection, max: usize) -> rusqlite::Result<Vec<QuarantineEntry>> {
-    db.prepare_cached("SELECT id, kind, tenant, reason, detail, at_us, bytes FROM quarantine ORDER BY id DESC LIMIT ?1")?
-        .query_map([max as i64], |row| {
-            Ok(QuarantineEntry {
-                id: row.get(0)?,
-                kind: row.get(1)?,
-                tenant: row.get(2)?,
-                reason: row.get(3)?,
-                detail: row.get(4)?,
-                at: UnixMicros(row.get(5)?),
-                bytes: row.get(6)?,
-            })
-        })?
-        .collect()
+    db.prepare_cached(
+        "SELECT id, kind, tenant, reason, detail, at_us, bytes FROM quarantine ORDER BY id DESC LIMIT ?1",
+    )?
+    .query_map([max as i64], |row| {
+        Ok(QuarantineEntry {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            tenant: row.get(2)?,
+            reason: row.get(3)?,
+            detail: row.get(4)?,
+            at: UnixMicros(row.get(5)?),
+            bytes: row.get(6)?,
+        })
+    })?
+    .collect()
 }

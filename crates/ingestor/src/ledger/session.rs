@@ -128,7 +128,15 @@ impl Reading {
             ),
             Record::Pulse(p) => {
                 let ordinal = p.pulse.ordinal;
-                (&p.context, ReadingKind::Pulses, ordinal, ordinal + 1, p.pulse.zone, p.time_ns, 0)
+                (
+                    &p.context,
+                    ReadingKind::Pulses,
+                    ordinal,
+                    ordinal + 1,
+                    p.pulse.zone,
+                    p.time_ns,
+                    0,
+                )
             }
             _ => return None,
         };
@@ -142,7 +150,17 @@ impl Reading {
             _ => Vec::new(),
         };
         let to_ns = from_ns.saturating_add(i64::from(length_us) * 1_000);
-        Some(Self { key, what, first, end, unread, zone, from_ns, to_ns, fate })
+        Some(Self {
+            key,
+            what,
+            first,
+            end,
+            unread,
+            zone,
+            from_ns,
+            to_ns,
+            fate,
+        })
     }
 }
 
@@ -222,8 +240,19 @@ impl Session {
         })
     }
 
-    /// Takes in a sighting of it.
-    pub fn sighted(&mut self, sighting: &Sighting) {
+    /// Takes in a sighting of it; gives whether its summary changes.
+    pub fn sighted(&mut self, sighting: &Sighting) -> bool {
+        let told = |s: &Self| {
+            (
+                s.start_known,
+                s.visit,
+                s.ended,
+                s.strokes_total,
+                s.pulses_total,
+                s.end_reason,
+            )
+        };
+        let before = told(self);
         self.start_known |= sighting.anchor.is_some() && sighting.session.is_some_and(|s| s.started.is_some());
         self.visit = self.visit.or(sighting.visit);
         self.last_received = self.last_received.max(sighting.received_at);
@@ -234,22 +263,27 @@ impl Session {
             self.pulses_total = self.pulses_total.max(end.pulses_total);
             self.end_reason = self.end_reason.max(end.reason);
         }
+        before != told(self)
     }
 
-    /// Takes in a reading and what became of it.
-    pub fn read(&mut self, reading: &Reading) {
-        self.set_mut(set_index(reading.what, reading.fate)).insert(reading.first, reading.end);
+    /// Takes in a reading and what became of it; gives whether its summary changes.
+    pub fn read(&mut self, reading: &Reading) -> bool {
+        let mut new = self
+            .set_mut(set_index(reading.what, reading.fate))
+            .insert(reading.first, reading.end);
         if reading.fate != Fate::Stored {
-            return;
+            return new;
         }
         for &(start, end) in &reading.unread {
-            self.set_mut(STROKES_UNREAD).insert(start, end);
+            new |= self.set_mut(STROKES_UNREAD).insert(start, end);
         }
+        let before = (self.zones, self.span_ns);
         self.zones |= 1 << reading.zone.map_or(0, Zone::to_wire);
         self.span_ns = Some(match self.span_ns {
             Some((from, to)) => (from.min(reading.from_ns), to.max(reading.to_ns)),
             None => (reading.from_ns, reading.to_ns),
         });
+        new || before != (self.zones, self.span_ns)
     }
 
     /// Whether it is over, and why; the surest reason first.
@@ -278,7 +312,9 @@ impl Session {
             strokes_unread: self.set(STROKES_UNREAD).count(),
             expired: lost(Fate::Expired),
             refused: lost(Fate::Refused),
-            duration_us: self.span_ns.map(|(from, to)| to.saturating_sub(from).unsigned_abs() / 1_000),
+            duration_us: self
+                .span_ns
+                .map(|(from, to)| to.saturating_sub(from).unsigned_abs() / 1_000),
             zones: self.zones,
             start_known: self.start_known,
             closed: self.closed(),
@@ -318,5 +354,11 @@ fn counted(stored: &Ordinals, total: Option<u64>) -> Counted {
     let last_ordinal = stored.last();
     let end = total.unwrap_or(0).max(last_ordinal.map_or(0, |last| last + 1));
     let (missing_runs, missing) = stored.missing_below(end, MAX_LISTED);
-    Counted { stored: stored.count(), total, missing, missing_runs, last_ordinal }
+    Counted {
+        stored: stored.count(),
+        total,
+        missing,
+        missing_runs,
+        last_ordinal,
+    }
 }

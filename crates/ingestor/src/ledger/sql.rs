@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use telemetry::{BootId, ClinicId, DeviceId, DeviceKind, ModelId, SessionEndReason, SessionId, TenantId, UnixMicros, VisitId};
+use telemetry::{
+    BootId, ClinicId, DeviceId, DeviceKind, ModelId, SessionEndReason, SessionId, TenantId, UnixMicros, VisitId,
+};
 
 use super::{LostRange, Session, SessionKey};
 use crate::record::Tags;
@@ -67,7 +69,10 @@ pub(super) fn load(db: &Connection, key: &SessionKey) -> rusqlite::Result<Option
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM session WHERE tenant = ?1 AND device = ?2 AND session = ?3"
     ))?
-    .query_row(params![key.tenant.as_str(), key.device.as_str(), key.session.bytes()], read)
+    .query_row(
+        params![key.tenant.as_str(), key.device.as_str(), key.session.bytes()],
+        read,
+    )
     .optional()
 }
 
@@ -122,18 +127,16 @@ pub(super) fn store(db: &Connection, s: &Session, version: i64) -> rusqlite::Res
 }
 
 /// Raises how far a device has got; gives how far that is now.
-pub(super) fn raise_device(
-    db: &Connection,
-    tags: &Tags,
-    got_to_ns: i64,
-    heard: UnixMicros,
-) -> rusqlite::Result<i64> {
+pub(super) fn raise_device(db: &Connection, tags: &Tags, got_to_ns: i64, heard: UnixMicros) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO device (tenant, device, got_to_ns, heard_us) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (tenant, device) DO UPDATE SET got_to_ns = max(got_to_ns, excluded.got_to_ns), \
          heard_us = max(heard_us, excluded.heard_us) RETURNING got_to_ns",
     )?
-    .query_row(params![tags.tenant.as_str(), tags.device.as_str(), got_to_ns, heard.0], |row| row.get(0))
+    .query_row(
+        params![tags.tenant.as_str(), tags.device.as_str(), got_to_ns, heard.0],
+        |row| row.get(0),
+    )
 }
 
 pub(super) fn supersede(db: &Connection, tags: &Tags, got_to_ns: i64) -> rusqlite::Result<Vec<SessionKey>> {
@@ -167,7 +170,9 @@ pub(super) fn forget_old(db: &Connection, before: UnixMicros, max: usize) -> rus
 
 /// Removes the sessions longest unheard above the cap, those first that are over and told.
 pub(super) fn forget_excess(db: &Connection, cap: usize, max: usize) -> rusqlite::Result<Vec<SessionKey>> {
-    let count: i64 = db.prepare_cached("SELECT count(*) FROM session")?.query_row([], |row| row.get(0))?;
+    let count: i64 = db
+        .prepare_cached("SELECT count(*) FROM session")?
+        .query_row([], |row| row.get(0))?;
     let excess = count.saturating_sub(cap as i64).min(max as i64);
     if excess <= 0 {
         return Ok(Vec::new());
@@ -187,10 +192,13 @@ pub(super) fn has_left(db: &Connection, key: &SessionKey) -> rusqlite::Result<bo
 }
 
 pub(super) fn mark_left(db: &Connection, key: &SessionKey, at: UnixMicros) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO left_session (tenant, device, session, left_us) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![key.tenant.as_str(), key.device.as_str(), key.session.bytes(), at.0])?;
+    db.prepare_cached("INSERT OR IGNORE INTO left_session (tenant, device, session, left_us) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            key.tenant.as_str(),
+            key.device.as_str(),
+            key.session.bytes(),
+            at.0
+        ])?;
     Ok(())
 }
 
@@ -232,7 +240,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Session, i64)> {
     let key = key(row)?;
     let text = |at: usize| row.get::<_, Option<String>>(at);
     let count = |at: usize| row.get::<_, Option<i64>>(at).map(|n| n.map(|n| n as u64));
-    let clinic = text(3)?.and_then(|c| ClinicId::new(&c).ok()).ok_or_else(|| foreign("not a clinic id"))?;
+    let clinic = text(3)?
+        .and_then(|c| ClinicId::new(&c).ok())
+        .ok_or_else(|| foreign("not a clinic id"))?;
     let tags = Tags::new(
         key.tenant,
         clinic,
@@ -259,7 +269,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Session, i64)> {
         superseded: row.get(19)?,
         quiet: row.get(20)?,
     };
-    let sets = row.get_ref(10)?.as_blob().map_err(|_| foreign("not sets of ordinals"))?;
+    let sets = row
+        .get_ref(10)?
+        .as_blob()
+        .map_err(|_| foreign("not sets of ordinals"))?;
     if !session.decode_sets(sets) {
         return Err(foreign("not sets of ordinals"));
     }

@@ -70,7 +70,11 @@ fn slice(frames: &mut FrameReader, items: Vec<Item>, next: Offset) -> Slice {
         match item {
             Item::Gap(gap) => step.lost.push(lost(&gap)),
             Item::Record(record) => match frames.decode(&record.bytes) {
-                Ok(Decoded { records: made, sighting, received_at }) => {
+                Ok(Decoded {
+                    records: made,
+                    sighting,
+                    received_at,
+                }) => {
                     records.extend(made);
                     step.watermark = step.watermark.max(received_at);
                     sightings.add(sighting);
@@ -101,8 +105,17 @@ fn kept(e: Undecodable, bytes: Vec<u8>, appended_at: SystemTime) -> Quarantined 
 fn lost(gap: &Gap) -> LostRange {
     let reason = gap.reason.as_str();
     metrics::counter_reason(metrics::RECORDS_LOST, reason, gap.count());
-    tracing::error!(from = gap.from.0, to = gap.to.0, reason, "records of the spool are lost");
-    LostRange { from: gap.from.0, to: gap.to.0, reason }
+    tracing::error!(
+        from = gap.from.0,
+        to = gap.to.0,
+        reason,
+        "records of the spool are lost"
+    );
+    LostRange {
+        from: gap.from.0,
+        to: gap.to.0,
+        reason,
+    }
 }
 
 /// Sightings of a slice: frames that say the same of one session become one.
@@ -117,7 +130,10 @@ impl Sightings {
         let Some(sighting) = sighting else {
             return;
         };
-        let device = DeviceKey { tenant: sighting.tags.tenant.clone(), device: sighting.tags.device.clone() };
+        let device = DeviceKey {
+            tenant: sighting.tags.tenant.clone(),
+            device: sighting.tags.device.clone(),
+        };
         let key = (device, sighting.boot, sighting.session.map(|session| session.id));
         let known = self.known.get(&key).and_then(|&at| self.list.get_mut(at));
         match known {

@@ -44,7 +44,10 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(flow: Flow) -> Self {
-        Self { flow, lanes: HashMap::new() }
+        Self {
+            flow,
+            lanes: HashMap::new(),
+        }
     }
 
     /// Adds a record to its lane.
@@ -96,7 +99,9 @@ impl Lanes {
 
 impl Lane {
     fn is_due(&self, now: Instant, full: usize, all: bool) -> bool {
-        let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
+        let waited = self
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
         !self.records.is_empty() && (all || waited || self.records.len() >= full)
     }
 

@@ -279,7 +279,10 @@ impl Pipeline {
                 Ok(Some(done)) => self.finished(done),
                 Ok(None) => {}
                 Err(_) => {
-                    tracing::warn!(records = self.held.records, "stopping with unconfirmed records; they stay in the spool");
+                    tracing::warn!(
+                        records = self.held.records,
+                        "stopping with unconfirmed records; they stay in the spool"
+                    );
                     break;
                 }
             }
@@ -293,12 +296,17 @@ impl Pipeline {
 
     fn admit(&mut self, slice: Slice) {
         let number = self.first + self.slices.len() as u64;
-        self.slices.push_back(Open { next: slice.next, step: slice.step, waiting: slice.records.len() });
+        self.slices.push_back(Open {
+            next: slice.next,
+            step: slice.step,
+            waiting: slice.records.len(),
+        });
         let now = Instant::now();
         for record in slice.records {
             self.held.records += 1;
             self.held.bytes += record.size();
-            self.lanes.push(self.lane_of(&record), record, Whence::Slice(number), now);
+            self.lanes
+                .push(self.lane_of(&record), record, Whence::Slice(number), now);
         }
     }
 
@@ -312,7 +320,12 @@ impl Pipeline {
             self.writes.spawn(async move {
                 let records = Arc::new(records);
                 let outcomes = writer.write(&lane, &records).await;
-                Done { lane, records, whences, outcomes }
+                Done {
+                    lane,
+                    records,
+                    whences,
+                    outcomes,
+                }
             });
         }
     }
@@ -323,7 +336,9 @@ impl Pipeline {
         let done = match done {
             Ok(done) => done,
             Err(e) => {
-                self.progress.red(&format!("a write ended without a result: {e}; restart to write it again"));
+                self.progress.red(&format!(
+                    "a write ended without a result: {e}; restart to write it again"
+                ));
                 tracing::error!(error = %e, "a write ended without a result");
                 return;
             }
@@ -436,7 +451,8 @@ impl Pipeline {
         let now = Instant::now();
         for Due { record, key, version } in due {
             self.summaries.insert(key.clone());
-            self.lanes.push(self.lane_of(&record), record, Whence::Summary(key, version), now);
+            self.lanes
+                .push(self.lane_of(&record), record, Whence::Summary(key, version), now);
         }
     }
 
@@ -450,7 +466,9 @@ impl Pipeline {
         let Store::Sqlite(store) = &self.writer.store else {
             return;
         };
-        let now_ns = i64::try_from(self.clock.now_us()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let now_ns = i64::try_from(self.clock.now_us())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000);
         match blocking(|| store.expire(now_ns)) {
             Ok(removed) => ::metrics::counter!(metrics::ROWS_REMOVED).increment(removed as u64),
             Err(e) => tracing::warn!(error = %e, "expired points stay for now"),

@@ -81,14 +81,21 @@ impl Writer {
         outcomes
     }
 
-    async fn once(&self, lane: &LaneKey, records: &Arc<Vec<Record>>, range: Range<usize>) -> Result<Written, WriteError> {
+    async fn once(
+        &self,
+        lane: &LaneKey,
+        records: &Arc<Vec<Record>>,
+        range: Range<usize>,
+    ) -> Result<Written, WriteError> {
         if range.is_empty() {
             return Ok(Written::default());
         }
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let begun = Instant::now();
-        let now_ns = i64::try_from(self.clock.now_us()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let now_ns = i64::try_from(self.clock.now_us())
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000);
         let result = self.store.write(lane.as_ref(), records, range, now_ns).await;
         ::metrics::histogram!(metrics::WRITE_DURATION).record(begun.elapsed().as_secs_f64());
         if let Err(e) = &result {
@@ -123,7 +130,10 @@ pub(super) struct Troubles {
 impl Troubles {
     pub(super) fn new(condition: Condition) -> Self {
         condition.green();
-        Self { condition, stuck: Mutex::default() }
+        Self {
+            condition,
+            stuck: Mutex::default(),
+        }
     }
 
     fn note(&self, lane: &LaneKey, error: &WriteError) {
@@ -148,7 +158,10 @@ impl Troubles {
             return;
         }
         ::metrics::gauge!(metrics::TENANTS_STUCK).set(stuck.len() as f64);
-        tracing::info!(tenant = lane.as_ref().map_or("all", TenantId::as_str), "writes go through again");
+        tracing::info!(
+            tenant = lane.as_ref().map_or("all", TenantId::as_str),
+            "writes go through again"
+        );
         if stuck.is_empty() {
             self.condition.green();
         }

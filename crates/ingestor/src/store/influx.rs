@@ -96,13 +96,16 @@ impl InfluxStore {
             // A redirect would carry the token to another host.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &config.ca {
-            builder = builder
-                .add_root_certificate(reqwest::Certificate::from_pem(pem).map_err(InfluxConfigError::Ca)?);
+            builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem).map_err(InfluxConfigError::Ca)?);
         }
         let client = ClientBuilder::with_builder(builder, &config.url, &config.org, config.token.reveal())
             .build()
             .map_err(InfluxConfigError::Client)?;
-        Ok(Self { client, org: config.org.clone(), bucket: config.bucket.clone() })
+        Ok(Self {
+            client,
+            org: config.org.clone(),
+            bucket: config.bucket.clone(),
+        })
     }
 
     /// The bucket of a tenant.
@@ -153,18 +156,35 @@ fn answer(status: StatusCode, text: &str, batch: &[Record]) -> Result<Written, W
     match status.as_u16() {
         400 | 422 => match beyond_retention(text) {
             // The others of the batch are stored. Those dropped are the oldest, because the horizon is a time.
-            Some(count) => Ok(Written { expired: oldest(batch, count) }),
-            None => Err(WriteError::Reject { reason: Reason::Refused, detail }),
+            Some(count) => Ok(Written {
+                expired: oldest(batch, count),
+            }),
+            None => Err(WriteError::Reject {
+                reason: Reason::Refused,
+                detail,
+            }),
         },
         413 => Err(WriteError::Split { detail }),
-        401 => Err(WriteError::Fatal { reason: Reason::Unauthorized, detail }),
-        403 => Err(WriteError::Fatal { reason: Reason::Forbidden, detail }),
-        404 => Err(WriteError::Fatal { reason: Reason::NotFound, detail }),
+        401 => Err(WriteError::Fatal {
+            reason: Reason::Unauthorized,
+            detail,
+        }),
+        403 => Err(WriteError::Fatal {
+            reason: Reason::Forbidden,
+            detail,
+        }),
+        404 => Err(WriteError::Fatal {
+            reason: Reason::NotFound,
+            detail,
+        }),
         408 => Err(retry(Reason::Timeout, text)),
         429 => Err(retry(Reason::RateLimited, text)),
         500..=599 => Err(retry(Reason::Server, text)),
         // Also every 2xx but 204: a proxy or a portal may say 200 to anything, and nothing is stored there.
-        _ => Err(WriteError::Fatal { reason: Reason::Unexpected, detail: format!("{status}: {detail}") }),
+        _ => Err(WriteError::Fatal {
+            reason: Reason::Unexpected,
+            detail: format!("{status}: {detail}"),
+        }),
     }
 }
 
@@ -196,7 +216,11 @@ fn no_answer(error: &reqwest::Error) -> WriteError {
 }
 
 fn retry(reason: Reason, detail: &str) -> WriteError {
-    WriteError::Retry { reason, detail: clean(detail), after: None }
+    WriteError::Retry {
+        reason,
+        detail: clean(detail),
+        after: None,
+    }
 }
 
 /// A foreign text, short and without control characters.
@@ -214,7 +238,10 @@ mod tests {
     fn a_partial_write_beyond_retention_is_told_from_other_refusals() {
         let expired = r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: points beyond retention policy dropped=17"}"#;
         assert_eq!(beyond_retention(expired), Some(17));
-        assert_eq!(beyond_retention(r#"{"error":"partial write: points beyond retention policy dropped=3"}"#), Some(3));
+        assert_eq!(
+            beyond_retention(r#"{"error":"partial write: points beyond retention policy dropped=3"}"#),
+            Some(3)
+        );
         let conflict = r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: input field \"count\" on measurement \"stroke_window\" is type integer, already exists as type float dropped=1"}"#;
         assert_eq!(beyond_retention(conflict), None);
         assert!(matches!(
@@ -235,10 +262,13 @@ mod tests {
             ca: None,
         };
         for bad in ["", "localhost:8086", "ftp://host", "http://host/influx", "/3242/23"] {
-            assert!(matches!(
-                InfluxStore::new(&config(bad, "b-{tenant}")),
-                Err(InfluxConfigError::Url(_))
-            ), "{bad}");
+            assert!(
+                matches!(
+                    InfluxStore::new(&config(bad, "b-{tenant}")),
+                    Err(InfluxConfigError::Url(_))
+                ),
+                "{bad}"
+            );
         }
         assert!(matches!(
             InfluxStore::new(&config("http://localhost:8086", "all")),

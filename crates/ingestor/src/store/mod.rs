@@ -168,7 +168,11 @@ impl Store {
                 tokio::task::spawn_blocking(move || store.write(records.get(range).unwrap_or(&[]), now_ns))
                     .await
                     .unwrap_or_else(|e| {
-                        Err(WriteError::Retry { reason: Reason::Database, detail: e.to_string(), after: None })
+                        Err(WriteError::Retry {
+                            reason: Reason::Database,
+                            detail: e.to_string(),
+                            after: None,
+                        })
                     })
             }
             Self::Influx(store) => store.write(tenant, records.get(range).unwrap_or(&[])).await,

@@ -126,9 +126,8 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no.
     pub fn sessions(&self, tenant: &TenantId, max: usize) -> Result<Vec<SessionRow>, SqliteError> {
-        let sql = format!(
-            "SELECT {SESSION_COLUMNS} FROM session_summary WHERE tenant = ?1 ORDER BY time_ns DESC LIMIT ?2"
-        );
+        let sql =
+            format!("SELECT {SESSION_COLUMNS} FROM session_summary WHERE tenant = ?1 ORDER BY time_ns DESC LIMIT ?2");
         self.all(&sql, params![tenant.as_str(), max as i64], session_row)
     }
 
@@ -140,7 +139,10 @@ impl SqliteStore {
         let sql = format!("SELECT {SESSION_COLUMNS} FROM session_summary WHERE session = ?1 AND tenant = ?2");
         let db = self.lock();
         db.prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(params![session.to_hex(), tenant.as_str()], session_row).optional())
+            .and_then(|mut s| {
+                s.query_row(params![session.to_hex(), tenant.as_str()], session_row)
+                    .optional()
+            })
             .map_err(|source| self.failed("be read", source))
     }
 
@@ -179,7 +181,10 @@ impl SqliteStore {
         self.all(&sql, [], |row| {
             let columns = row.as_ref().column_count();
             let values: Vec<String> = (0..columns)
-                .map(|at| row.get::<_, rusqlite::types::Value>(at).map(|value| format!("{value:?}")))
+                .map(|at| {
+                    row.get::<_, rusqlite::types::Value>(at)
+                        .map(|value| format!("{value:?}"))
+                })
                 .collect::<rusqlite::Result<_>>()?;
             Ok(values.join(" "))
         })

@@ -56,10 +56,18 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no, or a file that is no such store.
     pub fn open(path: &Path, retention: Option<Duration>) -> Result<Self, SqliteError> {
-        let fail = |source| SqliteError { path: path.to_owned(), what: "be opened", source };
+        let fail = |source| SqliteError {
+            path: path.to_owned(),
+            what: "be opened",
+            source,
+        };
         let db = Connection::open(path).map_err(fail)?;
         prepare(&db).map_err(fail)?;
-        Ok(Self { db: Arc::new(Mutex::new(db)), path: path.to_owned(), retention })
+        Ok(Self {
+            db: Arc::new(Mutex::new(db)),
+            path: path.to_owned(),
+            retention,
+        })
     }
 
     /// Opens an existing file for reading, beside a process that writes to it.
@@ -67,11 +75,19 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no.
     pub fn open_read_only(path: &Path) -> Result<Self, SqliteError> {
-        let fail = |source| SqliteError { path: path.to_owned(), what: "be opened for reading", source };
+        let fail = |source| SqliteError {
+            path: path.to_owned(),
+            what: "be opened for reading",
+            source,
+        };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(fail)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
-        Ok(Self { db: Arc::new(Mutex::new(db)), path: path.to_owned(), retention: None })
+        Ok(Self {
+            db: Arc::new(Mutex::new(db)),
+            path: path.to_owned(),
+            retention: None,
+        })
     }
 
     /// The file.
@@ -114,9 +130,8 @@ impl SqliteStore {
         for measurement in MEASUREMENTS {
             let key = key(measurement).join(", ");
             let name = measurement.name;
-            let sql = format!(
-                "DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} WHERE time_ns < ?1 LIMIT ?2)"
-            );
+            let sql =
+                format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} WHERE time_ns < ?1 LIMIT ?2)");
             removed += db
                 .prepare_cached(&sql)
                 .and_then(|mut statement| statement.execute([horizon, EXPIRE_PER_STEP as i64]))
@@ -131,7 +146,11 @@ impl SqliteStore {
     }
 
     pub(super) fn failed(&self, what: &'static str, source: rusqlite::Error) -> SqliteError {
-        SqliteError { path: self.path.clone(), what, source }
+        SqliteError {
+            path: self.path.clone(),
+            what,
+            source,
+        }
     }
 
     /// Points before this have expired.
@@ -184,7 +203,9 @@ fn create(db: &Connection, measurement: &Measurement) -> rusqlite::Result<()> {
     db.execute_batch(&sql)?;
     add_columns(db, measurement)?;
     if measurement.fields.iter().any(|field| field.name == "session") {
-        db.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name}_session ON {name} (session)"))?;
+        db.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {name}_session ON {name} (session)"
+        ))?;
     }
     Ok(())
 }
@@ -197,7 +218,11 @@ fn add_columns(db: &Connection, measurement: &Measurement) -> rusqlite::Result<(
         .query_map([], |row| row.get(1))?
         .collect::<rusqlite::Result<_>>()?;
     for field in measurement.fields.iter().filter(|field| !known.contains(field.name)) {
-        db.execute_batch(&format!("ALTER TABLE {name} ADD COLUMN \"{}\" {}", field.name, field.ty.sql()))?;
+        db.execute_batch(&format!(
+            "ALTER TABLE {name} ADD COLUMN \"{}\" {}",
+            field.name,
+            field.ty.sql()
+        ))?;
     }
     Ok(())
 }
@@ -211,7 +236,11 @@ fn insert_sql(measurement: &Measurement) -> String {
         .map(|name| format!("\"{name}\""))
         .collect();
     let marks = vec!["?"; names.len()].join(", ");
-    format!("INSERT OR REPLACE INTO {} ({}) VALUES ({marks})", measurement.name, names.join(", "))
+    format!(
+        "INSERT OR REPLACE INTO {} ({}) VALUES ({marks})",
+        measurement.name,
+        names.join(", ")
+    )
 }
 
 /// The insert statements, made once.
@@ -235,7 +264,11 @@ fn insert(db: &Connection, record: &Record) -> rusqlite::Result<()> {
     bind(borrowed(tags.device.as_str()))?;
     bind(integer(record.time_ns()))?;
     bind(borrowed(tags.clinic.as_str()))?;
-    bind(tags.model.as_ref().map_or(text(crate::record::UNKNOWN), |model| borrowed(model.as_str())))?;
+    bind(
+        tags.model
+            .as_ref()
+            .map_or(text(crate::record::UNKNOWN), |model| borrowed(model.as_str())),
+    )?;
     bind(text(tags.kind.map_or(crate::record::UNKNOWN, DeviceKind::as_str)))?;
     if measurement.zone {
         // Part of the key, where NULL would equal nothing.
@@ -278,9 +311,14 @@ fn sql_value<'a>(value: &'a Value<'_>) -> ToSqlOutput<'a> {
 fn outcome(error: &rusqlite::Error) -> WriteError {
     let detail = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {
-            WriteError::Reject { reason: Reason::Refused, detail }
-        }
-        _ => WriteError::Retry { reason: Reason::Database, detail, after: None },
+        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => WriteError::Reject {
+            reason: Reason::Refused,
+            detail,
+        },
+        _ => WriteError::Retry {
+            reason: Reason::Database,
+            detail,
+            after: None,
+        },
     }
 }

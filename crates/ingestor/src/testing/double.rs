@@ -67,7 +67,9 @@ impl InfluxDouble {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let buckets = Buckets::default();
-        let router = Router::new().route("/api/v2/write", post(write)).with_state(Arc::clone(&buckets));
+        let router = Router::new()
+            .route("/api/v2/write", post(write))
+            .with_state(Arc::clone(&buckets));
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
@@ -86,7 +88,9 @@ impl InfluxDouble {
 
     /// The points of a bucket as lines, by series and time.
     pub fn lines(&self, bucket: &str) -> Vec<String> {
-        lock(&self.buckets).get(bucket).map_or_else(Vec::new, |b| b.points.values().cloned().collect())
+        lock(&self.buckets)
+            .get(bucket)
+            .map_or_else(Vec::new, |b| b.points.values().cloned().collect())
     }
 
     /// Requests that named a bucket, whatever became of them.
@@ -112,7 +116,12 @@ struct WriteQuery {
     precision: String,
 }
 
-async fn write(State(buckets): State<Buckets>, Query(query): Query<WriteQuery>, headers: HeaderMap, body: Bytes) -> Response {
+async fn write(
+    State(buckets): State<Buckets>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let trouble = {
         let mut buckets = lock(&buckets);
         let bucket = buckets.entry(query.bucket.clone()).or_default();
@@ -127,7 +136,9 @@ async fn write(State(buckets): State<Buckets>, Query(query): Query<WriteQuery>, 
     }
     let mut text = String::new();
     if headers.get("content-encoding").is_none_or(|value| value != "gzip")
-        || flate2::read::GzDecoder::new(body.as_ref()).read_to_string(&mut text).is_err()
+        || flate2::read::GzDecoder::new(body.as_ref())
+            .read_to_string(&mut text)
+            .is_err()
     {
         return error(StatusCode::BAD_REQUEST, "invalid", "the body is not gzip");
     }
@@ -145,7 +156,11 @@ fn take(bucket: &mut Bucket, text: &str) -> Response {
         Some(Trouble::NotFound) => return error(StatusCode::NOT_FOUND, "not found", "bucket not found"),
         Some(Trouble::RateLimited(left)) => {
             bucket.trouble = (left > 1).then(|| Trouble::RateLimited(left - 1));
-            let answer = error(StatusCode::TOO_MANY_REQUESTS, "too many requests", "org write rate exceeded");
+            let answer = error(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests",
+                "org write rate exceeded",
+            );
             return ([("retry-after", "1")], answer).into_response();
         }
         Some(Trouble::Unavailable(left)) => {
@@ -156,18 +171,30 @@ fn take(bucket: &mut Bucket, text: &str) -> Response {
             return error(StatusCode::PAYLOAD_TOO_LARGE, "request too large", "too many points");
         }
         Some(Trouble::Unparsable(part)) if text.contains(&part) => {
-            return error(StatusCode::BAD_REQUEST, "invalid", "unable to parse a line: missing fields");
+            return error(
+                StatusCode::BAD_REQUEST,
+                "invalid",
+                "unable to parse a line: missing fields",
+            );
         }
         Some(Trouble::Conflict(part)) => {
             why = "field type conflict: input field \\\"value\\\" is type integer, already exists as type float";
             for line in &lines {
-                if line.contains(&part) { refused += 1 } else { keep(bucket, line) }
+                if line.contains(&part) {
+                    refused += 1
+                } else {
+                    keep(bucket, line)
+                }
             }
         }
         Some(Trouble::RetentionFrom(from)) => {
             why = "points beyond retention policy";
             for line in &lines {
-                if time(line) < from { refused += 1 } else { keep(bucket, line) }
+                if time(line) < from {
+                    refused += 1
+                } else {
+                    keep(bucket, line)
+                }
             }
         }
         _ => lines.iter().for_each(|line| keep(bucket, line)),
@@ -185,7 +212,10 @@ fn keep(bucket: &mut Bucket, line: &str) {
 }
 
 fn time(line: &str) -> i64 {
-    line.rsplit(' ').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    line.rsplit(' ')
+        .next()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
 }
 
 fn error(status: StatusCode, code: &str, message: &str) -> Response {

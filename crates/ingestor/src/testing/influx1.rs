@@ -54,7 +54,13 @@ impl Influx1 {
         let server = Server::start(PROGRAM, "influxdb", &mut command)?;
         answers(PROGRAM, &format!("{inner}/ping")).await?;
         let (url, listener) = translate(inner.clone()).await?;
-        Ok(Self { url, inner, listener, _server: server, _dir: dir })
+        Ok(Self {
+            url,
+            inner,
+            listener,
+            _server: server,
+            _dir: dir,
+        })
     }
 
     /// Where to write, as to an InfluxDB 2.
@@ -77,14 +83,24 @@ impl Influx1 {
     pub async fn query(&self, bucket: &str, influxql: &str) -> Result<Vec<Vec<Value>>, TestServerError> {
         let answer = self.ask(&format!("db={bucket}&q={influxql}")).await?;
         let rows = answer.pointer("/results/0/series/0/values").and_then(Value::as_array);
-        Ok(rows.into_iter().flatten().filter_map(|row| row.as_array().cloned()).collect())
+        Ok(rows
+            .into_iter()
+            .flatten()
+            .filter_map(|row| row.as_array().cloned())
+            .collect())
     }
 
     async fn ask(&self, query: &str) -> Result<Value, TestServerError> {
         let mut url = reqwest::Url::parse(&format!("{}/query", self.inner))
             .map_err(|e| TestServerError::Answer(e.to_string()))?;
         url.set_query(Some(query));
-        let text = reqwest::Client::new().post(url).timeout(TIMEOUT).send().await?.text().await?;
+        let text = reqwest::Client::new()
+            .post(url)
+            .timeout(TIMEOUT)
+            .send()
+            .await?
+            .text()
+            .await?;
         let answer: Value = serde_json::from_str(&text).map_err(|_| TestServerError::Answer(text.clone()))?;
         match answer.pointer("/results/0/error").or_else(|| answer.get("error")) {
             Some(error) => Err(TestServerError::Answer(error.to_string())),
@@ -103,7 +119,9 @@ async fn translate(inner: String) -> Result<(String, JoinHandle<()>), TestServer
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let client = reqwest::Client::new();
-    let router = Router::new().route("/api/v2/write", post(pass)).with_state((client, inner));
+    let router = Router::new()
+        .route("/api/v2/write", post(pass))
+        .with_state((client, inner));
     let task = tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
     });

@@ -22,7 +22,9 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum TestServerError {
     /// The program is missing.
-    #[error("{program} cannot be started; it is the Debian package {package}, and `cargo xtask test` installs what is missing")]
+    #[error(
+        "{program} cannot be started; it is the Debian package {package}, and `cargo xtask test` installs what is missing"
+    )]
     Missing {
         /// The program.
         program: &'static str,
@@ -61,7 +63,11 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .map(Self)
-            .map_err(|source| TestServerError::Missing { program, package, source })
+            .map_err(|source| TestServerError::Missing {
+                program,
+                package,
+                source,
+            })
     }
 }
 

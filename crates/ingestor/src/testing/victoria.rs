@@ -32,7 +32,11 @@ impl VictoriaMetrics {
             .args(["-retentionPeriod=100y", "-memory.allowedBytes=64MB"]);
         let server = Server::start(PROGRAM, "victoria-metrics", &mut command)?;
         answers(PROGRAM, &format!("{url}/health")).await?;
-        Ok(Self { url, _server: server, _dir: dir })
+        Ok(Self {
+            url,
+            _server: server,
+            _dir: dir,
+        })
     }
 
     /// Where to write.
@@ -46,7 +50,10 @@ impl VictoriaMetrics {
     /// [`TestServerError`].
     pub async fn export(&self, metric: &str) -> Result<Vec<Value>, TestServerError> {
         reqwest::get(format!("{}/internal/force_flush", self.url)).await?;
-        let text = reqwest::get(format!("{}/api/v1/export?match[]={metric}", self.url)).await?.text().await?;
+        let text = reqwest::get(format!("{}/api/v1/export?match[]={metric}", self.url))
+            .await?
+            .text()
+            .await?;
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|_| TestServerError::Answer(line.to_owned())))
             .collect()

@@ -6,15 +6,18 @@ use influxdb_line_protocol::{FieldValue, parse_lines};
 use ingestor::frame::FrameReader;
 use ingestor::record::Record;
 use ingestor::value::Value;
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 use telemetry::{Admitted, Content, proto};
 
 use crate::support::{Device, OneModel};
 
 fn records(frames: &[Admitted]) -> Vec<Record> {
     let mut reader = FrameReader::new(Arc::new(OneModel));
-    frames.iter().flat_map(|frame| reader.decode(&frame.encode()).unwrap().records).collect()
+    frames
+        .iter()
+        .flat_map(|frame| reader.decode(&frame.encode()).unwrap().records)
+        .collect()
 }
 
 fn transition(device: &Device, rule: &str, unit: &str, value: f64) -> Admitted {
@@ -39,11 +42,21 @@ fn transition(device: &Device, rule: &str, unit: &str, value: f64) -> Admitted {
 fn check(record: &Record) {
     let mut text = String::new();
     ingestor::line::write(&mut text, record);
-    let lines: Vec<_> = parse_lines(&text).collect::<Result<_, _>>().unwrap_or_else(|e| panic!("{e}: {text}"));
-    let [line] = lines.as_slice() else { panic!("not one line: {text}") };
+    let lines: Vec<_> = parse_lines(&text)
+        .collect::<Result<_, _>>()
+        .unwrap_or_else(|e| panic!("{e}: {text}"));
+    let [line] = lines.as_slice() else {
+        panic!("not one line: {text}")
+    };
     assert_eq!(line.series.measurement.as_str(), record.measurement().name);
     assert_eq!(line.timestamp, Some(record.time_ns()));
-    let tags: Vec<String> = line.series.tag_set.iter().flatten().map(|(key, _)| key.to_string()).collect();
+    let tags: Vec<String> = line
+        .series
+        .tag_set
+        .iter()
+        .flatten()
+        .map(|(key, _)| key.to_string())
+        .collect();
     assert!(tags.is_sorted(), "{tags:?}");
     let mut expected = Vec::new();
     record.each(|field, value| expected.extend(value.map(|value| (field.name, value))));
@@ -103,14 +116,32 @@ fn every_kind_of_record_reads_back() {
         hold_temperature_mdegc: Some(134_000),
         ..Default::default()
     };
-    let status = proto::Status { presence: Some(3), boot_id: Some(7) };
+    let status = proto::Status {
+        presence: Some(3),
+        boot_id: Some(7),
+    };
     let frames = [
         pen.frame(1_000_000, proto::frame::Body::Birth(birth)),
         pen.frame(2_000_000, proto::frame::Body::SterilizationCycle(cycle)),
-        pen.frame(3_000_000, proto::frame::Body::Disinfection(proto::Disinfection::default())),
-        pen.frame(4_000_000, proto::frame::Body::IndicatorResult(proto::IndicatorResult::default())),
-        pen.frame(5_000_000, proto::frame::Body::Fault(proto::Fault { code: Some(1), vendor_code: None })),
-        pen.frame(6_000_000, proto::frame::Body::SessionStart(proto::SessionStart::default())),
+        pen.frame(
+            3_000_000,
+            proto::frame::Body::Disinfection(proto::Disinfection::default()),
+        ),
+        pen.frame(
+            4_000_000,
+            proto::frame::Body::IndicatorResult(proto::IndicatorResult::default()),
+        ),
+        pen.frame(
+            5_000_000,
+            proto::frame::Body::Fault(proto::Fault {
+                code: Some(1),
+                vendor_code: None,
+            }),
+        ),
+        pen.frame(
+            6_000_000,
+            proto::frame::Body::SessionStart(proto::SessionStart::default()),
+        ),
         pen.heartbeat(7_000_000),
         pen.end(Some(4_212), None),
         pen.admitted(8_000_000, Content::Status, status.encode_to_vec()),

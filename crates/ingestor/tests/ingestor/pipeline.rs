@@ -6,7 +6,11 @@ use proptest::prelude::*;
 use crate::support::{Device, Site};
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// A session of a pen with all that belongs to it.
@@ -31,11 +35,23 @@ fn a_session_in_the_spool_is_a_whole_session_in_the_store() {
     runtime().block_on(site.run());
     let counts = site.store().counts().unwrap();
     assert_eq!(counts.len(), 1);
-    assert_eq!((counts[0].strokes, counts[0].windows, counts[0].pulses, counts[0].sessions), (600, 6, 8, 2));
+    assert_eq!(
+        (
+            counts[0].strokes,
+            counts[0].windows,
+            counts[0].pulses,
+            counts[0].sessions
+        ),
+        (600, 6, 8, 2)
+    );
     let sessions = site.store().sessions(&"acme".parse().unwrap(), 10).unwrap();
     assert_eq!(sessions[0].text, "8 of 8 pulses stored");
     assert_eq!(sessions[1].text, "600 of 600 strokes stored");
-    assert!(sessions.iter().all(|s| s.closed && s.complete == Some(true) && s.model == "model-1"));
+    assert!(
+        sessions
+            .iter()
+            .all(|s| s.closed && s.complete == Some(true) && s.model == "model-1")
+    );
     assert!(site.health.is_ready());
 }
 
@@ -47,7 +63,11 @@ fn what_is_missing_of_a_session_is_named() {
     site.append(&frames);
     runtime().block_on(site.run());
     let pen = Device::new("acme", "pen-1", 1);
-    let row = site.store().session(&pen.tenant_id(), pen.session_id()).unwrap().unwrap();
+    let row = site
+        .store()
+        .session(&pen.tenant_id(), pen.session_id())
+        .unwrap()
+        .unwrap();
     assert_eq!(row.text, "500 of 600 strokes stored, missing 100–199");
     assert_eq!((row.complete, row.strokes_missing), (Some(false), 100));
 }
@@ -94,7 +114,11 @@ fn points_beyond_retention_are_expired_not_stored_and_not_in_quarantine() {
     runtime().block_on(site.run());
     assert_eq!(site.store().counts().unwrap()[0].strokes, 100);
     assert_eq!(site.ledger().quarantined_count().unwrap(), 0);
-    let key = SessionKey { tenant: pen.tenant_id(), device: "pen-1".parse().unwrap(), session: pen.session_id() };
+    let key = SessionKey {
+        tenant: pen.tenant_id(),
+        device: "pen-1".parse().unwrap(),
+        session: pen.session_id(),
+    };
     let told = site.ledger().completeness(&key).unwrap().unwrap();
     assert_eq!((told.strokes.stored, told.expired), (100, 100));
 }

@@ -10,7 +10,9 @@ use service::clock::Clock;
 use service::health::Health;
 use spool::{NewRecord, OsDisk, Spool};
 use telemetry::proto;
-use telemetry::{Admitted, ClockQuality, Content, DeviceKey, DeviceKind, ModelId, Origin, SessionId, TenantId, UnixMicros};
+use telemetry::{
+    Admitted, ClockQuality, Content, DeviceKey, DeviceKind, ModelId, Origin, SessionId, TenantId, UnixMicros,
+};
 
 /// 2026-11-22 12:00:00 UTC: wall time of uptime 0 of every boot.
 pub const ANCHOR_US: i64 = 1_795_348_800_000_000;
@@ -19,7 +21,11 @@ pub struct OneModel;
 
 impl Fleet for OneModel {
     fn describe(&self, device: &DeviceKey) -> Option<(ModelId, DeviceKind)> {
-        let kind = if device.device.as_str().starts_with("ipl") { DeviceKind::Ipl } else { DeviceKind::Pen };
+        let kind = if device.device.as_str().starts_with("ipl") {
+            DeviceKind::Ipl
+        } else {
+            DeviceKind::Pen
+        };
         Some((ModelId::new("model-1").unwrap(), kind))
     }
 
@@ -42,7 +48,14 @@ pub struct Device {
 impl Device {
     pub fn new(tenant: &'static str, device: &'static str, session: u8) -> Self {
         let started_us = Some(u64::from(session) * 60_000_000);
-        Self { tenant, device, boot: 7, session, started_us, sequence: 0 }
+        Self {
+            tenant,
+            device,
+            boot: 7,
+            session,
+            started_us,
+            sequence: 0,
+        }
     }
 
     pub fn session_id(&self) -> SessionId {
@@ -66,7 +79,10 @@ impl Device {
             ..Default::default()
         };
         self.sequence += 1;
-        let frame = proto::Frame { header: Some(header), body: Some(body) };
+        let frame = proto::Frame {
+            header: Some(header),
+            body: Some(body),
+        };
         self.admitted(uptime_us, Content::Telemetry, frame.encode_to_vec())
     }
 
@@ -130,13 +146,20 @@ impl Device {
             fired: Some(true),
             ..Default::default()
         };
-        let batch = proto::PulseBatch { pulses: (0..count).map(pulse).collect(), flush_reason: None };
+        let batch = proto::PulseBatch {
+            pulses: (0..count).map(pulse).collect(),
+            flush_reason: None,
+        };
         self.frame(at + count * 1_000_000, proto::frame::Body::PulseBatch(batch))
     }
 
     pub fn end(&mut self, strokes: Option<u64>, pulses: Option<u64>) -> Admitted {
         let at = self.start_us() + 59_000_000;
-        let end = proto::SessionEnd { strokes_total: strokes, pulses_total: pulses, reason: Some(1) };
+        let end = proto::SessionEnd {
+            strokes_total: strokes,
+            pulses_total: pulses,
+            reason: Some(1),
+        };
         self.frame(at, proto::frame::Body::SessionEnd(end))
     }
 
@@ -172,7 +195,13 @@ impl Site {
         let config = raw.resolve().unwrap();
         let now = SystemTime::from(UnixMicros(ANCHOR_US + 3_600_000_000));
         let clock = Clock::manual(now);
-        Self { dir, spool: Arc::new(spool), config, health: Health::default(), clock }
+        Self {
+            dir,
+            spool: Arc::new(spool),
+            config,
+            health: Health::default(),
+            clock,
+        }
     }
 
     pub fn append(&self, frames: &[Admitted]) {
@@ -185,13 +214,23 @@ impl Site {
     }
 
     pub fn append_raw(&self, bytes: &[u8]) {
-        let _ = self.spool.append(&[NewRecord { lane: 1, bytes }], SystemTime::now()).unwrap();
+        let _ = self
+            .spool
+            .append(&[NewRecord { lane: 1, bytes }], SystemTime::now())
+            .unwrap();
         self.spool.sync().unwrap();
     }
 
     pub fn ingestor(&self) -> Ingestor {
         let fleet = Arc::new(OneModel);
-        Ingestor::build(&self.config, Arc::clone(&self.spool), fleet, &self.health, self.clock.clone()).unwrap()
+        Ingestor::build(
+            &self.config,
+            Arc::clone(&self.spool),
+            fleet,
+            &self.health,
+            self.clock.clone(),
+        )
+        .unwrap()
     }
 
     /// Whether the cursor stands behind everything.

@@ -46,12 +46,21 @@ proptest! {
 
 #[test]
 fn no_field_ever_changes_its_type_or_goes() {
-    let locked: Vec<&str> = include_str!("../../schema.lock").lines().filter(|line| !line.starts_with('#')).collect();
+    let locked: Vec<&str> = include_str!("../../schema.lock")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
     let now = ingestor::schema::lock_lines();
     for line in &locked {
-        assert!(now.iter().any(|n| n == line), "'{line}' was released: a field keeps its name and type for ever");
+        assert!(
+            now.iter().any(|n| n == line),
+            "'{line}' was released: a field keeps its name and type for ever"
+        );
     }
     for line in &now {
-        assert!(locked.contains(&line.as_str()), "'{line}' is new: add it to schema.lock");
+        assert!(
+            locked.contains(&line.as_str()),
+            "'{line}' is new: add it to schema.lock"
+        );
     }
 }
