@@ -19,11 +19,17 @@ impl IndependentDevice {
     pub fn start(scratch: &Path, args: &[(&str, String)]) -> Self {
         let classes = compile_schema(scratch);
         let mut command = Command::new(python());
-        command.arg(workspace_root().join("tests/device/device.py")).arg("--proto").arg(classes);
+        command
+            .arg(workspace_root().join("tests/device/device.py"))
+            .arg("--proto")
+            .arg(classes);
         for (name, value) in args {
             command.arg(format!("--{name}")).arg(value);
         }
-        let child = command.stdout(Stdio::piped()).spawn().expect("the device program starts");
+        let child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the device program starts");
         Self { child }
     }
 
@@ -64,6 +70,10 @@ fn compile_schema(scratch: &Path) -> PathBuf {
 fn python() -> PathBuf {
     let python = std::env::var_os("DERMATEL_TEST_PYTHON")
         .map_or_else(|| workspace_root().join("target/test-venv/bin/python"), PathBuf::from);
-    assert!(python.exists(), "{} is missing: `cargo xtask test` makes it", python.display());
+    assert!(
+        python.exists(),
+        "{} is missing: `cargo xtask test` makes it",
+        python.display()
+    );
     python
 }

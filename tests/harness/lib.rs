@@ -13,16 +13,23 @@ use std::path::PathBuf;
 pub use binary::dermatel;
 pub use device::{DeviceReport, IndependentDevice};
 pub use mosquitto::Mosquitto;
-pub use stack::{Stack, StackSpec, Store};
+pub use stack::{CLINIC, Stack, StackSpec, Store, TENANT, TOKEN, secret};
 pub use wait::wait_for;
 pub use webhook::{Page, Webhook};
 
 /// The root of the workspace.
 pub fn workspace_root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace has a root").to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace has a root")
+        .to_owned()
 }
 
 /// A port that nobody listens on right now.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

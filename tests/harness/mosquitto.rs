@@ -37,7 +37,9 @@ impl Mosquitto {
             .spawn()
             .unwrap_or_else(|e| panic!("mosquitto is missing ({e}): `cargo xtask test` installs it"));
         let broker = Self { child, port };
-        wait_for("mosquitto's port", Duration::from_secs(10), || std::net::TcpStream::connect(("127.0.0.1", port)));
+        wait_for("mosquitto's port", Duration::from_secs(10), || {
+            std::net::TcpStream::connect(("127.0.0.1", port))
+        });
         broker
     }
 }

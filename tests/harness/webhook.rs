@@ -27,13 +27,24 @@ pub struct Webhook {
 impl Webhook {
     /// Starts to listen.
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let seen = Seen { pages: Arc::default(), status: Arc::new(AtomicU16::new(200)) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let seen = Seen {
+            pages: Arc::default(),
+            status: Arc::new(AtomicU16::new(200)),
+        };
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let router = Router::new().route("/page", post(take)).with_state(seen.clone());
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { port, seen, _runtime: runtime }
+        Self {
+            port,
+            seen,
+            _runtime: runtime,
+        }
     }
 
     /// Where pages go.
