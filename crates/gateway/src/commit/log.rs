@@ -1,7 +1,7 @@
 //! One outlet as the committer uses it: a batch encoded once, appended in one call, synced.
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use spool::{AppendError, Appended, NewRecord, Offset, SyncError};
@@ -119,8 +119,9 @@ impl Log {
 /// A log that is synced beside the store's: its fsync runs on a thread of its own.
 pub(crate) struct BesideLog {
     pub(crate) log: Log,
-    orders: SyncSender<Appended>,
+    orders: Option<SyncSender<Appended>>,
     done: Receiver<Result<Offset, SyncError>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl BesideLog {
@@ -129,7 +130,7 @@ impl BesideLog {
         let (orders, ordered) = sync_channel::<Appended>(1);
         let (tell, done) = sync_channel(1);
         let spool = outlet.spool().clone();
-        thread::Builder::new().name("gateway-sync".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("gateway-sync".to_owned()).spawn(move || {
             while let Ok(appended) = ordered.recv() {
                 if tell.send(spool.sync_appended(&appended)).is_err() {
                     return;
@@ -138,20 +139,32 @@ impl BesideLog {
         })?;
         Ok(Self {
             log: Log::new(outlet, "alarm"),
-            orders,
+            orders: Some(orders),
             done,
+            thread: Some(thread),
         })
     }
 
     /// Begins to sync; [`Self::finish_sync`] must follow.
     pub(crate) fn begin_sync(&self, appended: Appended) -> bool {
-        self.orders.send(appended).is_ok()
+        self.orders.as_ref().is_some_and(|orders| orders.send(appended).is_ok())
     }
 
     pub(crate) fn finish_sync(&self) -> Result<Offset, Failed> {
         match self.done.recv() {
             Ok(result) => result.map_err(|e| self.log.sync_failed(&e)),
             Err(_) => Err(Failed::Broken("the thread that syncs the log has ended".to_owned())),
+        }
+    }
+}
+
+/// The log is free for another opener only when the thread has let go of it.
+impl Drop for BesideLog {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told as a failed sync.
+            let _ = thread.join();
         }
     }
 }
