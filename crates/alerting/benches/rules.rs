@@ -72,7 +72,13 @@ fn strokes(c: &mut Criterion) {
     let inputs: Vec<Input> = (0..4_096).map(|n| intake::decode(&record(n)).unwrap()).collect();
     let mut group = c.benchmark_group("rules");
     group.throughput(Throughput::Elements(STROKES));
-    let fresh = || Engine::new(Arc::clone(&rules), Arc::new(RegistryFleet(Arc::clone(&registry))), Snapshot::default());
+    let fresh = || {
+        Engine::new(
+            Arc::clone(&rules),
+            Arc::new(RegistryFleet(Arc::clone(&registry))),
+            Snapshot::default(),
+        )
+    };
     let (mut engine, mut next) = (fresh(), 0usize);
     group.bench_function("apply a decoded batch of 120 strokes", |b| {
         b.iter(|| {

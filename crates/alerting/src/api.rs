@@ -105,7 +105,10 @@ async fn list(Extension(handle): Extension<Handle>, Query(wanted): Query<Wanted>
         Some(Ok(state)) => Some(state),
         Some(Err(_)) => {
             let names: Vec<_> = State::ALL.iter().map(|s| s.as_str()).collect();
-            return refuse(StatusCode::BAD_REQUEST, &format!("state is none of {}", names.join(", ")));
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                &format!("state is none of {}", names.join(", ")),
+            );
         }
     };
     match handle.alerts(state).await {

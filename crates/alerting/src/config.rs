@@ -131,9 +131,21 @@ impl Validate for Config {
 
 /// Every setting of the section, for the commented default file; paths are relative to the section.
 pub const SETTINGS: &[Setting] = &[
-    setting("file", "\"alerting.sqlite\"", "File with alerts, state, journal and outbox, below the data folder."),
-    setting("rules", "# \"rules\"", "Folder of rule files; not set: the rules that come with the program."),
-    setting("digest_after", "\"5m\"", "How long alerts about things older than a day are gathered into one digest."),
+    setting(
+        "file",
+        "\"alerting.sqlite\"",
+        "File with alerts, state, journal and outbox, below the data folder.",
+    ),
+    setting(
+        "rules",
+        "# \"rules\"",
+        "Folder of rule files; not set: the rules that come with the program.",
+    ),
+    setting(
+        "digest_after",
+        "\"5m\"",
+        "How long alerts about things older than a day are gathered into one digest.",
+    ),
     setting(
         "receivers",
         "[]",

@@ -13,7 +13,7 @@ use crate::engine::Alert;
 use crate::id::AlertId;
 use crate::intake::{self, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES};
 use crate::lifecycle::State;
-use crate::rules::{Ruleset, RulesError};
+use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
 use crate::store::{Store, StoreError};
 
@@ -160,7 +160,11 @@ impl Handle {
         if actor.is_empty() || actor.len() > MAX_ACTOR_BYTES || comment.len() > MAX_COMMENT_BYTES {
             return Err(CommandError::Text);
         }
-        let known = self.alert(id).await.map_err(CommandError::Store)?.ok_or(CommandError::NotFound)?;
+        let known = self
+            .alert(id)
+            .await
+            .map_err(CommandError::Store)?
+            .ok_or(CommandError::NotFound)?;
         if known.state() == State::Resolved {
             return Ok(known);
         }
@@ -168,7 +172,9 @@ impl Handle {
         rand::rng().fill_bytes(&mut command);
         let answered = self.wait_for(command)?;
         let (actor, comment) = (actor.to_owned(), comment.to_owned());
-        let appended = self.blocking(move |own| own.append(command, &actor, id, &comment)).await;
+        let appended = self
+            .blocking(move |own| own.append(command, &actor, id, &comment))
+            .await;
         if let Err(error) = appended {
             self.forget(command);
             return Err(error);
@@ -178,7 +184,10 @@ impl Handle {
         if !matches!(answer, Ok(Ok(()))) {
             return Err(CommandError::NotYet);
         }
-        self.alert(id).await.map_err(CommandError::Store)?.ok_or(CommandError::NotFound)
+        self.alert(id)
+            .await
+            .map_err(CommandError::Store)?
+            .ok_or(CommandError::NotFound)
     }
 
     fn wait_for(&self, command: [u8; 16]) -> Result<oneshot::Receiver<()>, CommandError> {
@@ -192,7 +201,11 @@ impl Handle {
     }
 
     fn forget(&self, command: [u8; 16]) {
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
+        self.shared
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&command);
     }
 
     fn append(&self, command: [u8; 16], actor: &str, id: AlertId, comment: &str) -> Result<(), CommandError> {

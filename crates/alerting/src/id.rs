@@ -12,10 +12,12 @@ pub struct BadId;
 
 fn to_hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn from_hex(text: &str) -> Result<[u8; 16], BadId> {
@@ -274,7 +276,9 @@ pub enum Trigger {
 impl Trigger {
     fn bytes(&self) -> Vec<u8> {
         match self {
-            Self::Frame { boot, sequence, hash } => [[1u64, *boot, *sequence, *hash].map(u64::to_be_bytes).concat()].concat(),
+            Self::Frame { boot, sequence, hash } => {
+                [[1u64, *boot, *sequence, *hash].map(u64::to_be_bytes).concat()].concat()
+            }
             Self::Due { at } => [&[2u8][..], &at.to_be_bytes()].concat(),
             Self::Command { id } => [&[3u8][..], id].concat(),
             Self::Gateway { at } => [&[4u8][..], &at.to_be_bytes()].concat(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use prost::Message as _;
 use telemetry::admitted::AdmittedError;
-use telemetry::{Admitted, Content, GatewayId, IdError, Origin, Rejected, Status, Telemetry, UnixMicros, Uptime, proto};
+use telemetry::{
+    Admitted, Content, GatewayId, IdError, Origin, Rejected, Status, Telemetry, UnixMicros, Uptime, proto,
+};
 
 use crate::id::AlertId;
 
@@ -121,15 +123,21 @@ pub(crate) fn encode_tick(now: UnixMicros) -> Vec<u8> {
     into
 }
 
-pub(crate) fn encode_acknowledge(command: [u8; 16], at: UnixMicros, actor: &str, alert: AlertId, comment: &str) -> Vec<u8> {
+pub(crate) fn encode_acknowledge(
+    command: [u8; 16],
+    at: UnixMicros,
+    actor: &str,
+    alert: AlertId,
+    comment: &str,
+) -> Vec<u8> {
     let mut into = Vec::new();
     put(
         proto::input::Input::Command(proto::Command {
-            command_id: command.to_vec().into(),
+            command_id: command.to_vec(),
             at_us: at.0,
             actor: actor.to_owned(),
             action: Some(proto::command::Action::Acknowledge(proto::AcknowledgeAlert {
-                alert_id: alert.0.to_vec().into(),
+                alert_id: alert.0.to_vec(),
                 comment: comment.to_owned(),
             })),
         }),
@@ -229,7 +237,7 @@ pub struct Frame {
 #[derive(Debug, Clone)]
 pub enum Said {
     /// A frame.
-    Telemetry(Telemetry),
+    Telemetry(Box<Telemetry>),
     /// Its presence.
     Status(Status),
 }
@@ -301,7 +309,7 @@ fn decode_frame(frame: proto::FrameInput) -> Result<Input, InputError> {
     let wire = frame.admitted.ok_or(InputError::Missing("the message"))?;
     let admitted = Admitted::from_wire(wire).map_err(InputError::Admitted)?;
     let said = match admitted.content {
-        Content::Telemetry => Said::Telemetry(admitted.telemetry().map_err(InputError::Payload)?),
+        Content::Telemetry => Said::Telemetry(Box::new(admitted.telemetry().map_err(InputError::Payload)?)),
         Content::Status => Said::Status(admitted.status().map_err(InputError::Payload)?),
         Content::Alert => return Err(InputError::Missing("a message of a device")),
     };

@@ -118,10 +118,22 @@ impl Lifecycle {
     pub fn state(self) -> State {
         match self {
             Self { resolved: true, .. } => State::Resolved,
-            Self { confirmed: false, suspected: true, .. } => State::Pending,
+            Self {
+                confirmed: false,
+                suspected: true,
+                ..
+            } => State::Pending,
             Self { confirmed: false, .. } => State::Inactive,
-            Self { active: true, silent: true, .. } => State::Unknown,
-            Self { active: true, acknowledged: true, .. } => State::Acknowledged,
+            Self {
+                active: true,
+                silent: true,
+                ..
+            } => State::Unknown,
+            Self {
+                active: true,
+                acknowledged: true,
+                ..
+            } => State::Acknowledged,
             Self { active: true, .. } => State::Firing,
             Self { .. } => State::Latched,
         }
@@ -190,10 +202,22 @@ mod tests {
 
     const SIGNALS: [Signal; 11] = [
         Signal::Suspected,
-        Signal::Violated { single: false, worse: false },
-        Signal::Violated { single: false, worse: true },
-        Signal::Violated { single: true, worse: false },
-        Signal::Violated { single: true, worse: true },
+        Signal::Violated {
+            single: false,
+            worse: false,
+        },
+        Signal::Violated {
+            single: false,
+            worse: true,
+        },
+        Signal::Violated {
+            single: true,
+            worse: false,
+        },
+        Signal::Violated {
+            single: true,
+            worse: true,
+        },
         Signal::Cleared,
         Signal::SessionOver,
         Signal::Silent,
@@ -244,7 +268,10 @@ mod tests {
     fn a_single_reading_latches_until_a_person_acknowledges_or_evidence_retracts_it() {
         for (at, signal, next, _) in every_edge() {
             if at.latching && at.needs_person() && !next.needs_person() {
-                assert!(matches!(signal, Signal::Acknowledged | Signal::Retracted), "{at:?} {signal:?}");
+                assert!(
+                    matches!(signal, Signal::Acknowledged | Signal::Retracted),
+                    "{at:?} {signal:?}"
+                );
             }
         }
     }

@@ -34,6 +34,8 @@ pub(crate) async fn run(
 ) {
     let mut stop = std::pin::pin!(stop);
     let mut wait = RETRY.0;
+    // Whoever tells ends before this does.
+    let mut awake = true;
     loop {
         let (store, outlet) = (Arc::clone(&store), Arc::clone(&outlet));
         let done = tokio::task::spawn_blocking(move || drain(&store, outlet.as_ref())).await;
@@ -51,7 +53,7 @@ pub(crate) async fn run(
         };
         tokio::select! {
             () = &mut stop => return,
-            changed = wake.changed() => if changed.is_err() { tokio::time::sleep(pause).await },
+            changed = wake.changed(), if awake => awake = changed.is_ok(),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -64,7 +66,10 @@ fn drain(store: &Store, outlet: &dyn Outlet) -> Result<(), Box<dyn Error + Send 
             return Ok(());
         };
         let last = *last;
-        let messages: Vec<Admitted> = rows.iter().filter_map(|(_, bytes)| Admitted::decode(bytes).ok()).collect();
+        let messages: Vec<Admitted> = rows
+            .iter()
+            .filter_map(|(_, bytes)| Admitted::decode(bytes).ok())
+            .collect();
         outlet.put(&messages)?;
         store.outlet_done(last)?;
     }

@@ -143,8 +143,14 @@ impl Runner {
         for item in items {
             match item {
                 Item::Gap(gap) => {
-                    ::metrics::counter!(metrics::INPUTS_MISSING, "reason" => gap.reason.as_str()).increment(gap.count());
-                    tracing::warn!(from = gap.from.0, to = gap.to.0, reason = gap.reason.as_str(), "log has a gap");
+                    ::metrics::counter!(metrics::INPUTS_MISSING, "reason" => gap.reason.as_str())
+                        .increment(gap.count());
+                    tracing::warn!(
+                        from = gap.from.0,
+                        to = gap.to.0,
+                        reason = gap.reason.as_str(),
+                        "log has a gap"
+                    );
                     let body = json!({"from": gap.from.0, "to": gap.to.0, "reason": gap.reason.as_str()});
                     pending.entry(Entry::new(self.now(), "gap", &body));
                 }
@@ -170,7 +176,11 @@ impl Runner {
             Err(error) => {
                 ::metrics::counter!(metrics::INPUTS_REJECTED).increment(1);
                 let text: String = with_sources(&error).chars().take(MAX_ERROR_BYTES).collect();
-                pending.entry(Entry::new(self.now(), "rejected", &json!({"offset": record.offset.0, "error": text})));
+                pending.entry(Entry::new(
+                    self.now(),
+                    "rejected",
+                    &json!({"offset": record.offset.0, "error": text}),
+                ));
                 return true;
             }
         };
@@ -211,7 +221,10 @@ impl Runner {
     }
 
     fn versions(&self) -> (String, String) {
-        (self.shared.rules().version.clone(), self.shared.registry.current().version().to_string())
+        (
+            self.shared.rules().version.clone(),
+            self.shared.registry.current().version().to_string(),
+        )
     }
 
     /// Judges by the current rules and registry from here on.
@@ -255,7 +268,10 @@ impl Runner {
     /// What is looked at now and then, whether there is traffic or not.
     fn housekeeping(&mut self, last: &mut Last) {
         let now = self.now();
-        let due = self.engine.next_deadline().filter(|due| *due <= now && last.tick != Some(*due));
+        let due = self
+            .engine
+            .next_deadline()
+            .filter(|due| *due <= now && last.tick != Some(*due));
         if let Some(due) = due
             && self.append(&intake::encode_tick(now))
         {
@@ -363,7 +379,8 @@ impl Runner {
 
     /// Forgets everything that is not committed and goes on from the file.
     fn start_over(&mut self, pending: &mut Pending) -> Result<(), RunError> {
-        self.condition.red("state could not be read, starting over from the file");
+        self.condition
+            .red("state could not be read, starting over from the file");
         std::thread::sleep(RETRY.1);
         *pending = Pending::default();
         let (snapshot, next) = self.store.load().map_err(RunError::Store)?;
@@ -393,10 +410,7 @@ impl Pending {
 
     /// Whether somebody waits for the transaction, or too much would be read again.
     fn is_due(&self) -> bool {
-        !self.transitions.is_empty()
-            || !self.commands.is_empty()
-            || self.inputs >= COMMIT_EVERY_INPUTS
-            || self.is_old()
+        !self.transitions.is_empty() || !self.commands.is_empty() || self.inputs >= COMMIT_EVERY_INPUTS || self.is_old()
     }
 }
 

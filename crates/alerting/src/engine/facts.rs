@@ -96,7 +96,13 @@ impl Book {
         .transpose()
     }
 
-    pub(super) fn put<T: Serialize>(&mut self, table: Table, tenant: &str, key: &str, value: &T) -> Result<(), ColdError> {
+    pub(super) fn put<T: Serialize>(
+        &mut self,
+        table: Table,
+        tenant: &str,
+        key: &str,
+        value: &T,
+    ) -> Result<(), ColdError> {
         let json = serde_json::to_string(value).map_err(|source| ColdError {
             table: table.as_str(),
             key: key.to_owned(),

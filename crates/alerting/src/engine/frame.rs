@@ -31,7 +31,12 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) fn scope<'a>(&'a self, key: &'a DeviceKey, zone: Option<Zone>, skin_type: Option<SkinType>) -> Scope<'a> {
+    pub(super) fn scope<'a>(
+        &'a self,
+        key: &'a DeviceKey,
+        zone: Option<Zone>,
+        skin_type: Option<SkinType>,
+    ) -> Scope<'a> {
         Scope {
             tenant: &key.tenant,
             clinic: &self.facts.clinic,
@@ -168,7 +173,9 @@ impl Engine {
             device.gateway = admitted.gateway.to_string();
         }
         if std::mem::take(&mut device.silent) {
-            self.signal_all(device, Signal::Cleared, Why::Heard, context.moment, |a| a.kind == Kind::DeviceSilent);
+            self.signal_all(device, Signal::Cleared, Why::Heard, context.moment, |a| {
+                a.kind == Kind::DeviceSilent
+            });
         }
         if !device.open.is_empty() {
             self.signal_all(device, Signal::Heard, Why::Heard, context.moment, |_| true);
@@ -182,7 +189,11 @@ impl Engine {
         }
         let device = &mut slot.device;
         let ends = matches!(body, Body::SessionEnd(_)) || context.session.is_none();
-        let next = if ends { None } else { context.session.filter(|s| device.ended != Some(*s)) };
+        let next = if ends {
+            None
+        } else {
+            context.session.filter(|s| device.ended != Some(*s))
+        };
         if let Some(old) = device.session.filter(|old| Some(*old) != next) {
             device.ended = Some(old);
             device.depth = Default::default();
@@ -234,7 +245,8 @@ impl Engine {
         };
         if slot.device.serial.as_ref() != Some(&serial) {
             let tenant = context.key.tenant.as_str();
-            self.book.put(Table::Serial, tenant, &serial, &context.key.device.to_string())?;
+            self.book
+                .put(Table::Serial, tenant, &serial, &context.key.device.to_string())?;
             slot.device.serial = Some(serial);
         }
         Ok(())
@@ -301,7 +313,11 @@ impl Engine {
         let verdict = depth::judge(batch, &bounds, &mut slot.device.depth);
         let device = &mut slot.device;
         let visit = visit.map(|v| v.key);
-        let time = |index: usize| batch.stroke(index).map_or(at, |s| context.frame.admitted.event_time(s.uptime));
+        let time = |index: usize| {
+            batch
+                .stroke(index)
+                .map_or(at, |s| context.frame.admitted.event_time(s.uptime))
+        };
         let found = |kind, v: &Violation, words: String| Finding {
             kind,
             cause: context.reading(v.ordinal),
@@ -395,7 +411,11 @@ impl Engine {
         slot: &mut Slot,
     ) {
         let unknown = self.judged(context.key, slot).is_none();
-        let missing = if unknown { Some("device is not in the registry: its limits are not known") } else { missing };
+        let missing = if unknown {
+            Some("device is not in the registry: its limits are not known")
+        } else {
+            missing
+        };
         let Some(what) = missing else {
             return;
         };
@@ -429,8 +449,9 @@ impl Engine {
             limit: 0.0,
             margin: 0.0,
             single: false,
-            what_happened: "two different frames with one sequence number: firmware fault, or one identity on two devices"
-                .to_owned(),
+            what_happened:
+                "two different frames with one sequence number: firmware fault, or one identity on two devices"
+                    .to_owned(),
             at: context.moment.event_time,
         };
         self.violated(&mut slot.device, finding, context.moment);

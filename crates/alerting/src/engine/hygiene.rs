@@ -45,13 +45,18 @@ impl Engine {
 
     fn item(&self, context: &Context<'_>, key: &str) -> Result<Item, ColdError> {
         let tenant = context.key.tenant.as_str();
-        Ok(self.book.get(Table::Item, tenant, key, context.cold)?.unwrap_or_default())
+        Ok(self
+            .book
+            .get(Table::Item, tenant, key, context.cold)?
+            .unwrap_or_default())
     }
 
     /// The name under which an item's facts stand: its device's id where a serial is a device's.
     fn item_name(&self, context: &Context<'_>, name: &Serial) -> Result<String, ColdError> {
         let tenant = context.key.tenant.as_str();
-        let device = self.book.get::<String>(Table::Serial, tenant, name.as_str(), context.cold)?;
+        let device = self
+            .book
+            .get::<String>(Table::Serial, tenant, name.as_str(), context.cold)?;
         Ok(device.unwrap_or_else(|| name.as_str().to_owned()))
     }
 
@@ -85,12 +90,24 @@ impl Engine {
                 Overdue::ByUses { uses, limit } => (f64::from(uses), f64::from(limit)),
             };
             let what = words::overdue(overdue);
-            let mut found = finding(Kind::SterilizationOverdue, Cause::Use, Some(visit.key), what, visit.first);
+            let mut found = finding(
+                Kind::SterilizationOverdue,
+                Cause::Use,
+                Some(visit.key),
+                what,
+                visit.first,
+            );
             (found.value, found.limit) = (value, limit);
             self.violated(&mut slot.device, found, context.moment);
         }
         if sterilization::used_after_failure(item.failed.as_ref(), item.sterilized_at, visit.first) {
-            self.failed_cycle_used(&mut slot.device, item.failed.as_ref(), visit.key, visit.first, context.moment);
+            self.failed_cycle_used(
+                &mut slot.device,
+                item.failed.as_ref(),
+                visit.key,
+                visit.first,
+                context.moment,
+            );
         }
         if policy.disinfection_between_visits
             && let Some(before) = before
@@ -113,11 +130,21 @@ impl Engine {
             first_use: visit.first,
         };
         let slack = Self::slack(&self.rules);
-        if item.wipes.iter().any(|wipe| disinfection::proves(wipe, between, slack, policy)) {
+        if item
+            .wipes
+            .iter()
+            .any(|wipe| disinfection::proves(wipe, between, slack, policy))
+        {
             return;
         }
         let what = "used for the next client without a disinfection since the last one".to_owned();
-        let found = finding(Kind::DisinfectionMissing, Cause::Use, Some(visit.key), what, visit.first);
+        let found = finding(
+            Kind::DisinfectionMissing,
+            Cause::Use,
+            Some(visit.key),
+            what,
+            visit.first,
+        );
         if let Some(id) = self.suspected(&mut slot.device, found, context.moment) {
             let due = context.frame.admitted.received_at.plus(policy.evidence_grace);
             slot.device.awaited.push(Awaited {
@@ -125,13 +152,18 @@ impl Engine {
                 between,
                 due: Some(due),
             });
-            self.timers.arm(&slot.device.gateway, due, context.key, super::presence::Due::Evidence);
+            self.timers
+                .arm(&slot.device.gateway, due, context.key, super::presence::Due::Evidence);
         }
     }
 
     /// Waiting for evidence ends.
     pub(super) fn evidence_due(&mut self, due: UnixMicros, key: &DeviceKey, device: &mut Device) {
-        let ended: Vec<_> = device.awaited.iter_mut().filter(|a| a.due.is_some_and(|at| at <= due)).collect();
+        let ended: Vec<_> = device
+            .awaited
+            .iter_mut()
+            .filter(|a| a.due.is_some_and(|at| at <= due))
+            .collect();
         let ids: Vec<_> = ended
             .into_iter()
             .map(|awaited| {
@@ -154,7 +186,12 @@ impl Engine {
     }
 
     /// A wipe or bath was told, by a station, by the device itself or by a person.
-    pub(super) fn wiped(&mut self, context: &Context<'_>, told: &Disinfection, slot: &mut Slot) -> Result<(), ColdError> {
+    pub(super) fn wiped(
+        &mut self,
+        context: &Context<'_>,
+        told: &Disinfection,
+        slot: &mut Slot,
+    ) -> Result<(), ColdError> {
         let wipe = Wipe {
             at: told.performed_at.unwrap_or(context.moment.event_time),
             level: told.level,
@@ -172,7 +209,9 @@ impl Engine {
             item.wipes.push_back(wipe);
             truncate(&mut item);
             self.book.put(Table::Item, context.key.tenant.as_str(), &name, &item)?;
-            self.with_device(context, slot, &name, |engine, key, slot| engine.retract(context, &wipe, key, slot));
+            self.with_device(context, slot, &name, |engine, key, slot| {
+                engine.retract(context, &wipe, key, slot)
+            });
         }
         Ok(())
     }
@@ -240,7 +279,8 @@ impl Engine {
                     cycle: name.clone(),
                 });
             }
-            self.book.put(Table::Item, context.key.tenant.as_str(), &item_name, &item)?;
+            self.book
+                .put(Table::Item, context.key.tenant.as_str(), &item_name, &item)?;
             if !passed && let Some(device) = item.used_by.clone() {
                 self.with_device(context, slot, &device, |engine, key, slot| {
                     engine.used_since(context, &item, key, slot);
@@ -255,7 +295,11 @@ impl Engine {
         let Some(used_at) = item.uses.back().copied() else {
             return;
         };
-        let Some(visit) = slot.device.visit.filter(|v| v.first <= used_at && used_at <= v.last.max(v.first)) else {
+        let Some(visit) = slot
+            .device
+            .visit
+            .filter(|v| v.first <= used_at && used_at <= v.last.max(v.first))
+        else {
             return;
         };
         if sterilization::used_after_failure(item.failed.as_ref(), item.sterilized_at, visit.last) {
@@ -279,8 +323,15 @@ impl Engine {
             sterilizer: failed.sterilizer.clone(),
             cycle: failed.cycle.clone(),
         };
-        let what = format!("used after cycle {} of {} that did not pass", failed.cycle, failed.sterilizer);
-        self.violated(device, finding(Kind::FailedCycleUsed, cause, Some(visit), what, at), moment);
+        let what = format!(
+            "used after cycle {} of {} that did not pass",
+            failed.cycle, failed.sterilizer
+        );
+        self.violated(
+            device,
+            finding(Kind::FailedCycleUsed, cause, Some(visit), what, at),
+            moment,
+        );
     }
 
     fn sterilizer_used(
@@ -292,7 +343,10 @@ impl Engine {
         at: UnixMicros,
     ) -> Result<(), ColdError> {
         let tenant = context.key.tenant.as_str();
-        let known: Sterilizer = self.book.get(Table::Sterilizer, tenant, sterilizer, context.cold)?.unwrap_or_default();
+        let known: Sterilizer = self
+            .book
+            .get(Table::Sterilizer, tenant, sterilizer, context.cold)?
+            .unwrap_or_default();
         let Some(policy) = self.policy(context.key, slot) else {
             return Ok(());
         };
@@ -388,7 +442,10 @@ impl Engine {
             let cause = Cause::Cartridge {
                 serial: serial.as_str().to_owned(),
             };
-            let what = format!("cartridge {serial} was used before, on {} at {}", first.device, first.clinic);
+            let what = format!(
+                "cartridge {serial} was used before, on {} at {}",
+                first.device, first.clinic
+            );
             let mut found = finding(Kind::CartridgeReused, cause, Some(visit.key), what, at);
             (found.value, found.limit) = (f64::from(first.visits), 1.0);
             self.violated(&mut slot.device, found, context.moment);

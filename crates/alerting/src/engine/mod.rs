@@ -124,7 +124,9 @@ impl Engine {
                 device,
                 ..Slot::default()
             };
-            engine.owners.extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
+            engine
+                .owners
+                .extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
             engine.rearm(&key, &mut slot);
             engine.devices.insert(key, slot);
         }
@@ -160,7 +162,11 @@ impl Engine {
                 self.tick();
             }
             Input::Acknowledge {
-                command, at, actor, alert, comment,
+                command,
+                at,
+                actor,
+                alert,
+                comment,
             } => {
                 self.advance(*at);
                 self.acknowledge(*command, *at, actor, *alert, comment);

@@ -66,7 +66,7 @@ impl Engine {
     /// A gateway says how far it is.
     pub(super) fn watermark(&mut self, gateway: &str, at: UnixMicros) {
         let clock = self.clock;
-        let state = self.gateways.entry(gateway.to_owned()).or_insert_with(Gateway::default);
+        let state = self.gateways.entry(gateway.to_owned()).or_default();
         if at <= state.watermark {
             return;
         }
@@ -122,7 +122,9 @@ impl Engine {
         let mut moment = Moment::due(key, Trigger::Due { at: due.0 }, heard.event_time);
         moment.evidence = device.offsets.iter().copied().collect();
         let after = due.since(device.received_at).as_secs_f64();
-        self.signal_all(device, Signal::Silent, Why::Silent, &moment, |a| a.kind != Kind::DeviceSilent);
+        self.signal_all(device, Signal::Silent, Why::Silent, &moment, |a| {
+            a.kind != Kind::DeviceSilent
+        });
         let finding = Finding {
             kind: Kind::DeviceSilent,
             cause: Cause::Silence {
@@ -145,7 +147,8 @@ impl Engine {
     /// Arms the silence of a device in a session; entries are put off when due, not moved with every frame.
     pub(super) fn arm_silence(&mut self, key: &DeviceKey, slot: &mut Slot) {
         if slot.device.in_session && slot.armed.as_ref() != Some(&slot.device.gateway) {
-            self.timers.arm(&slot.device.gateway, slot.device.received_at, key, Due::Silence);
+            self.timers
+                .arm(&slot.device.gateway, slot.device.received_at, key, Due::Silence);
             slot.armed = Some(slot.device.gateway.clone());
         }
     }
@@ -175,7 +178,12 @@ impl Engine {
             return;
         };
         let still = |g: &Gateway| g.alert.is_none() && g.moved_at.plus(after) <= self.clock;
-        let due: Vec<String> = self.gateways.iter().filter(|(_, g)| still(g)).map(|(id, _)| id.clone()).collect();
+        let due: Vec<String> = self
+            .gateways
+            .iter()
+            .filter(|(_, g)| still(g))
+            .map(|(id, _)| id.clone())
+            .collect();
         for gateway in due {
             self.standing_still(&gateway, after);
         }
@@ -187,8 +195,12 @@ impl Engine {
         };
         self.changed_gateways.insert(gateway.to_owned());
         let in_session = |slot: &Slot| slot.device.gateway == gateway && slot.device.in_session;
-        let mut keys: Vec<DeviceKey> =
-            self.devices.iter().filter(|(_, slot)| in_session(slot)).map(|(key, _)| key.clone()).collect();
+        let mut keys: Vec<DeviceKey> = self
+            .devices
+            .iter()
+            .filter(|(_, slot)| in_session(slot))
+            .map(|(key, _)| key.clone())
+            .collect();
         keys.sort();
         let trigger = Trigger::Due {
             at: state.moved_at.plus(after).0,

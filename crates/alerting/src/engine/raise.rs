@@ -27,7 +27,9 @@ pub(super) struct Finding {
 
 /// The key under which a gateway's alert is signalled; gateways are no devices, so it is never looked up.
 pub(super) fn gateway_key(alert: &Alert) -> Option<DeviceKey> {
-    (alert.kind == Kind::GatewaySilent).then(|| gateway_key_of(&alert.device)).flatten()
+    (alert.kind == Kind::GatewaySilent)
+        .then(|| gateway_key_of(&alert.device))
+        .flatten()
 }
 
 pub(super) fn gateway_key_of(gateway: &str) -> Option<DeviceKey> {
@@ -97,7 +99,11 @@ impl Engine {
     ) -> Option<AlertId> {
         let head = self.rules.head(finding.kind)?.clone();
         let of_gateway = finding.kind == Kind::GatewaySilent;
-        let tenant = if of_gateway { GATEWAY_TENANT } else { moment.key.tenant.as_str() };
+        let tenant = if of_gateway {
+            GATEWAY_TENANT
+        } else {
+            moment.key.tenant.as_str()
+        };
         let id = alert_id(
             Subject {
                 rule: &head.id,

@@ -252,8 +252,16 @@ impl Item {
 
     /// Visits after a time. Where that is longer ago than the memory, all count.
     pub fn uses_since(&self, at: Option<UnixMicros>) -> u32 {
-        let older = if at.is_none_or(|at| at < self.older_uses.1) { self.older_uses.0 } else { 0 };
-        let newer = self.uses.iter().filter(|&&use_at| at.is_none_or(|at| use_at > at)).count();
+        let older = if at.is_none_or(|at| at < self.older_uses.1) {
+            self.older_uses.0
+        } else {
+            0
+        };
+        let newer = self
+            .uses
+            .iter()
+            .filter(|&&use_at| at.is_none_or(|at| use_at > at))
+            .count();
         older.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX))
     }
 }

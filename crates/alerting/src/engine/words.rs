@@ -12,7 +12,11 @@ pub(super) fn depth_above(value: f64, limit: f64, single: bool) -> String {
 }
 
 pub(super) fn depth_off(value: f64, limit: f64) -> String {
-    format!("repeated strokes {} off the set depth, tolerated are {}", mm(value), mm(limit))
+    format!(
+        "repeated strokes {} off the set depth, tolerated are {}",
+        mm(value),
+        mm(limit)
+    )
 }
 
 pub(super) fn setpoint(value: f64, limit: f64) -> String {
@@ -20,18 +24,33 @@ pub(super) fn setpoint(value: f64, limit: f64) -> String {
 }
 
 pub(super) fn above_set(value: f64, limit: f64) -> String {
-    format!("a pulse of {:.2} J/cm², set fluence with tolerance is {:.2} J/cm²", value / 1_000.0, limit / 1_000.0)
+    format!(
+        "a pulse of {:.2} J/cm², set fluence with tolerance is {:.2} J/cm²",
+        value / 1_000.0,
+        limit / 1_000.0
+    )
 }
 
 pub(super) fn above_limit(value: f64, limit: f64, skin_known: bool) -> String {
-    let of = if skin_known { "for this skin type" } else { "for the strictest skin type (none was told)" };
-    format!("a pulse of {:.2} J/cm², allowed {of} are {:.2} J/cm²", value / 1_000.0, limit / 1_000.0)
+    let of = if skin_known {
+        "for this skin type"
+    } else {
+        "for the strictest skin type (none was told)"
+    };
+    format!(
+        "a pulse of {:.2} J/cm², allowed {of} are {:.2} J/cm²",
+        value / 1_000.0,
+        limit / 1_000.0
+    )
 }
 
 pub(super) fn overdue(overdue: Overdue) -> String {
     match overdue {
         Overdue::ByTime { hours: None, .. } => "used without any good sterilization on record".to_owned(),
-        Overdue::ByTime { hours: Some(hours), limit } => {
+        Overdue::ByTime {
+            hours: Some(hours),
+            limit,
+        } => {
             format!("used {hours:.1} h after its last good sterilization, allowed are {limit:.1} h")
         }
         Overdue::ByUses { uses, limit } => {

@@ -26,12 +26,19 @@ impl LogReceiver {
             reason: FailReason::File,
             retry_after_s: None,
         };
-        tracing::info!(receiver = self.name, alert = message.alert, transition = message.key, "page");
+        tracing::info!(
+            receiver = self.name,
+            alert = message.alert,
+            transition = message.key,
+            "page"
+        );
         tokio::task::spawn_blocking(move || own.append(&message))
             .await
             .map_err(std::io::Error::other)
             .flatten()
-            .inspect_err(|error| tracing::warn!(receiver = self.name, error = %error, "cannot append a page to the file"))
+            .inspect_err(
+                |error| tracing::warn!(receiver = self.name, error = %error, "cannot append a page to the file"),
+            )
             .map_err(failure)?;
         Ok("appended".to_owned())
     }

@@ -104,8 +104,14 @@ mod tests {
 
     #[test]
     fn a_tenant_is_told_only_to_its_own_receivers_and_only_from_their_priority_on() {
-        assert_eq!(names(&transition(Class::Live, Priority::High, State::Firing, true)), ["all", "acme-high"]);
-        assert_eq!(names(&transition(Class::Live, Priority::Medium, State::Firing, true)), ["all"]);
+        assert_eq!(
+            names(&transition(Class::Live, Priority::High, State::Firing, true)),
+            ["all", "acme-high"]
+        );
+        assert_eq!(
+            names(&transition(Class::Live, Priority::Medium, State::Firing, true)),
+            ["all"]
+        );
         assert!(names(&transition(Class::Live, Priority::Info, State::Firing, true)).is_empty());
     }
 
@@ -114,7 +120,11 @@ mod tests {
         assert!(names(&transition(Class::Replayed, Priority::High, State::Firing, true)).is_empty());
         let late = transition(Class::Late, Priority::High, State::Firing, true);
         let pages = pages(&receivers(), &late, Duration::from_secs(300), UnixMicros(0));
-        assert!(pages.iter().all(|p| p.digest.as_deref() == Some("acme") && p.not_before == UnixMicros(300_000_000)));
+        assert!(
+            pages
+                .iter()
+                .all(|p| p.digest.as_deref() == Some("acme") && p.not_before == UnixMicros(300_000_000))
+        );
         assert_eq!(pages.len(), 2);
     }
 
@@ -123,7 +133,11 @@ mod tests {
         let delayed = transition(Class::Delayed, Priority::High, State::Firing, true);
         let pages = pages(&receivers(), &delayed, Duration::from_secs(300), UnixMicros(7));
         assert_eq!((pages.len(), pages[0].not_before), (2, UnixMicros(7)));
-        assert!(pages[0].body.contains("happened 1970-01-01T00:00:00.000Z, told later"), "{}", pages[0].body);
+        assert!(
+            pages[0].body.contains("happened 1970-01-01T00:00:00.000Z, told later"),
+            "{}",
+            pages[0].body
+        );
     }
 
     #[test]
@@ -133,7 +147,10 @@ mod tests {
         t.alert.session = Some(crate::id::Opaque([0xcd; 16]));
         let pages = pages(&receivers(), &t, Duration::from_secs(300), UnixMicros(7));
         let body = &pages[0].body;
-        assert!(!body.contains("abab") && !body.contains("cdcd") && !body.contains("visit\""), "{body}");
+        assert!(
+            !body.contains("abab") && !body.contains("cdcd") && !body.contains("visit\""),
+            "{body}"
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use serde_json::{Value, json};
-use service::health::Condition;
 use service::clock::Clock;
+use service::health::Condition;
 use telemetry::UnixMicros;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,13 +55,15 @@ impl Sender {
         let mut stop = std::pin::pin!(stop);
         self.blocking(|store, name, now| store.release_held(name, now)).await?;
         self.condition.green();
+        // Whoever tells ends before this does.
+        let mut awake = true;
         loop {
             self.launch(&mut flying).await?;
             let idle = self.until_next().await?;
             tokio::select! {
                 () = &mut stop => break,
                 Some(done) = flying.join_next() => self.settle(done, &mut flying).await?,
-                changed = self.wake.changed() => if changed.is_err() { tokio::time::sleep(idle).await },
+                changed = self.wake.changed(), if awake => awake = changed.is_ok(),
                 () = tokio::time::sleep(idle) => {}
             }
         }
@@ -93,7 +95,9 @@ impl Sender {
             return Ok(());
         }
         let hold = self.now().plus(HOLD);
-        let pages = self.blocking(move |store, name, now| store.take_due(name, now, room, hold)).await?;
+        let pages = self
+            .blocking(move |store, name, now| store.take_due(name, now, room, hold))
+            .await?;
         let pages = self.whole_digests(pages, hold).await?;
         for parcel in parcels(pages) {
             let target = self.target.clone();
@@ -108,7 +112,9 @@ impl Sender {
     /// A digest takes all that is due, not only what there was room for.
     async fn whole_digests(&self, mut pages: Vec<Page>, hold: UnixMicros) -> Result<Vec<Page>, StoreError> {
         if pages.iter().any(|page| page.digest.is_some()) {
-            let more = self.blocking(move |store, name, now| store.take_due(name, now, MAX_DIGEST, hold)).await?;
+            let more = self
+                .blocking(move |store, name, now| store.take_due(name, now, MAX_DIGEST, hold))
+                .await?;
             pages.extend(more);
         }
         Ok(pages)
@@ -139,7 +145,8 @@ impl Sender {
             }
             next = flying.try_join_next();
         }
-        self.blocking(move |store, name, now| store.settle(name, &outcomes, now)).await
+        self.blocking(move |store, name, now| store.settle(name, &outcomes, now))
+            .await
     }
 
     fn outcome(&self, page: &Page, result: &Result<String, Failure>) -> PageOutcome {
@@ -156,17 +163,32 @@ impl Sender {
     }
 
     fn failed(&self, page: &Page, failure: &Failure) -> PageOutcome {
-        let reason = if page.attempts + 1 >= MAX_ATTEMPTS { FailReason::GaveUp } else { failure.reason };
+        let reason = if page.attempts + 1 >= MAX_ATTEMPTS {
+            FailReason::GaveUp
+        } else {
+            failure.reason
+        };
         let label = reason.as_str();
         ::metrics::counter!(metrics::FAILED, "receiver" => self.name.clone(), "reason" => label).increment(1);
         if reason.is_permanent() {
             ::metrics::counter!(metrics::UNDELIVERED, "receiver" => self.name.clone(), "reason" => label).increment(1);
-            tracing::error!(receiver = self.name, reason = label, alert = page.alert, "page is undelivered");
-            self.condition.red(&format!("receiver {} did not take a page: {label}", self.name));
+            tracing::error!(
+                receiver = self.name,
+                reason = label,
+                alert = page.alert,
+                "page is undelivered"
+            );
+            self.condition
+                .red(&format!("receiver {} did not take a page: {label}", self.name));
             return PageOutcome::Undelivered { reason: label };
         }
         if page.attempts == 0 {
-            tracing::warn!(receiver = self.name, reason = label, alert = page.alert, "page is tried again");
+            tracing::warn!(
+                receiver = self.name,
+                reason = label,
+                alert = page.alert,
+                "page is tried again"
+            );
         }
         PageOutcome::Retry {
             at: self.now().plus(wait(page.attempts, failure.retry_after_s)),
@@ -219,7 +241,8 @@ fn digest(tenant: &str, pages: Vec<Page>) -> Parcel {
     let key = crate::id::TransitionId(hash16("dermatel digest 1", &ids)).to_hex();
     let repeat = pages.iter().any(|page| page.possible_repeat);
     let alerts: Vec<Value> = pages.iter().map(with_attempt).collect();
-    let body = json!({"digest": true, "tenant": tenant, "count": alerts.len(), "possible_repeat": repeat, "alerts": alerts});
+    let body =
+        json!({"digest": true, "tenant": tenant, "count": alerts.len(), "possible_repeat": repeat, "alerts": alerts});
     Parcel {
         message: Message {
             key,

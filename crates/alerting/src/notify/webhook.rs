@@ -70,7 +70,10 @@ fn judge(response: &Response) -> Result<String, Failure> {
         status if status.is_client_error() || status.is_redirection() => FailReason::Rejected,
         _ => FailReason::Receiver,
     };
-    let asked = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let asked = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     Err(Failure {
         reason,
         retry_after_s: asked.map(|s| s.min(MAX_RETRY_AFTER_S)),

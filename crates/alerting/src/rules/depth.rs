@@ -110,9 +110,9 @@ fn cleared(window: &Window, rule: Option<(u32, u32, u32)>) -> bool {
 /// Least and greatest of a column. Two independent folds without branches: the compiler vectorises them.
 #[inline]
 fn extremes(depths: &[u32]) -> (u32, u32) {
-    depths
-        .iter()
-        .fold((u32::MAX, 0), |(least, most), &depth| (least.min(depth), most.max(depth)))
+    depths.iter().fold((u32::MAX, 0), |(least, most), &depth| {
+        (least.min(depth), most.max(depth))
+    })
 }
 
 fn violation(ordinal: u64, index: usize, value: u32, limit: u32, margin: u32) -> Violation {
@@ -149,12 +149,15 @@ fn walk(
                 worse(&mut verdict.above, found);
             }
         }
-        if let Some((k, n, _)) = bounds.off {
-            if memory.off.push(depth < low || depth > high, ordinal, k, n) {
-                let first = memory.off.first_bad().unwrap_or(ordinal);
-                let off_by = depth.abs_diff(set);
-                worse(&mut verdict.off, violation(first, index, off_by, bounds.tolerance_um, bounds.tolerance_um));
-            }
+        if let Some((k, n, _)) = bounds.off
+            && memory.off.push(depth < low || depth > high, ordinal, k, n)
+        {
+            let first = memory.off.first_bad().unwrap_or(ordinal);
+            let off_by = depth.abs_diff(set);
+            worse(
+                &mut verdict.off,
+                violation(first, index, off_by, bounds.tolerance_um, bounds.tolerance_um),
+            );
         }
     }
 }

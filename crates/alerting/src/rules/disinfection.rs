@@ -28,9 +28,12 @@ pub struct Between {
 
 /// Whether a wipe is good enough for the policy and lies between two visits, within `slack` for clocks that disagree.
 pub fn proves(wipe: &Wipe, between: Between, slack: Duration, policy: &Hygiene) -> bool {
-    let level = policy.disinfection_level.is_none_or(|need| wipe.level.is_some_and(|level| level >= need));
-    let contact = policy
-        .disinfection_contact_time_min
-        .is_none_or(|need| wipe.contact_time_s.is_some_and(|s| Duration::from_secs(u64::from(s)) >= need));
+    let level = policy
+        .disinfection_level
+        .is_none_or(|need| wipe.level.is_some_and(|level| level >= need));
+    let contact = policy.disinfection_contact_time_min.is_none_or(|need| {
+        wipe.contact_time_s
+            .is_some_and(|s| Duration::from_secs(u64::from(s)) >= need)
+    });
     level && contact && wipe.at >= between.last_use.minus(slack) && wipe.at <= between.first_use.plus(slack)
 }

@@ -21,7 +21,9 @@ impl PulseBounds {
         Self {
             tolerance_permille: rules.pulse_above_set.as_ref().map(|r| {
                 let own = r.params(scope).tolerance_permille;
-                own.map_or(facts.fluence_tolerance_permille, |own| own.min(facts.fluence_tolerance_permille))
+                own.map_or(facts.fluence_tolerance_permille, |own| {
+                    own.min(facts.fluence_tolerance_permille)
+                })
             }),
             limit_mj_per_cm2: rules.pulse_above_limit.as_ref().map(|r| {
                 let own = r.params(scope).limit_mj_per_cm2;
@@ -64,9 +66,11 @@ pub fn judge(pulse: &Pulse, index: usize, bounds: &PulseBounds) -> PulseVerdict 
         })
     };
     PulseVerdict {
-        above_set: bounds.tolerance_permille.zip(measured).zip(set).and_then(|((permille, measured), set)| {
-            found(measured, set * f64::from(1_000 + permille) / 1_000.0)
-        }),
+        above_set: bounds
+            .tolerance_permille
+            .zip(measured)
+            .zip(set)
+            .and_then(|((permille, measured), set)| found(measured, set * f64::from(1_000 + permille) / 1_000.0)),
         above_limit: bounds
             .limit_mj_per_cm2
             .zip(measured.or(set))

@@ -173,7 +173,11 @@ impl Reader {
             }
         };
         for rule in raw.rule {
-            let place = Place { file, text, at: rule.span().start };
+            let place = Place {
+                file,
+                text,
+                at: rule.span().start,
+            };
             if let Err(fault) = self.rule(place, rule.into_inner()) {
                 self.faults.push(fault);
             }
@@ -207,12 +211,15 @@ impl Reader {
     fn typed(&mut self, place: Place<'_>, kind: Kind, raw: RawRule) -> Result<(), RuleFault> {
         let rules = &mut self.rules;
         match kind {
-            Kind::DepthAboveLimit => rules.depth_above_limit = rule(place, kind, raw, |p: &DepthAboveLimit| {
-                window(p.k_strokes, p.n_strokes)
-            })?,
-            Kind::DepthOffSetpoint => rules.depth_off_setpoint = rule(place, kind, raw, |p: &DepthOffSetpoint| {
-                window(p.k_strokes, p.n_strokes)
-            })?,
+            Kind::DepthAboveLimit => {
+                rules.depth_above_limit =
+                    rule(place, kind, raw, |p: &DepthAboveLimit| window(p.k_strokes, p.n_strokes))?
+            }
+            Kind::DepthOffSetpoint => {
+                rules.depth_off_setpoint = rule(place, kind, raw, |p: &DepthOffSetpoint| {
+                    window(p.k_strokes, p.n_strokes)
+                })?
+            }
             Kind::DepthSetpointAboveLimit => rules.depth_setpoint_above_limit = rule(place, kind, raw, fine)?,
             Kind::PulseAboveSet => rules.pulse_above_set = rule(place, kind, raw, fine)?,
             Kind::PulseAboveLimit => rules.pulse_above_limit = rule(place, kind, raw, fine)?,
@@ -237,7 +244,10 @@ fn fine<P>(_: &P) -> Result<(), String> {
 
 fn window(k: u32, n: u32) -> Result<(), String> {
     if k == 0 || k > n || n > Window::MAX {
-        return Err(format!("k_strokes and n_strokes must be 1 <= k <= n <= {}", Window::MAX));
+        return Err(format!(
+            "k_strokes and n_strokes must be 1 <= k <= n <= {}",
+            Window::MAX
+        ));
     }
     Ok(())
 }

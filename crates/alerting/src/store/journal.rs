@@ -1,7 +1,7 @@
 //! The journal: append-only and hash-chained, so that a row that was changed, added, moved or removed shows. Free text
 //! stands beside it under a random key; the chain holds the keyed digest, so a text can be erased and the chain still holds.
 use rand::RngCore as _;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use telemetry::UnixMicros;
@@ -101,21 +101,27 @@ pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
     let mut expected = 1;
     while let Some(row) = rows.next()? {
         let n: i64 = row.get(0)?;
-        let read = || -> rusqlite::Result<(i64, String, String, Vec<u8>, Vec<u8>)> {
-            Ok((row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        };
         // A row whose columns changed their type was changed.
-        let whole = read().is_ok_and(|(at, kind, body, previous, hash)| {
-            n == expected && previous == found.head && hash == link(&previous, n, at, &kind, &body)
-        });
-        if !whole {
+        let hash = whole_row(row, n, &found.head)?;
+        let Some(hash) = hash.filter(|_| n == expected) else {
             found.broken_at = Some(n);
             return Ok(found);
-        }
-        let hash: Vec<u8> = row.get(5)?;
-        found.head = hash.try_into().unwrap_or([0; 32]);
+        };
+        found.head = hash;
         found.rows += 1;
         expected = n + 1;
     }
     Ok(found)
+}
+
+/// The hash of a row that is as it was written after the row with hash `head`.
+fn whole_row(row: &Row<'_>, n: i64, head: &[u8; 32]) -> rusqlite::Result<Option<[u8; 32]>> {
+    let (Ok(at), Ok(kind), Ok(body)) = (row.get(1), row.get::<_, String>(2), row.get::<_, String>(3)) else {
+        return Ok(None);
+    };
+    let (Ok(previous), Ok(hash)) = (row.get::<_, Vec<u8>>(4), row.get::<_, Vec<u8>>(5)) else {
+        return Ok(None);
+    };
+    let expected = link(head, n, at, &kind, &body);
+    Ok((previous == head && hash == expected).then_some(expected))
 }

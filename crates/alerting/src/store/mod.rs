@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use evidence::KeptFrame;
 pub use outbox::{Page, PageOutcome};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use telemetry::UnixMicros;
@@ -86,7 +87,7 @@ pub struct Leaving<'a> {
     /// The message for the store, encoded; `None`: it is no tenant's.
     pub outlet: Option<Vec<u8>>,
     /// Frames that show it: offset and bytes; `None`: trimmed already.
-    pub evidence: Vec<(u64, Option<Vec<u8>>)>,
+    pub evidence: Vec<KeptFrame>,
 }
 
 /// One transaction's worth.
@@ -119,16 +120,21 @@ impl Store {
         };
         let mut db = Connection::open(path).map_err(sqlite("open"))?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(sqlite("set its timeout"))?;
-        db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite("use a write-ahead log"))?;
+        db.pragma_update(None, "journal_mode", "WAL")
+            .map_err(sqlite("use a write-ahead log"))?;
         db.pragma_update(None, "synchronous", "FULL").map_err(sqlite("sync"))?;
-        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite("begin"))?;
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sqlite("begin"))?;
         let found: i64 = tx
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(sqlite("tell its version"))?;
         match found {
             0 => {
-                tx.execute_batch(include_str!("schema.sql")).map_err(sqlite("make its tables"))?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite("keep its version"))?;
+                tx.execute_batch(include_str!("schema.sql"))
+                    .map_err(sqlite("make its tables"))?;
+                tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+                    .map_err(sqlite("keep its version"))?;
             }
             SCHEMA_VERSION => {}
             found => {
@@ -173,7 +179,9 @@ impl Store {
         run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let mut db = self.db();
-        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.error(what))?;
+        let tx = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(self.error(what))?;
         let out = run(&tx).map_err(self.error(what))?;
         tx.commit().map_err(self.error(what))?;
         Ok(out)
@@ -226,7 +234,8 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
     for (key, state) in &changes.devices {
         devices.execute(params![key.tenant.as_str(), key.device.as_str(), state])?;
     }
-    let mut facts = tx.prepare_cached("INSERT OR REPLACE INTO fact (kind, tenant, key, state) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut facts =
+        tx.prepare_cached("INSERT OR REPLACE INTO fact (kind, tenant, key, state) VALUES (?1, ?2, ?3, ?4)")?;
     for (key, state) in &changes.facts {
         facts.execute(params![key.table.as_str(), key.tenant, key.key, state])?;
     }
@@ -241,14 +250,25 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
         let state = alert.state();
         let open = !matches!(state, State::Resolved | State::Inactive);
         let body = serde_json::to_string(alert).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        alerts.execute(params![id.to_hex(), alert.tenant, state.as_str(), open, alert.decided_at.0, body])?;
+        alerts.execute(params![
+            id.to_hex(),
+            alert.tenant,
+            state.as_str(),
+            open,
+            alert.decided_at.0,
+            body
+        ])?;
     }
     Ok(())
 }
 
 fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> rusqlite::Result<()> {
     let transition = leaving.transition;
-    let comment = transition.comment.as_deref().map(|text| journal::put_text(tx, text)).transpose()?;
+    let comment = transition
+        .comment
+        .as_deref()
+        .map(|text| journal::put_text(tx, text))
+        .transpose()?;
     journal::append(tx, &Entry::transition(transition, comment, now))?;
     let mut outbox = tx.prepare_cached(
         "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
@@ -264,7 +284,8 @@ fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> 
         ])?;
     }
     if let Some(bytes) = &leaving.outlet {
-        tx.prepare_cached("INSERT INTO outlet (bytes) VALUES (?1)")?.execute([bytes])?;
+        tx.prepare_cached("INSERT INTO outlet (bytes) VALUES (?1)")?
+            .execute([bytes])?;
     }
     evidence::put(tx, transition.id, &leaving.evidence)
 }

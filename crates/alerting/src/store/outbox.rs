@@ -52,7 +52,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn take_due(&self, receiver: &str, now: UnixMicros, limit: usize, hold_until: UnixMicros) -> Result<Vec<Page>, StoreError> {
+    pub fn take_due(
+        &self,
+        receiver: &str,
+        now: UnixMicros,
+        limit: usize,
+        hold_until: UnixMicros,
+    ) -> Result<Vec<Page>, StoreError> {
         let due = "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
                    WHERE receiver = ?1 AND next_us <= ?2 ORDER BY next_us, n LIMIT ?3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -60,7 +66,9 @@ impl Store {
         let any = {
             let db = self.db();
             let mut statement = db.prepare_cached(due).map_err(self.error("read its outbox"))?;
-            statement.exists(params![receiver, now.0, limit]).map_err(self.error("read its outbox"))?
+            statement
+                .exists(params![receiver, now.0, limit])
+                .map_err(self.error("read its outbox"))?
         };
         if !any {
             return Ok(Vec::new());
@@ -79,7 +87,8 @@ impl Store {
                 })
             })?;
             let pages: Vec<Page> = rows.collect::<rusqlite::Result<_>>()?;
-            let mut mark = tx.prepare_cached("UPDATE outbox SET sent = 1, attempts = attempts + 1, next_us = ?2 WHERE n = ?1")?;
+            let mut mark =
+                tx.prepare_cached("UPDATE outbox SET sent = 1, attempts = attempts + 1, next_us = ?2 WHERE n = ?1")?;
             for page in &pages {
                 mark.execute(params![page.n, hold_until.0])?;
             }
@@ -126,7 +135,8 @@ impl Store {
                     }
                 };
                 journal::append(tx, &journal::Entry::new(now, kind, &body))?;
-                tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([page.n])?;
+                tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?
+                    .execute([page.n])?;
             }
             Ok(())
         })
@@ -176,6 +186,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn outlet_done(&self, n: i64) -> Result<(), StoreError> {
-        self.write("empty its outlet", |tx| tx.execute("DELETE FROM outlet WHERE n <= ?1", [n])).map(|_| ())
+        self.write("empty its outlet", |tx| {
+            tx.execute("DELETE FROM outlet WHERE n <= ?1", [n])
+        })
+        .map(|_| ())
     }
 }

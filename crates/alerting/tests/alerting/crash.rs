@@ -44,7 +44,13 @@ async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::default();
     // Some are taken without an answer: exactly what a kill in the middle of a delivery looks like to the sender.
-    desk.script(&[Answer::Status(204), Answer::Take, Answer::Status(503), Answer::Status(204), Answer::Take]);
+    desk.script(&[
+        Answer::Status(204),
+        Answer::Take,
+        Answer::Status(503),
+        Answer::Status(204),
+        Answer::Take,
+    ]);
     let address = desk.listen().await;
     let mut expected = BTreeSet::new();
     {
@@ -52,7 +58,15 @@ async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
         let mut world = crate::support::World::new();
         for n in 0..HAZARDS {
             let record = hazard(&format!("pen-{}", n % 6 + 1), n / 6 + 1).record();
-            let appended = log.append(&[NewRecord { lane: 1, bytes: &record }], SystemTime::now()).unwrap();
+            let appended = log
+                .append(
+                    &[NewRecord {
+                        lane: 1,
+                        bytes: &record,
+                    }],
+                    SystemTime::now(),
+                )
+                .unwrap();
             log.sync_appended(&appended).unwrap();
             let paged = world.apply(&record).into_iter().filter(|t| t.page);
             expected.extend(paged.map(|t| t.id.to_hex()));
@@ -64,7 +78,10 @@ async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
         let before = desk.got().len();
         let more = rand::rng().random_range(0..12);
         // Somewhere between its start and a few pages later, and a few milliseconds on.
-        until("pages before the kill", || (desk.got().len() >= (before + more).min(expected.len())).then_some(())).await;
+        until("pages before the kill", || {
+            (desk.got().len() >= (before + more).min(expected.len())).then_some(())
+        })
+        .await;
         tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..20_000))).await;
         child.kill().unwrap();
         child.wait().unwrap();

@@ -15,7 +15,8 @@ pub(crate) fn count(dir: &Path, kind: &str) -> i64 {
     let store = Store::open(&file(dir)).unwrap();
     assert_eq!(store.verify_journal().unwrap().broken_at, None);
     let db = Connection::open(file(dir)).unwrap();
-    db.query_row("SELECT count(*) FROM journal WHERE kind = ?1", [kind], |row| row.get(0)).unwrap()
+    db.query_row("SELECT count(*) FROM journal WHERE kind = ?1", [kind], |row| row.get(0))
+        .unwrap()
 }
 
 proptest! {
@@ -53,7 +54,9 @@ proptest! {
 fn a_comment_can_be_erased_and_the_chain_still_holds() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&file(dir.path())).unwrap();
-    store.journal(&Entry::new(UnixMicros(1), "test", &json!({"comment_digest": "ab"}))).unwrap();
+    store
+        .journal(&Entry::new(UnixMicros(1), "test", &json!({"comment_digest": "ab"})))
+        .unwrap();
     let db = Connection::open(file(dir.path())).unwrap();
     db.execute("DELETE FROM free_text", []).unwrap();
     assert_eq!(store.verify_journal().unwrap().broken_at, None);

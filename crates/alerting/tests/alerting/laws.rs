@@ -11,16 +11,42 @@ use crate::support::{Said, World, strokes, tick, watermark};
 /// What a history is made of.
 #[derive(Debug, Clone)]
 enum Step {
-    Strokes { device: u8, zone: u8, depth: u32, count: usize },
-    Pulse { fluence: u32, skin: i32 },
-    Start { device: u8, cartridge: u8 },
-    End { device: u8 },
-    NextVisit { device: u8 },
-    Heartbeat { device: u8 },
-    Reboot { device: u8 },
-    Wipe { device: u8 },
-    Cycle { device: u8, pass: bool },
-    Indicator { pass: bool },
+    Strokes {
+        device: u8,
+        zone: u8,
+        depth: u32,
+        count: usize,
+    },
+    Pulse {
+        fluence: u32,
+        skin: i32,
+    },
+    Start {
+        device: u8,
+        cartridge: u8,
+    },
+    End {
+        device: u8,
+    },
+    NextVisit {
+        device: u8,
+    },
+    Heartbeat {
+        device: u8,
+    },
+    Reboot {
+        device: u8,
+    },
+    Wipe {
+        device: u8,
+    },
+    Cycle {
+        device: u8,
+        pass: bool,
+    },
+    Indicator {
+        pass: bool,
+    },
     Watermark,
     Tick,
 }
@@ -81,11 +107,19 @@ fn history(steps: &[(Step, u32)]) -> Vec<(Option<String>, Vec<u8>)> {
                 device.sequence = 0;
                 continue;
             }
-            Step::Strokes { device, zone, depth, count } => {
+            Step::Strokes {
+                device,
+                zone,
+                depth,
+                count,
+            } => {
                 let known = devices.entry(pen(device)).or_default();
                 known.ordinal += *count as u64;
                 let zone = [None, Some(6), Some(13)][usize::from(*zone)];
-                (pen(device), strokes(zone, Some(600), known.ordinal, now_us, vec![*depth; *count]))
+                (
+                    pen(device),
+                    strokes(zone, Some(600), known.ordinal, now_us, vec![*depth; *count]),
+                )
             }
             Step::Pulse { fluence, skin } => {
                 let pulse = proto::Pulse {
@@ -97,27 +131,61 @@ fn history(steps: &[(Step, u32)]) -> Vec<(Option<String>, Vec<u8>)> {
                     ..Default::default()
                 };
                 let pulses = vec![pulse];
-                ("ipl-1".into(), Body::PulseBatch(proto::PulseBatch { pulses, flush_reason: None }))
+                (
+                    "ipl-1".into(),
+                    Body::PulseBatch(proto::PulseBatch {
+                        pulses,
+                        flush_reason: None,
+                    }),
+                )
             }
             Step::Start { device, cartridge } => {
                 let cartridge_serial = Some(format!("K{cartridge}"));
-                (pen(device), Body::SessionStart(proto::SessionStart { cartridge_serial, ..Default::default() }))
+                (
+                    pen(device),
+                    Body::SessionStart(proto::SessionStart {
+                        cartridge_serial,
+                        ..Default::default()
+                    }),
+                )
             }
             Step::End { device } => (pen(device), Body::SessionEnd(proto::SessionEnd::default())),
             Step::Heartbeat { device } => (pen(device), Body::Heartbeat(proto::Heartbeat::default())),
             Step::Wipe { device } => {
                 let items = vec![pen(device)];
-                ("station-1".into(), Body::Disinfection(proto::Disinfection { items, level: Some(2), ..Default::default() }))
+                (
+                    "station-1".into(),
+                    Body::Disinfection(proto::Disinfection {
+                        items,
+                        level: Some(2),
+                        ..Default::default()
+                    }),
+                )
             }
             Step::Cycle { device, pass } => {
                 let items = vec![pen(device)];
                 let cycle_id = Some(format!("c{now_us}"));
                 let outcome = outcome(*pass);
-                ("autoclave-1".into(), Body::SterilizationCycle(proto::SterilizationCycle { items, cycle_id, outcome, ..Default::default() }))
+                (
+                    "autoclave-1".into(),
+                    Body::SterilizationCycle(proto::SterilizationCycle {
+                        items,
+                        cycle_id,
+                        outcome,
+                        ..Default::default()
+                    }),
+                )
             }
             Step::Indicator { pass } => {
                 let (kind, outcome) = (Some(1), outcome(*pass));
-                ("autoclave-1".into(), Body::IndicatorResult(proto::IndicatorResult { kind, outcome, ..Default::default() }))
+                (
+                    "autoclave-1".into(),
+                    Body::IndicatorResult(proto::IndicatorResult {
+                        kind,
+                        outcome,
+                        ..Default::default()
+                    }),
+                )
             }
         };
         let device = devices.entry(name.clone()).or_default();
@@ -136,7 +204,18 @@ fn lines(world: &mut World, record: &[u8]) -> Vec<String> {
     let transitions = world.apply(record);
     transitions
         .iter()
-        .map(|t| format!("{:?} {:?} {:?}->{:?} {} {} {}", t.id, t.alert.id, t.from, t.to, t.why.as_str(), t.page, t.alert.value))
+        .map(|t| {
+            format!(
+                "{:?} {:?} {:?}->{:?} {} {} {}",
+                t.id,
+                t.alert.id,
+                t.from,
+                t.to,
+                t.why.as_str(),
+                t.page,
+                t.alert.value
+            )
+        })
         .collect()
 }
 
@@ -287,11 +366,22 @@ fn a_cut_line_does_not_flood_and_is_one_alert_for_the_site() {
 #[test]
 fn a_replay_pages_nobody_until_the_same_is_seen_live() {
     let mut world = World::new();
-    let deep = |sequence: u64| Said::new("pen-1", sequence, 5_000_000, strokes(Some(6), Some(800), sequence * 10, 5_000_000, vec![1_400; 5]));
+    let deep = |sequence: u64| {
+        Said::new(
+            "pen-1",
+            sequence,
+            5_000_000,
+            strokes(Some(6), Some(800), sequence * 10, 5_000_000, vec![1_400; 5]),
+        )
+    };
     let mut replayed = deep(0);
     replayed.origin = Origin::Replayed;
     let raised = world.say(&replayed);
-    assert!(raised.iter().any(|t| t.alert.rule == "depth-above-limit" && !t.alert.class.pages()));
+    assert!(
+        raised
+            .iter()
+            .any(|t| t.alert.rule == "depth-above-limit" && !t.alert.class.pages())
+    );
     let again = world.say(&deep(1));
     let live = again.iter().find(|t| t.alert.rule == "depth-above-limit").unwrap();
     assert!(live.page && live.alert.class.pages());

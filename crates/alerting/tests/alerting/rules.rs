@@ -15,7 +15,10 @@ fn an_unknown_key_is_refused_with_its_line() {
     assert!(faults(&format!("{GOOD}colour = \"red\"\n")).starts_with("r.toml:6: unknown field `colour`"));
     let parameters = "[rule.parameters]\nk_strokes = 3\nn_strokes = 10\nclear_after_strokes = 5\nlimit_mm = 1\n";
     let text = faults(&format!("{GOOD}{parameters}"));
-    assert!(text.starts_with("r.toml:6: parameters: unknown field `limit_mm`"), "{text}");
+    assert!(
+        text.starts_with("r.toml:6: parameters: unknown field `limit_mm`"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -33,7 +36,9 @@ fn every_fault_is_told_at_once() {
 
 #[test]
 fn a_window_that_cannot_be_is_refused() {
-    let text = faults(&format!("{GOOD}parameters = {{ k_strokes = 11, n_strokes = 10, clear_after_strokes = 5 }}\n"));
+    let text = faults(&format!(
+        "{GOOD}parameters = {{ k_strokes = 11, n_strokes = 10, clear_after_strokes = 5 }}\n"
+    ));
     assert!(text.starts_with("r.toml:6: k_strokes and n_strokes must be"), "{text}");
 }
 
@@ -44,7 +49,11 @@ fn two_overrides_for_the_same_are_refused() {
          [[rule.override]]\nzone = \"cheek\"\nparameters = {{ limit_um = 900 }}\n\
          [[rule.override]]\nzone = \"cheek\"\nparameters = {{ limit_um = 800 }}\n"
     );
-    assert!(faults(&text).contains("two overrides are for the same"), "{}", faults(&text));
+    assert!(
+        faults(&text).contains("two overrides are for the same"),
+        "{}",
+        faults(&text)
+    );
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn registry() -> Registry {
     let devices = |prefix: &str| {
         let secret = |n: u32| format!("{n:064x}");
         let row = |id: &str, clinic: &str, model: &str, n: u32| {
-            let serial = format!("S-{id}");
+            let serial = format!("S-{prefix}-{id}");
             format!(
                 "  {{ id = \"{id}\", clinic = \"{clinic}\", model = \"{model}\", serial = \"{serial}\", secret_sha256 = \"{}\" }},\n",
                 secret(n)
@@ -187,7 +187,13 @@ fn encode(input: proto::input::Input) -> Vec<u8> {
     prost::Message::encode_to_vec(&proto::Input { input: Some(input) })
 }
 
-pub(crate) fn strokes(zone: Option<i32>, setpoint_um: Option<u32>, first_ordinal: u64, first_us: i64, depth_um: Vec<u32>) -> proto::frame::Body {
+pub(crate) fn strokes(
+    zone: Option<i32>,
+    setpoint_um: Option<u32>,
+    first_ordinal: u64,
+    first_us: i64,
+    depth_um: Vec<u32>,
+) -> proto::frame::Body {
     proto::frame::Body::StrokeBatch(proto::StrokeBatch {
         first_ordinal: Some(first_ordinal),
         first_uptime_us: Some(first_us as u64),
@@ -241,7 +247,11 @@ impl Disk {
         let parse = |json: &String| serde_json::from_str(json).unwrap();
         Snapshot {
             devices: self.devices.iter().map(|(k, v)| (k.clone(), parse(v))).collect(),
-            gateways: self.gateways.iter().map(|(k, v)| (k.clone(), serde_json::from_str(v).unwrap())).collect(),
+            gateways: self
+                .gateways
+                .iter()
+                .map(|(k, v)| (k.clone(), serde_json::from_str(v).unwrap()))
+                .collect(),
             alerts: self.alerts.values().map(|v| serde_json::from_str(v).unwrap()).collect(),
             clock: self.clock,
         }

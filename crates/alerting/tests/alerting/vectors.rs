@@ -133,9 +133,15 @@ impl In {
     fn body(&self) -> proto::frame::Body {
         use proto::frame::Body;
         if let Some(s) = &self.strokes {
-            let depths = s.depth_um.iter().flat_map(|&(n, depth)| std::iter::repeat_n(depth, n)).collect();
+            let depths = s
+                .depth_um
+                .iter()
+                .flat_map(|&(n, depth)| std::iter::repeat_n(depth, n))
+                .collect();
             let body = strokes(s.zone.map(Zone::to_wire), s.set_um, s.first_ordinal, self.us(), depths);
-            let Body::StrokeBatch(mut batch) = body else { unreachable!() };
+            let Body::StrokeBatch(mut batch) = body else {
+                unreachable!()
+            };
             batch.cartridge_serial = s.cartridge.clone();
             return Body::StrokeBatch(batch);
         }
@@ -225,8 +231,17 @@ fn run(vector: &Vector, restart: bool) -> Vec<String> {
         } else if input.tick {
             tick(input.us())
         } else if let Some(rule) = &input.acknowledge {
-            let open: Vec<AlertId> = world.engine.alerts().filter(|a| a.rule == *rule).map(|a| a.id).collect();
-            assert_eq!(open.len(), 1, "input {n}: exactly one open alert of {rule} can be acknowledged");
+            let open: Vec<AlertId> = world
+                .engine
+                .alerts()
+                .filter(|a| a.rule == *rule)
+                .map(|a| a.id)
+                .collect();
+            assert_eq!(
+                open.len(),
+                1,
+                "input {n}: exactly one open alert of {rule} can be acknowledged"
+            );
             acknowledge(open[0].0, n as u8, input.us())
         } else {
             let next = sequences.entry(input.device.clone()).or_default();
@@ -291,23 +306,45 @@ fn every_row_of_the_catalogue_is_whole_and_every_rule_has_a_row() {
     let rows: Vec<Vec<String>> = text
         .lines()
         .filter(|line| line.starts_with("| `"))
-        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .map(|line| {
+            line.trim_matches('|')
+                .split(" | ")
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
         .collect();
     let vectors: BTreeMap<String, Vector> = vectors().into_iter().collect();
     let rules = builtin().unwrap();
     for kind in Kind::ALL {
-        let head = rules.head(*kind).unwrap_or_else(|| panic!("{kind} has no default rule"));
+        let head = rules
+            .head(*kind)
+            .unwrap_or_else(|| panic!("{kind} has no default rule"));
         let row = rows.iter().find(|row| row[0] == format!("`{}`", head.id));
         let row = row.unwrap_or_else(|| panic!("{} has no row in the catalogue", head.id));
-        assert_eq!(row.len(), 8, "{}: a row has id, hazard, fields, formula, default, priority, fault, vectors", head.id);
+        assert_eq!(
+            row.len(),
+            8,
+            "{}: a row has id, hazard, fields, formula, default, priority, fault, vectors",
+            head.id
+        );
         assert!(row.iter().all(|cell| !cell.is_empty()), "{}: an empty cell", head.id);
-        assert_eq!(row[5], head.priority.as_str(), "{}: priority of the row is not that of the rule", head.id);
+        assert_eq!(
+            row[5],
+            head.priority.as_str(),
+            "{}: priority of the row is not that of the rule",
+            head.id
+        );
         for name in row[7].split(", ") {
             let name = name.trim_matches('`');
-            let vector = vectors.get(name).unwrap_or_else(|| panic!("{}: there is no vector {name}", head.id));
+            let vector = vectors
+                .get(name)
+                .unwrap_or_else(|| panic!("{}: there is no vector {name}", head.id));
             assert_eq!(vector.kind, kind.as_str(), "{name} is of another kind");
             let fires = vector.expect.iter().any(|e| e.rule == *head.id && e.to == "firing");
-            assert!(fires || row[7].contains(", "), "{name}: a hazard's only vector must fire");
+            assert!(
+                fires || row[7].contains(", "),
+                "{name}: a hazard's only vector must fire"
+            );
         }
     }
     assert_eq!(rows.len(), Kind::ALL.len(), "a row without a rule");
