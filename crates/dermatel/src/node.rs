@@ -194,7 +194,9 @@ impl Node {
                 }
             })
         };
-        self.gateway.run(shutdown.requested()).await;
+        if let Err(e) = self.gateway.run(shutdown.requested()).await {
+            shutdown.fail("gateway", e);
+        }
         let _ = local.await;
         behind.begin("the intakes have ended");
         let late = behind.drain(self.config.node.grace).await;

@@ -60,6 +60,12 @@ pub enum BuildError {
     Broker(#[from] OptionsError),
 }
 
+/// The committer ended by itself, which only a bug makes it do: nothing can be taken in. Start the process again; whatever was
+/// not acknowledged is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway's committer ended by itself, start the process again")]
+pub struct CommitterEnded;
+
 /// Devices in.
 pub struct Gateway {
     endpoint: Option<Endpoint>,
@@ -153,7 +159,10 @@ impl Gateway {
     }
 
     /// Serves until `shutdown` resolves. Then the intakes stop first, what they took is answered, and the committer ends last.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Drained {
+    ///
+    /// # Errors
+    /// [`CommitterEnded`], also before `shutdown` resolves.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<Drained, CommitterEnded> {
         let (draining, drain) = watch::channel(false);
         let broker = self.broker.map(|broker| tokio::spawn(broker.run(drain.clone())));
         let mut endpoint_drain = drain;
@@ -163,7 +172,10 @@ impl Gateway {
                 let _ = endpoint_drain.wait_for(|draining| *draining).await;
             }))
         });
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = self.handle.submitter.items.closed() => {}
+        }
         draining.send_replace(true);
         let drained = match endpoint {
             Some(endpoint) => endpoint.await.unwrap_or_default(),
@@ -172,12 +184,14 @@ impl Gateway {
         if let Some(broker) = broker {
             let _ = broker.await;
         }
+        let stopped_early = self.committer.is_finished();
         self.stop.send_replace(true);
-        let ended = tokio::task::spawn_blocking(move || self.committer.join()).await;
-        if !matches!(ended, Ok(Ok(()))) {
-            tracing::error!("the committer did not end well; what it had not answered is sent again");
+        let joined = tokio::task::spawn_blocking(move || self.committer.join()).await;
+        if stopped_early || !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the committer ended by itself, what it had not answered is sent again");
+            return Err(CommitterEnded);
         }
-        drained
+        Ok(drained)
     }
 }
 

@@ -55,6 +55,15 @@ pub(crate) struct Conditions {
     pub(crate) quarantine: Condition,
 }
 
+/// Says so when the committer's thread ends, also by a panic: from then on nothing is taken in.
+struct Ended(Condition);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.red("the committer has ended, nothing is taken in");
+    }
+}
+
 /// The committer's state; it lives on its thread.
 pub(crate) struct Committer {
     inbox: Inbox,
@@ -103,6 +112,7 @@ enum Fate {
 impl Committer {
     /// Works until draining has begun and everything that was taken has been answered.
     fn run(mut self) {
+        let _ended = Ended(self.conditions.store.clone());
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
             Ok(runtime) => runtime,
             Err(e) => {

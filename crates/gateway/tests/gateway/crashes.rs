@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gateway::{Submission, Verdict};
 use spool::testing::Op;
 
-use super::kit::{Frame, Ground, Logs, World, frame, topic};
+use super::kit::{Frame, Ground, Logs, World, frame, poison, topic};
 
 fn kept(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Stored | Verdict::Duplicate)
@@ -212,4 +212,14 @@ async fn without_its_snapshot_and_mark_the_gateway_starts_from_the_logs_tail() {
     }
     assert_eq!(world.stored().len(), 20);
     world.down().await;
+}
+
+#[tokio::test]
+async fn a_committer_that_dies_is_told_acknowledges_nothing_and_ends_the_gateway() {
+    let ground = Ground::new();
+    let mut world = ground.up();
+    assert_eq!(world.submit(&frame(1)).await, Verdict::Stored);
+    assert_eq!(world.submit(&poison()).await, Verdict::Busy);
+    assert_eq!(world.ended().await, Err(gateway::CommitterEnded));
+    assert!(!world.health.is_ready());
 }

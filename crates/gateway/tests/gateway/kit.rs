@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use gateway::{Config, Deps, Gateway, Handle, Outlet, Role, Submission, TelemetryOutlet, Verdict};
+use gateway::endpoint::Drained;
+use gateway::{CommitterEnded, Config, Deps, Gateway, Handle, Outlet, Role, Submission, TelemetryOutlet, Verdict};
 use registry::Registry;
 use service::clock::Clock;
 use service::health::Health;
@@ -76,6 +77,15 @@ pub(crate) fn topic(device: &str) -> Topic {
     format!("dermatel/v1/acme/soho/{device}/telemetry").parse().unwrap()
 }
 
+/// A frame at which alerting's outlet panics, as a bug would.
+pub(crate) fn poison() -> Bytes {
+    Frame {
+        mark: u32::MAX,
+        ..Frame::new("pen-1", 0)
+    }
+    .bytes()
+}
+
 /// Alerting's log as the gateway sees it: frames and watermarks.
 pub(crate) struct AlarmOutlet(pub(crate) Spool);
 
@@ -87,6 +97,7 @@ impl Outlet for AlarmOutlet {
     }
 
     fn encode(&self, admitted: &Admitted, _lane: u32, _now: SystemTime, into: &mut Vec<u8>) {
+        assert_ne!(admitted.payload, poison(), "poisoned on purpose");
         into.push(b'F');
         into.extend(admitted.encode());
     }
@@ -133,7 +144,7 @@ pub(crate) struct World {
     pub(crate) handle: Handle,
     pub(crate) addresses: Vec<std::net::SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<Drained, CommitterEnded>>,
 }
 
 /// What survives a crash.
@@ -203,9 +214,7 @@ impl Ground {
         let gateway = Gateway::build(config, deps).unwrap();
         let (handle, addresses) = (gateway.handle(), gateway.local_addrs());
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(async move {
-            gateway.run(async move { drop(stopped.await) }).await;
-        });
+        let running = tokio::spawn(gateway.run(async move { drop(stopped.await) }));
         World {
             process,
             _real: Arc::clone(&self.real),
@@ -256,10 +265,15 @@ impl World {
     /// Stops in good order.
     pub(crate) async fn down(mut self) {
         drop(self.stop.take());
+        self.ended().await.unwrap();
+    }
+
+    /// Waits until it has ended, by itself or as told.
+    pub(crate) async fn ended(&mut self) -> Result<Drained, CommitterEnded> {
         tokio::time::timeout(PATIENCE, &mut self.running)
             .await
             .unwrap()
-            .unwrap();
+            .unwrap()
     }
 
     /// Dies as by SIGKILL: what was written stays, nothing is written any more.
