@@ -3,5 +3,9 @@
 
 #[path = "service/config.rs"]
 mod config;
-#[path = "service/mqtt.rs"]
-mod mqtt;
+#[path = "service/mqtt_clients.rs"]
+mod mqtt_clients;
+#[path = "service/mqtt_publisher.rs"]
+mod mqtt_publisher;
+#[path = "service/mqtt_subscriber.rs"]
+mod mqtt_subscriber;
