@@ -271,6 +271,8 @@ pub struct AlertTransition {
 }
 
 /// One record.
+// Nearly every record is a window: a box would cost each of them an allocation to save the rare others some bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// See [`StrokeWindow`].

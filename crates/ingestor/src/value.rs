@@ -153,6 +153,15 @@ pub enum Value<'a> {
     Text(Plain<'a>),
 }
 
+/// The start of a text, at most `max` bytes, whole characters only.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or("")
+}
+
 /// A whole number as a field: every number of ours is below 2^63, and one that is not saturates.
 pub(crate) fn int(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)

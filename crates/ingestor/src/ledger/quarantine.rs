@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use telemetry::{TenantId, UnixMicros};
 
 use super::Limits;
+use crate::value::cut;
 
 /// Longest detail of an entry in bytes; it may quote a foreign server.
 pub const MAX_DETAIL_BYTES: usize = 512;
@@ -101,7 +102,6 @@ pub(super) fn insert(
 ) -> rusqlite::Result<u64> {
     for entry in entries {
         let digest = xxhash_rust::xxh3::xxh3_64(&entry.bytes) as i64;
-        let end = entry.detail.floor_char_boundary(MAX_DETAIL_BYTES);
         let added = db
             .prepare_cached(
                 "INSERT OR IGNORE INTO quarantine (kind, digest, tenant, reason, detail, at_us, bytes) \
@@ -112,7 +112,7 @@ pub(super) fn insert(
                 digest,
                 entry.tenant.as_ref().map(TenantId::as_str),
                 entry.reason,
-                entry.detail.get(..end).unwrap_or(""),
+                cut(&entry.detail, MAX_DETAIL_BYTES),
                 entry.at.0,
                 entry.bytes,
             ])?;

@@ -49,7 +49,7 @@ impl Writer {
         let mut outcomes = vec![Outcome::Fate(Fate::Stored); records.len()];
         let mut backoff = Backoff::new(RETRY_BASE, self.retry_cap, Duration::ZERO);
         // Halves of a batch, the first on top; at most one more than its logarithm.
-        let mut todo = vec![0..records.len()];
+        let mut todo: Vec<Range<usize>> = std::iter::once(0..records.len()).collect();
         while let Some(range) = todo.pop() {
             match self.once(lane, records, range.clone()).await {
                 Ok(written) => {

@@ -21,6 +21,7 @@ use telemetry::TenantId;
 use super::{Reason, WriteError, Written, oldest};
 use crate::line;
 use crate::record::Record;
+use crate::value::cut;
 
 /// Longest text of an answer that is kept, in bytes.
 const MAX_DETAIL_BYTES: usize = 512;
@@ -225,8 +226,7 @@ fn retry(reason: Reason, detail: &str) -> WriteError {
 
 /// A foreign text, short and without control characters.
 fn clean(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_DETAIL_BYTES);
-    text.get(..end).unwrap_or("").replace(|c: char| c.is_control(), " ")
+    cut(text, MAX_DETAIL_BYTES).replace(|c: char| c.is_control(), " ")
 }
 
 #[cfg(test)]

@@ -109,7 +109,9 @@ fn a_later_boot_closes_the_session_whatever_comes_first() {
     let (session, boot) = (pen.range(0, 10), boot_later(&mut rebooted));
     for order in [[&session, &boot], [&boot, &session]] {
         let mut book = Book::new(|_| ());
-        order.iter().for_each(|frame| drop(book.take(frame)));
+        for frame in &order {
+            book.take(frame);
+        }
         assert_eq!(book.of(&pen).unwrap().closed, Some(Closed::Next));
     }
 }
@@ -133,10 +135,14 @@ fn the_same_news_twice_changes_nothing_and_is_not_told_again() {
     let mut book = Book::new(|_| ());
     let mut pen = Device::new("acme", "pen-1", 1);
     let frames = [pen.strokes(0, &[500; 20], &[4, 5]), pen.end(Some(20), None)];
-    frames.iter().for_each(|frame| drop(book.take(frame)));
+    for frame in &frames {
+        book.take(frame);
+    }
     let before = book.of(&pen);
     assert_eq!(book.tell(), 1);
-    frames.iter().for_each(|frame| drop(book.take(frame)));
+    for frame in &frames {
+        book.take(frame);
+    }
     assert_eq!(book.of(&pen), before);
     assert_eq!(before.unwrap().strokes_unread, 2);
     assert_eq!(book.tell(), 0);

@@ -15,9 +15,9 @@ use telemetry::{
 };
 
 /// 2026-11-22 12:00:00 UTC: wall time of uptime 0 of every boot.
-pub const ANCHOR_US: i64 = 1_795_348_800_000_000;
+pub(crate) const ANCHOR_US: i64 = 1_795_348_800_000_000;
 
-pub struct OneModel;
+pub(crate) struct OneModel;
 
 impl Fleet for OneModel {
     fn describe(&self, device: &DeviceKey) -> Option<(ModelId, DeviceKind)> {
@@ -36,17 +36,17 @@ impl Fleet for OneModel {
 
 /// A device that speaks.
 #[derive(Clone)]
-pub struct Device {
-    pub tenant: &'static str,
-    pub device: &'static str,
-    pub boot: u64,
-    pub session: u8,
-    pub started_us: Option<u64>,
-    pub sequence: u64,
+pub(crate) struct Device {
+    pub(crate) tenant: &'static str,
+    pub(crate) device: &'static str,
+    pub(crate) boot: u64,
+    pub(crate) session: u8,
+    pub(crate) started_us: Option<u64>,
+    pub(crate) sequence: u64,
 }
 
 impl Device {
-    pub fn new(tenant: &'static str, device: &'static str, session: u8) -> Self {
+    pub(crate) fn new(tenant: &'static str, device: &'static str, session: u8) -> Self {
         let started_us = Some(u64::from(session) * 60_000_000);
         Self {
             tenant,
@@ -58,15 +58,15 @@ impl Device {
         }
     }
 
-    pub fn session_id(&self) -> SessionId {
+    pub(crate) fn session_id(&self) -> SessionId {
         SessionId::new(&[self.session; 16]).unwrap()
     }
 
-    pub fn tenant_id(&self) -> TenantId {
+    pub(crate) fn tenant_id(&self) -> TenantId {
         TenantId::new(self.tenant).unwrap()
     }
 
-    pub fn frame(&mut self, uptime_us: u64, body: proto::frame::Body) -> Admitted {
+    pub(crate) fn frame(&mut self, uptime_us: u64, body: proto::frame::Body) -> Admitted {
         let header = proto::Header {
             schema_version: Some(1),
             device_id: Some(self.device.to_owned()),
@@ -86,7 +86,7 @@ impl Device {
         self.admitted(uptime_us, Content::Telemetry, frame.encode_to_vec())
     }
 
-    pub fn admitted(&self, uptime_us: u64, content: Content, payload: Vec<u8>) -> Admitted {
+    pub(crate) fn admitted(&self, uptime_us: u64, content: Content, payload: Vec<u8>) -> Admitted {
         Admitted {
             tenant: self.tenant.parse().unwrap(),
             clinic: "north".parse().unwrap(),
@@ -109,7 +109,7 @@ impl Device {
     }
 
     /// Strokes from `first` on, 100 a second, as one batch.
-    pub fn strokes(&mut self, first: u64, depths: &[u32], unread: &[u32]) -> Admitted {
+    pub(crate) fn strokes(&mut self, first: u64, depths: &[u32], unread: &[u32]) -> Admitted {
         let at = self.start_us() + first * 10_000;
         let batch = proto::StrokeBatch {
             first_ordinal: Some(first),
@@ -128,11 +128,11 @@ impl Device {
     }
 
     /// Strokes `first..end`, all of 500 µm.
-    pub fn range(&mut self, first: u64, end: u64) -> Admitted {
+    pub(crate) fn range(&mut self, first: u64, end: u64) -> Admitted {
         self.strokes(first, &vec![500; (end - first) as usize], &[])
     }
 
-    pub fn pulses(&mut self, first: u64, count: u64) -> Admitted {
+    pub(crate) fn pulses(&mut self, first: u64, count: u64) -> Admitted {
         let at = self.start_us() + first * 1_000_000;
         let pulse = |n: u64| proto::Pulse {
             ordinal: Some(first + n),
@@ -153,7 +153,7 @@ impl Device {
         self.frame(at + count * 1_000_000, proto::frame::Body::PulseBatch(batch))
     }
 
-    pub fn end(&mut self, strokes: Option<u64>, pulses: Option<u64>) -> Admitted {
+    pub(crate) fn end(&mut self, strokes: Option<u64>, pulses: Option<u64>) -> Admitted {
         let at = self.start_us() + 59_000_000;
         let end = proto::SessionEnd {
             strokes_total: strokes,
@@ -163,22 +163,22 @@ impl Device {
         self.frame(at, proto::frame::Body::SessionEnd(end))
     }
 
-    pub fn heartbeat(&mut self, uptime_us: u64) -> Admitted {
+    pub(crate) fn heartbeat(&mut self, uptime_us: u64) -> Admitted {
         self.frame(uptime_us, proto::frame::Body::Heartbeat(proto::Heartbeat::default()))
     }
 }
 
 /// A spool and a place for the ingestor's files.
-pub struct Site {
-    pub dir: tempfile::TempDir,
-    pub spool: Arc<Spool>,
-    pub config: Config,
-    pub health: Health,
-    pub clock: Clock,
+pub(crate) struct Site {
+    _dir: tempfile::TempDir,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) config: Config,
+    pub(crate) health: Health,
+    pub(crate) clock: Clock,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = spool::Config::new(dir.path().join("spool"), &[CURSOR]);
         let (spool, _) = Spool::open(config, Arc::new(OsDisk)).unwrap();
@@ -196,7 +196,7 @@ impl Site {
         let now = SystemTime::from(UnixMicros(ANCHOR_US + 3_600_000_000));
         let clock = Clock::manual(now);
         Self {
-            dir,
+            _dir: dir,
             spool: Arc::new(spool),
             config,
             health: Health::default(),
@@ -204,7 +204,7 @@ impl Site {
         }
     }
 
-    pub fn append(&self, frames: &[Admitted]) {
+    pub(crate) fn append(&self, frames: &[Admitted]) {
         for chunk in frames.chunks(1_000) {
             let bytes: Vec<Vec<u8>> = chunk.iter().map(Admitted::encode).collect();
             let records: Vec<NewRecord<'_>> = bytes.iter().map(|bytes| NewRecord { lane: 1, bytes }).collect();
@@ -213,7 +213,7 @@ impl Site {
         self.spool.sync().unwrap();
     }
 
-    pub fn append_raw(&self, bytes: &[u8]) {
+    pub(crate) fn append_raw(&self, bytes: &[u8]) {
         let _ = self
             .spool
             .append(&[NewRecord { lane: 1, bytes }], SystemTime::now())
@@ -221,7 +221,7 @@ impl Site {
         self.spool.sync().unwrap();
     }
 
-    pub fn ingestor(&self) -> Ingestor {
+    pub(crate) fn ingestor(&self) -> Ingestor {
         let fleet = Arc::new(OneModel);
         Ingestor::build(
             &self.config,
@@ -234,17 +234,17 @@ impl Site {
     }
 
     /// Whether the cursor stands behind everything.
-    pub fn caught_up(&self) -> bool {
+    pub(crate) fn caught_up(&self) -> bool {
         self.spool.reader(CURSOR).unwrap().committed() == self.spool.next()
     }
 
     /// Runs until the cursor has caught up, then shuts down in good order.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         self.run_until(|| self.caught_up()).await;
     }
 
     /// Runs until a condition holds, then shuts down in good order.
-    pub async fn run_until(&self, done: impl Fn() -> bool) {
+    pub(crate) async fn run_until(&self, done: impl Fn() -> bool) {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let run = self.ingestor().run(async {
             let _ = stopped.await;
@@ -257,7 +257,7 @@ impl Site {
     }
 
     /// Runs until a condition holds, then drops everything on the spot, as a kill does.
-    pub async fn run_and_kill(&self, done: impl Fn() -> bool) {
+    pub(crate) async fn run_and_kill(&self, done: impl Fn() -> bool) {
         let run = self.ingestor().run(std::future::pending());
         tokio::select! {
             () = run => panic!("it ended by itself"),
@@ -265,16 +265,16 @@ impl Site {
         }
     }
 
-    pub fn store(&self) -> ingestor::store::SqliteStore {
+    pub(crate) fn store(&self) -> ingestor::store::SqliteStore {
         ingestor::store::SqliteStore::open_read_only(&self.config.dir.join(ingestor::STORE_FILE)).unwrap()
     }
 
-    pub fn ledger(&self) -> ingestor::ledger::Ledger {
+    pub(crate) fn ledger(&self) -> ingestor::ledger::Ledger {
         ingestor::ledger::Ledger::open(&self.config.dir.join(ingestor::LEDGER_FILE), self.config.ledger).unwrap()
     }
 
     /// Every row of every measurement.
-    pub fn dump(&self) -> Vec<String> {
+    pub(crate) fn dump(&self) -> Vec<String> {
         let store = self.store();
         let rows = |m: &&ingestor::schema::Measurement| store.dump(m).unwrap();
         ingestor::schema::MEASUREMENTS.iter().flat_map(rows).collect()
@@ -282,7 +282,7 @@ impl Site {
 }
 
 /// Polls a condition, for at most 30 s.
-pub async fn wait_until(done: impl Fn() -> bool) {
+pub(crate) async fn wait_until(done: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 s");
