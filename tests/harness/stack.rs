@@ -67,19 +67,24 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 impl Stack {
     /// Writes registry and configuration, starts the process and waits until it is ready.
     pub fn start(spec: &StackSpec) -> Self {
+        let mut stack = Self::prepare(spec);
+        stack.up();
+        stack
+    }
+
+    /// Writes registry and configuration and starts nothing, so that a test can change them.
+    pub fn prepare(spec: &StackSpec) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (mqtt, http) = (loopback(free_port()), loopback(free_port()));
         registry().write(&folder.path().join("registry")).unwrap();
         std::fs::write(folder.path().join("dermatel.toml"), config(spec, mqtt, http)).unwrap();
-        let mut stack = Self {
+        Self {
             folder,
             child: None,
             mqtt,
             http,
-        };
-        stack.up();
-        stack
+        }
     }
 
     /// Starts the process and waits until it is ready.

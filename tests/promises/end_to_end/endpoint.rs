@@ -1,0 +1,46 @@
+//! Straight to the gateway's endpoint, over both versions of MQTT.
+use tests::{Stack, Webhook, wait_for};
+
+use super::treatment::{
+    WITHIN, assert_hazards, assert_paged_once, assert_stored, device, high, spec, wait_until_complete, wait_until_paged,
+};
+
+#[test]
+fn a_foreign_devices_session_is_stored_whole_and_its_hazards_reach_a_person_over_mqtt_5() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::start(&spec(&webhook));
+    let report = device(stack.folder(), stack.mqtt.port(), &[("mqtt", "5")]).report();
+    assert_eq!(report["pen"]["refused"].as_array().map(Vec::len), Some(0), "{report}");
+    assert_eq!(report["ipl"]["refused"].as_array().map(Vec::len), Some(0), "{report}");
+    wait_until_complete(&stack, &report);
+    wait_until_paged(&webhook);
+    // What would come late comes before the end.
+    assert_eq!(stack.stop(), Some(0), "{}", stack.log());
+    assert_stored(&stack, &report);
+    assert_paged_once(&webhook, &report);
+}
+
+#[test]
+fn a_foreign_devices_session_is_stored_whole_and_its_hazards_reach_a_person_over_mqtt_3_1_1() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::start(&spec(&webhook));
+    // Above what was set and above what any skin of this model may get: two hazards of one pulse, one page each.
+    let report = device(
+        stack.folder(),
+        stack.mqtt.port(),
+        &[("mqtt", "3"), ("strong-mj", "30000")],
+    )
+    .report();
+    wait_until_complete(&stack, &report);
+    wait_until_paged(&webhook);
+    wait_for("a page of pulse-above-limit", WITHIN, || {
+        match webhook.of_rule("pulse-above-limit").pop() {
+            Some(page) if page["limit"].as_f64() == Some(15_000.0) => Ok(()),
+            _ => Err(webhook.pages()),
+        }
+    });
+    assert_eq!(stack.stop(), Some(0), "{}", stack.log());
+    assert_stored(&stack, &report);
+    assert_hazards(&webhook, &report);
+    assert_eq!(high(&webhook).len(), 3, "{:#?}", webhook.pages());
+}
