@@ -272,9 +272,37 @@ pub(crate) struct Bench {
     /// Where to put the data; a temporary folder if not given. Decides which disk is measured
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
-    /// Only these rows
+    /// Only these measurements; all if not given
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) only: Vec<Measurement>,
+    /// Devices that publish
+    #[arg(long, default_value_t = 100)]
+    pub(crate) connections: u32,
+    /// MiB in the log when the process is killed and started again
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) backlog_mib: u64,
+    /// Print the table as Markdown, as docs/performance.md has it
     #[arg(long)]
-    pub(crate) only: Vec<String>,
+    pub(crate) markdown: bool,
+}
+
+/// What can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measurement {
+    /// CPU per stroke of decoding, windows and rules
+    Micro,
+    /// Publish to PUBACK at 10,000 messages a second
+    Puback,
+    /// Everything at saturation, with pages meanwhile
+    Saturated,
+    /// Stroke to page without other load
+    Page,
+    /// An outage of InfluxDB, and what is drained afterwards
+    Drain,
+    /// Memory with 1,000 devices on TLS
+    Memory,
+    /// SIGKILL with a large log, until the first PUBACK
+    Restart,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
