@@ -40,7 +40,7 @@ pub(crate) async fn ls(State(api): State<Api>, Query(ask): Query<Ls>) -> Respons
         ..Filter::default()
     };
     let limit = ask.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
-    match blocking(move || api.gateway.quarantine().ls(&filter, limit)).await {
+    match blocking(move || api.gateway.quarantine().latest(&filter, limit)).await {
         Ok(list) => answer(StatusCode::OK, Value::Array(list.iter().map(describe).collect())),
         Err(refused) => refused,
     }

@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 use telemetry::proto;
 use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic, UnixMicros};
 
-/// One record. `request` is drawn by the caller: the same request sent twice is one record.
+/// One record. `request` is drawn by the caller: the same request sent twice is one record. Unknown fields cannot be refused
+/// beside a flattened enum (serde), so they are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     pub(crate) request: u64,
     pub(crate) tenant: TenantId,
     pub(crate) clinic: ClinicId,
-    #[serde(flatten)]
+    // Not flattened: serde would then refuse every field of the event as unknown.
     pub(crate) event: Event,
 }
 
 /// What was done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Event {
     Cycle {
         sterilizer: DeviceId,
@@ -116,5 +116,67 @@ impl Record {
                 cycle_ended_at_us,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn record(event: Event) -> Record {
+        Record {
+            request: 7,
+            tenant: "acme".parse().unwrap(),
+            clinic: "acme-north".parse().unwrap(),
+            event,
+        }
+    }
+
+    #[test]
+    fn what_the_command_line_sends_is_what_the_api_takes() {
+        let events = [
+            Event::Cycle {
+                sterilizer: "autoclave-1".parse().unwrap(),
+                cycle: "c-17".into(),
+                items: vec!["pen-1".into()],
+                outcome: Outcome::Pass,
+                ended_at_us: None,
+            },
+            Event::Wipe {
+                device: "pen-1".parse().unwrap(),
+                level: DisinfectionLevel::Intermediate,
+                contact_time_s: Some(60),
+                performed_at_us: None,
+            },
+            Event::Indicator {
+                sterilizer: "autoclave-1".parse().unwrap(),
+                kind: IndicatorKind::Biological,
+                outcome: Outcome::Fail,
+                cycle: None,
+                cycle_ended_at_us: Some(1),
+            },
+        ];
+        for event in events {
+            let sent = record(event);
+            let taken: Record = serde_json::from_value(serde_json::to_value(&sent).unwrap()).unwrap();
+            assert_eq!(
+                (taken.topic(), taken.frame(UnixMicros(5))),
+                (sent.topic(), sent.frame(UnixMicros(5)))
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_refused_and_not_overlooked() {
+        let mut json = serde_json::to_value(record(Event::Wipe {
+            device: "pen-1".parse().unwrap(),
+            level: DisinfectionLevel::Low,
+            contact_time_s: None,
+            performed_at_us: None,
+        }))
+        .unwrap();
+        json["event"]["performed_at"] = "2026-11-22".into();
+        assert!(serde_json::from_value::<Record>(json).is_err());
     }
 }
