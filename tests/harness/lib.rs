@@ -3,7 +3,10 @@
 
 mod binary;
 mod device;
+mod look;
 mod mosquitto;
+mod mqtt;
+mod source;
 mod stack;
 mod wait;
 mod webhook;
@@ -12,7 +15,12 @@ use std::path::PathBuf;
 
 pub use binary::dermatel;
 pub use device::{DeviceReport, IndependentDevice};
+pub use look::{SOON, folder_bytes};
 pub use mosquitto::Mosquitto;
+pub use mqtt::{
+    Login, Mqtt, NOT_AUTHORIZED, NotConnected, PAYLOAD_FORMAT_INVALID, Puback, QUOTA_EXCEEDED, Version, deliver_all,
+};
+pub use source::{HAZARD_UM, SETPOINT_UM, Source, now_us, random, random_below};
 pub use stack::{CLINIC, Stack, StackSpec, Store, TENANT, TOKEN, secret};
 pub use wait::wait_for;
 pub use webhook::{Page, Webhook};

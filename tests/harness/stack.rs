@@ -51,7 +51,7 @@ pub fn secret(tenant: &str, device: &str) -> String {
 /// A folder with configuration and data, and the process while it runs.
 pub struct Stack {
     folder: tempfile::TempDir,
-    child: Option<Child>,
+    pub(crate) child: Option<Child>,
     /// Where devices connect.
     pub mqtt: SocketAddr,
     /// Where health, metrics and the API (with [`TOKEN`]) are.

@@ -1,5 +1,14 @@
 //! The promises of the README, a module each. Every test runs the real binary, real files and real peers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod a_hazard_reaches_a_person;
+mod a_tenant_sees_its_own_only;
 mod end_to_end;
+mod every_reading_is_accounted_for;
+mod memory_is_bounded;
+mod no_direct_identifiers;
+mod offline_is_not_resolved;
+mod one_bad_message_costs_one_message;
+mod operations;
+mod puback_means_on_disk;
 mod tidy;
