@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::commit::{Conditions, Inbox, Item, Parts, StartError, Verdict, start};
 use crate::config::Config;
 use crate::endpoint::{BindError, CommandError, Commands, Delivered, Drained, Endpoint, Inbound};
-use crate::intake::broker::{BrokerIntake, UNACKED_MAX};
+use crate::intake::broker::BrokerIntake;
 use crate::intake::endpoint::ByRegistry;
 use crate::intake::submit::{Replayed, Submission, Submitter};
 use crate::metrics::WILLS_IGNORED;
@@ -99,7 +99,6 @@ impl Gateway {
         let (inbound, endpoint_items) = mpsc::channel::<Inbound>(config.intake_messages);
         let (items, others) = mpsc::channel::<Item>(config.intake_messages);
         let (stop, stopped) = watch::channel(false);
-        let blocked_max = config.endpoint.max_connections.saturating_add(UNACKED_MAX);
         let endpoint = bind(&config, &deps, inbound)?;
         let committer = start(Parts {
             inbox: Inbox::new(endpoint_items, others, stopped, counter!(WILLS_IGNORED)),
@@ -117,7 +116,6 @@ impl Gateway {
                 quarantine: deps.health.condition(CONDITION_QUARANTINE),
             },
             watermark_every: config.watermark_every,
-            blocked_max,
         })?;
         let broker = match config.broker {
             Some(options) => {

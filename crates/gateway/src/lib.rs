@@ -25,7 +25,7 @@ pub mod quarantine;
 pub use commit::{StartError, Verdict};
 pub use config::{Config, RawConfig};
 pub use gateway::{
-    BuildError, CommitterEnded, CONDITION_ALARM, CONDITION_QUARANTINE, CONDITION_STORE, Deps, Gateway, Handle,
+    BuildError, CONDITION_ALARM, CONDITION_QUARANTINE, CONDITION_STORE, CommitterEnded, Deps, Gateway, Handle,
 };
 pub use intake::submit::{Replayed, Submission, Submitter};
 pub use outlet::{Outlet, Role, TelemetryOutlet};

@@ -21,3 +21,5 @@ mod process;
 mod replays;
 #[path = "gateway/times.rs"]
 mod times;
+#[path = "gateway/tls.rs"]
+mod tls;

@@ -114,19 +114,17 @@ impl Inbox {
         self.endpoint.len() + self.others.len()
     }
 
-    /// Once this many were taken from each channel, everything that waits now has been; `blocked` more wait per full channel.
-    pub(crate) fn horizon(&self, blocked: usize) -> Horizon {
-        let until = |taken: u64, len: usize, full: bool| taken + (len + if full { blocked } else { 0 }) as u64;
+    /// Once this many were taken from each channel, everything that stands in them now has been.
+    pub(crate) fn horizon(&self) -> Horizon {
         Horizon {
-            endpoint: until(self.taken[0], self.endpoint.len(), self.endpoint.capacity() == 0),
-            others: until(self.taken[1], self.others.len(), self.others.capacity() == 0),
+            endpoint: self.taken[0] + self.endpoint.len() as u64,
+            others: self.taken[1] + self.others.len() as u64,
         }
     }
 
     /// Whether everything that waited when the horizon was drawn has been taken.
     pub(crate) fn passed(&self, horizon: Horizon) -> bool {
-        (self.taken[0] >= horizon.endpoint || self.endpoint.is_empty())
-            && (self.taken[1] >= horizon.others || self.others.is_empty())
+        self.taken[0] >= horizon.endpoint && self.taken[1] >= horizon.others
     }
 }
 
@@ -151,8 +149,8 @@ pub(crate) struct Horizon {
 
 /// When a watermark may be written, and what it may say.
 ///
-/// A message is stamped when its last byte is read and put into a channel at once, or as soon as there is room. So whatever was
-/// stamped before an instant has been committed once everything is through that waited then.
+/// A message is stamped when there is room for it in a channel, and put into it at once: one that waits for room is not stamped
+/// yet. So whatever was stamped before an instant has been committed once everything is through that stood in the channels then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WatermarkClock {
     every: Duration,
@@ -160,7 +158,7 @@ pub(crate) struct WatermarkClock {
     drawn: Option<(Horizon, telemetry::UnixMicros)>,
 }
 
-/// What is stamped and not in a channel yet is younger than this.
+/// What is stamped and not in a channel yet is younger than this: between the two there is no wait, only the scheduler.
 const STAMPED_UNSENT: Duration = Duration::from_secs(1);
 
 impl WatermarkClock {
@@ -180,12 +178,11 @@ impl WatermarkClock {
     pub(crate) fn passed(
         &mut self,
         inbox: &Inbox,
-        blocked: usize,
         now: Instant,
         wall: telemetry::UnixMicros,
     ) -> Option<telemetry::UnixMicros> {
         if now >= self.due && self.drawn.is_none() {
-            self.drawn = Some((inbox.horizon(blocked), wall.minus(STAMPED_UNSENT)));
+            self.drawn = Some((inbox.horizon(), wall.minus(STAMPED_UNSENT)));
             self.due = now + self.every;
         }
         let (horizon, received_at) = self.drawn?;

@@ -78,8 +78,6 @@ pub(crate) struct Committer {
     conditions: Conditions,
     metrics: Metrics,
     watermarks: WatermarkClock,
-    /// At most so many senders wait for room in a full channel: one per connection.
-    blocked_max: usize,
     /// The store up to here is in the ledger.
     recorded: Offset,
     since_snapshot: u64,
@@ -150,7 +148,7 @@ impl Committer {
         let now = Instant::now();
         self.metrics.waiting.set(self.inbox.waiting() as f64);
         let wall = UnixMicros::from(self.clock.now());
-        if let Some(received_at) = self.watermarks.passed(&self.inbox, self.blocked_max, now, wall) {
+        if let Some(received_at) = self.watermarks.passed(&self.inbox, now, wall) {
             self.logs
                 .watermark(&self.gateway, received_at, self.clock.now(), &self.metrics);
         }
@@ -225,14 +223,13 @@ impl Committer {
     /// What the store said becomes part of the ledger. A batch that held nothing new says nothing about the store.
     fn settle(&mut self, fate: &StoreFate, entries: usize) {
         match fate {
+            StoreFate::Stored(_) if entries == 0 => {}
             StoreFate::Stored(next) => {
                 self.conditions.store.green();
                 self.recorded = *next;
-                if entries > 0 {
-                    self.since_snapshot += entries as u64;
-                    self.ledger.record();
-                    self.logs.mark(*next);
-                }
+                self.since_snapshot += entries as u64;
+                self.ledger.record();
+                self.logs.mark(*next);
             }
             // The store is well, it is full: alerting goes on, so this process must not be taken out of service for it.
             StoreFate::AtCap => {

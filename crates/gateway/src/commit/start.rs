@@ -78,7 +78,6 @@ pub(crate) struct Parts {
     pub(crate) dir: PathBuf,
     pub(crate) conditions: Conditions,
     pub(crate) watermark_every: Duration,
-    pub(crate) blocked_max: usize,
 }
 
 /// Rebuilds what was known and starts the thread.
@@ -114,7 +113,6 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
         conditions: parts.conditions,
         metrics,
         watermarks: WatermarkClock::new(parts.watermark_every, now),
-        blocked_max: parts.blocked_max,
         recorded: rebuilt.next,
         since_snapshot: rebuilt.replayed,
         snapshot_due: now + SNAPSHOT_EVERY,

@@ -360,7 +360,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
             Event::Intake(permit) => {
                 let permit = permit.map_err(|_| CloseReason::IntakeLost)?;
-                if let Some(Blocked::Intake { inbound, .. }) = self.blocked.take() {
+                if let Some(Blocked::Intake { mut inbound, .. }) = self.blocked.take() {
+                    // It was not received while it waited: what was committed meanwhile came before it.
+                    inbound.received_at = SystemTime::now();
                     permit.send(*inbound);
                 }
             }

@@ -28,7 +28,7 @@ pub struct Inbound {
     pub retain: bool,
     /// The client says that it sent this before.
     pub dup: bool,
-    /// When its last byte was read (wall clock).
+    /// When there was room for it in the intake (wall clock): its last byte had been read, and it is put there at once.
     pub received_at: SystemTime,
     /// Protocol version of the connection.
     pub protocol: Protocol,

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::Shared;
 use super::ack::AckSlot;
@@ -67,17 +68,11 @@ pub(crate) async fn serve(
             let (read, write) = stream.split();
             client.converse(read, write).await
         }
-        Some(tls) => match timeout_at(deadline, tls.accept(stream)).await {
-            Err(_) => CloseReason::HandshakeTimeout,
-            Ok(Err(error)) => {
-                tracing::debug!(%remote, %error, "tls handshake failed");
-                CloseReason::Tls
-            }
-            Ok(Ok(stream)) => {
-                let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                let certificate = leaf.map(|leaf| leaf.to_vec());
+        Some(tls) => match client.secure(tls, stream).await {
+            Err(reason) => reason,
+            Ok((client, stream)) => {
                 let (read, write) = tokio::io::split(stream);
-                Client { certificate, ..client }.converse(read, write).await
+                client.converse(read, write).await
             }
         },
     };
@@ -96,6 +91,30 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// The TLS handshake, until the deadline or the end of the process; keeps the certificate that the client showed.
+    async fn secure(
+        mut self,
+        tls: TlsAcceptor,
+        stream: TcpStream,
+    ) -> Result<(Self, TlsStream<TcpStream>), CloseReason> {
+        let accepted = tokio::select! {
+            accepted = timeout_at(self.deadline, tls.accept(stream)) => accepted,
+            _ = self.stop.changed() => return Err(CloseReason::ServerShuttingDown),
+        };
+        match accepted {
+            Err(_) => Err(CloseReason::HandshakeTimeout),
+            Ok(Err(error)) => {
+                tracing::debug!(remote = %self.remote, %error, "tls handshake failed");
+                Err(CloseReason::Tls)
+            }
+            Ok(Ok(stream)) => {
+                let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                self.certificate = leaf.map(|leaf| leaf.to_vec());
+                Ok((self, stream))
+            }
+        }
+    }
+
     async fn converse<R, W>(mut self, mut read: R, mut write: W) -> CloseReason
     where
         R: AsyncRead + Unpin,
@@ -241,7 +260,13 @@ async fn leave_will(shared: &Shared, session: &Session, will: Will, cause: Close
     let Some(topic) = session.peer.will_topic.clone() else {
         return;
     };
-    let inbound = Inbound {
+    let room = timeout(shared.config.will_timeout, shared.intake.reserve()).await;
+    let Ok(Ok(room)) = room else {
+        shared.metrics.wills_lost.increment(1);
+        tracing::warn!(identity = &*session.peer.identity, "intake did not take a will in time");
+        return;
+    };
+    room.send(Inbound {
         peer: Arc::clone(&session.peer),
         topic,
         topic_check: TopicCheck::Own,
@@ -253,14 +278,8 @@ async fn leave_will(shared: &Shared, session: &Session, will: Will, cause: Close
         received_at: SystemTime::now(),
         protocol: session.protocol,
         ack: AckSlot::detached(),
-    };
-    match timeout(shared.config.will_timeout, shared.intake.send(inbound)).await {
-        Ok(Ok(())) => shared.metrics.wills_sent.increment(1),
-        _ => {
-            shared.metrics.wills_lost.increment(1);
-            tracing::warn!(identity = &*session.peer.identity, "intake did not take a will in time");
-        }
-    }
+    });
+    shared.metrics.wills_sent.increment(1);
 }
 
 async fn send_last<W: AsyncWrite + Unpin>(write: &mut W, out: &mut BytesMut) {

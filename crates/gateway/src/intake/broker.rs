@@ -45,7 +45,8 @@ struct Waiting {
     topic: Arc<str>,
     payload: Bytes,
     retained: bool,
-    received_at: UnixMicros,
+    /// When there was first room for it at the committer's.
+    received_at: Option<UnixMicros>,
     fate: Fate,
 }
 
@@ -101,18 +102,17 @@ impl BrokerIntake {
 
     /// Passes deliveries on; false if nobody takes them any more.
     async fn take(&mut self, taken: &mut Vec<Delivery>) -> bool {
-        let received_at = UnixMicros::from(self.clock.now());
         for delivery in taken.drain(..) {
             self.waiting.push_back(Waiting {
                 token: delivery.token,
                 topic: delivery.topic.into(),
                 payload: delivery.payload,
                 retained: delivery.retain,
-                received_at,
+                received_at: None,
                 fate: Fate::NotKept,
             });
             if let Some(waiting) = self.waiting.back_mut()
-                && !ask(&self.items, waiting).await
+                && !ask(&self.items, &self.clock, waiting).await
             {
                 return false;
             }
@@ -161,7 +161,7 @@ impl BrokerIntake {
             .filter(|waiting| matches!(waiting.fate, Fate::NotKept))
         {
             self.retries.increment(1);
-            if !ask(&self.items, waiting).await {
+            if !ask(&self.items, &self.clock, waiting).await {
                 return false;
             }
         }
@@ -183,18 +183,21 @@ async fn front(waiting: &mut VecDeque<Waiting>) {
     }
 }
 
-async fn ask(items: &mpsc::Sender<Item>, waiting: &mut Waiting) -> bool {
+async fn ask(items: &mpsc::Sender<Item>, clock: &Clock, waiting: &mut Waiting) -> bool {
+    let Ok(room) = items.reserve().await else {
+        return false;
+    };
     let (tell, told) = oneshot::channel();
     waiting.fate = Fate::Asked(told);
-    let item = Item {
+    room.send(Item {
         origin: Origin::Broker,
         peer: None,
         topic: Arc::clone(&waiting.topic),
         payload: waiting.payload.clone(),
-        received_at: waiting.received_at,
+        received_at: *waiting.received_at.get_or_insert_with(|| clock.now().into()),
         retained: waiting.retained,
         kept_already: false,
         reply: Reply::Here(tell),
-    };
-    items.send(item).await.is_ok()
+    });
+    true
 }

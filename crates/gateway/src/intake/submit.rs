@@ -52,7 +52,11 @@ impl Submitter {
     /// Submits a recorded message and waits until it is on disk, or is not.
     pub async fn submit(&self, submission: Submission) -> Verdict {
         let (tell, told) = oneshot::channel();
-        let item = Item {
+        // Stamped when there is room for it: see the watermarks.
+        let Ok(room) = self.items.reserve().await else {
+            return Verdict::Busy;
+        };
+        room.send(Item {
             origin: Origin::Recorded,
             peer: None,
             topic: submission.topic.to_string().into(),
@@ -61,14 +65,7 @@ impl Submitter {
             retained: false,
             kept_already: false,
             reply: Reply::Here(tell),
-        };
-        self.send(item, told).await
-    }
-
-    async fn send(&self, item: Item, told: oneshot::Receiver<Verdict>) -> Verdict {
-        if self.items.send(item).await.is_err() {
-            return Verdict::Busy;
-        }
+        });
         // The committer drops what it could not finish before it ended.
         told.await.unwrap_or(Verdict::Busy)
     }

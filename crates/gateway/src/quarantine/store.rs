@@ -138,13 +138,25 @@ impl Quarantine {
     /// # Errors
     /// The disk's no.
     pub fn ls(&self, filter: &Filter, limit: usize) -> Result<Vec<Kept>, QuarantineError> {
+        self.list(filter, limit, "ASC")
+    }
+
+    /// The last `limit` (at most [`LIST_MAX`]) messages that match, newest first: what a person wants to see.
+    ///
+    /// # Errors
+    /// The disk's no.
+    pub fn latest(&self, filter: &Filter, limit: usize) -> Result<Vec<Kept>, QuarantineError> {
+        self.list(filter, limit, "DESC")
+    }
+
+    fn list(&self, filter: &Filter, limit: usize, order: &str) -> Result<Vec<Kept>, QuarantineError> {
         let ids = filter.ids.as_ref().map(|ids| format!("{ids:?}"));
         let share = filter.device.as_ref().map(ToString::to_string);
         let sql = format!(
             "SELECT {COLUMNS} FROM quarantine
              WHERE (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))
                AND (?2 IS NULL OR reason = ?2) AND (?3 IS NULL OR share = ?3) AND (?4 OR replayed_at_us IS NULL)
-             ORDER BY id LIMIT ?5"
+             ORDER BY id {order} LIMIT ?5"
         );
         let reader = lock(&self.reader);
         let list = || {

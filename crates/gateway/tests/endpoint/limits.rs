@@ -1,6 +1,6 @@
 //! Bounds: what one client may cost, and that it is not its neighbours who pay.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gateway::endpoint::{EndpointConfig, Inbound, Verdict};
 use tokio::net::TcpSocket;
@@ -246,4 +246,20 @@ async fn what_follows_the_connect_in_the_same_segment_is_not_lost() {
     inbound.ack.answer(Verdict::Stored);
     assert_eq!(pen.packet().await.unwrap().first, 0x20);
     assert_eq!(pen.packet().await.unwrap().puback().0, 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_room_in_the_intake_was_not_received_before_there_was_room() {
+    let mut gateway = gateway_with(quick(), 1, None).await;
+    let own = topic("pen-1", "telemetry");
+    let mut pen = Client::connect(&gateway, V311, "pen-1").await;
+    let both: Vec<u8> = (1..=2).flat_map(|id| publish(V311, &own, id, b"x")).collect();
+    pen.send(&both).await;
+    until("the first is in the intake", || gateway.intake.len() == 1).await;
+    // The second was read together with the first, and there is no room until the first is taken.
+    let taken_at = SystemTime::now();
+    gateway.next().await.ack.answer(Verdict::Stored);
+    let second = gateway.next().await;
+    assert!(second.received_at >= taken_at, "watermarks would pass it");
+    second.ack.answer(Verdict::Stored);
 }

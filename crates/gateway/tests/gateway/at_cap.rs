@@ -124,6 +124,11 @@ async fn a_full_disk_is_not_acknowledged_shows_in_readiness_and_goes_on_by_itsel
         .fail(Op::Write, "store", 0, u32::MAX, io::ErrorKind::StorageFull);
     assert_eq!(world.submit(&large(1)).await, Verdict::Busy);
     assert!(!world.health.is_ready());
+    // A copy and garbage are answered, and say nothing about the store.
+    assert_eq!(world.submit(&large(0)).await, Verdict::Duplicate);
+    let garbage = world.submit(&Bytes::from_static(b"\xff")).await;
+    assert!(matches!(garbage, Verdict::Quarantined(_)));
+    assert!(!world.health.is_ready());
     assert_eq!(world.stored().len(), 1);
     assert_eq!(world.alarmed().len(), 2);
     ground.disk.heal();
