@@ -128,6 +128,7 @@ impl Alerting {
             clock: parts.clock,
             condition: parts.health.condition("alerting"),
             gateway: parts.gateway,
+            has_outlet: parts.outlet.is_some(),
             wake,
         };
         Ok(Self {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::{Problems, Secret, Setting, Validate};
+use service::config::{ByteSize, Problems, Secret, Setting, Validate};
 use telemetry::{Priority, TenantId};
 
 /// Alerting's configuration.
@@ -21,6 +21,31 @@ pub struct Config {
     /// How long late alerts are gathered into one digest.
     #[serde(default = "default_digest_after", with = "service::config::duration")]
     pub digest_after: Duration,
+    /// How long the journal keeps a row, with its evidence and the comments of people; facts about items and cartridges that
+    /// were not touched for as long go too. 3 years by default: Toronto Public Health asks personal services settings to keep
+    /// their records for that long (the first of them on site).
+    #[serde(default = "default_journal_keep", with = "service::config::duration")]
+    pub journal_keep: Duration,
+    /// How long an alert can be listed after it ended; it stays in the journal.
+    #[serde(default = "default_resolved_keep", with = "service::config::duration")]
+    pub resolved_keep: Duration,
+    /// Most evidence (frames around transitions) in bytes; at the bound the oldest goes.
+    #[serde(default = "default_evidence_max")]
+    pub evidence_max: ByteSize,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn default_journal_keep() -> Duration {
+    DAY * 1_095
+}
+
+fn default_resolved_keep() -> Duration {
+    DAY * 30
+}
+
+fn default_evidence_max() -> ByteSize {
+    ByteSize::mib(256)
 }
 
 fn default_digest_after() -> Duration {
@@ -44,6 +69,9 @@ impl Config {
             rules: None,
             receivers: Vec::new(),
             digest_after: default_digest_after(),
+            journal_keep: default_journal_keep(),
+            resolved_keep: default_resolved_keep(),
+            evidence_max: default_evidence_max(),
         }
     }
 }
@@ -110,6 +138,11 @@ const MAX_IN_FLIGHT: usize = 256;
 
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {
+        problems.check("resolved_keep", self.resolved_keep >= DAY, "must be at least 1d");
+        let longer = self.journal_keep >= self.resolved_keep;
+        problems.check("journal_keep", longer, "must not be shorter than resolved_keep");
+        let some = self.evidence_max >= ByteSize::mib(1);
+        problems.check("evidence_max", some, "must be at least 1MiB");
         for (n, receiver) in self.receivers.iter().enumerate() {
             problems.entry("receivers", n, |problems| {
                 let named = !receiver.name.is_empty() && receiver.name.len() <= 63;
@@ -145,6 +178,21 @@ pub const SETTINGS: &[Setting] = &[
         "digest_after",
         "\"5m\"",
         "How long alerts about things older than a day are gathered into one digest.",
+    ),
+    setting(
+        "journal_keep",
+        "\"1095d\"",
+        "How long the journal keeps a row, with its evidence and comments, and how long the use of a cartridge is remembered.",
+    ),
+    setting(
+        "resolved_keep",
+        "\"30d\"",
+        "How long an alert can be listed after it ended; it stays in the journal.",
+    ),
+    setting(
+        "evidence_max",
+        "\"256MiB\"",
+        "Most frames around transitions that are kept; at the bound the oldest go, counted.",
     ),
     setting(
         "receivers",

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 #[error("id is not 32 hexadecimal digits")]
 pub struct BadId;
 
-fn to_hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes
         .iter()
@@ -42,7 +43,7 @@ macro_rules! id16 {
         impl $name {
             /// 32 hexadecimal digits.
             pub fn to_hex(&self) -> String {
-                to_hex(&self.0)
+                hex(&self.0)
             }
         }
 

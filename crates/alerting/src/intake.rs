@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use telemetry::admitted::AdmittedError;
 use telemetry::{
     Admitted, Content, GatewayId, IdError, Origin, Rejected, Status, Telemetry, UnixMicros, Uptime, proto,
@@ -51,6 +52,9 @@ impl Class {
     }
 }
 
+/// Key and length of an embedded message, at most.
+const WRAP_BYTES: usize = 16;
+
 /// Only the event time of a frame; everything else of it is skipped.
 #[derive(Clone, PartialEq, prost::Message)]
 struct FrameHead {
@@ -88,20 +92,32 @@ pub fn classify(admitted: &Admitted, now: UnixMicros) -> Class {
 
 /// Appends a frame's log record to `into`.
 pub fn encode_frame(admitted: &Admitted, now: UnixMicros, into: &mut Vec<u8>) {
+    wrap_frame(admitted, &admitted.encode(), now, into);
+}
+
+/// As [`encode_frame`], around the bytes that [`Admitted::encode`] has made: an embedded message is its bytes.
+pub fn wrap_frame(admitted: &Admitted, encoded: &[u8], now: UnixMicros, into: &mut Vec<u8>) {
     let class = match classify(admitted, now) {
         Class::Live => proto::FrameClass::Live,
         Class::Delayed => proto::FrameClass::Delayed,
         Class::Late => proto::FrameClass::Late,
         Class::Replayed => proto::FrameClass::Replayed,
     };
-    put(
-        proto::input::Input::Frame(proto::FrameInput {
-            admitted: Some(admitted.to_wire()),
-            class: class as i32,
-            logged_at_us: now.0,
-        }),
-        into,
-    );
+    // What stands in a FrameInput beside the message.
+    let beside = proto::FrameInput {
+        admitted: None,
+        class: class as i32,
+        logged_at_us: now.0,
+    };
+    let embedded = key_len(1) + encoded_len_varint(encoded.len() as u64) + encoded.len();
+    into.reserve(embedded + beside.encoded_len() + WRAP_BYTES);
+    encode_key(1, WireType::LengthDelimited, into);
+    encode_varint((embedded + beside.encoded_len()) as u64, into);
+    encode_key(1, WireType::LengthDelimited, into);
+    encode_varint(encoded.len() as u64, into);
+    into.extend_from_slice(encoded);
+    // A Vec grows: encoding into it cannot fail.
+    let _ = beside.encode(into);
 }
 
 /// A watermark's log record: everything that `gateway` received before `received_at` stands in the log before it.

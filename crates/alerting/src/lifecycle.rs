@@ -139,6 +139,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether it was raised: only then there is something to acknowledge.
+    pub fn is_confirmed(self) -> bool {
+        self.confirmed
+    }
+
     /// Whether a person still has to say that they know: what keeps an escalation going.
     pub fn needs_person(self) -> bool {
         self.confirmed && !self.acknowledged && !self.resolved

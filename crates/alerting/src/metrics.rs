@@ -29,6 +29,11 @@ pub const LAG: &str = "alerting_input_lag_seconds";
 /// Transactions that failed and are tried again.
 pub const COMMIT_FAILED: &str = "alerting_commits_failed_total";
 
+/// Rows that were forgotten because their time was over.
+pub const FORGOTTEN: &str = "alerting_rows_forgotten_total";
+/// Frames of evidence that went at the bound.
+pub const EVIDENCE_DROPPED: &str = "alerting_evidence_frames_dropped_total";
+
 /// Every metric: name, kind, what it says with its unit.
 pub const METRICS: &[(&str, &str, &str)] = &[
     (ALERTS, "gauge", "open alerts by state"),
@@ -61,4 +66,14 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (COMMIT, "histogram", "time to commit a batch, in seconds"),
     (LAG, "gauge", "age of the newest applied record of the log, in seconds"),
     (COMMIT_FAILED, "counter", "transactions that failed and are tried again"),
+    (
+        FORGOTTEN,
+        "counter",
+        "rows of the file that were forgotten in time, or of the outlet at its bound, by kind",
+    ),
+    (
+        EVIDENCE_DROPPED,
+        "counter",
+        "frames of evidence, oldest first, that went at evidence_max",
+    ),
 ];

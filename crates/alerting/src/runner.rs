@@ -16,11 +16,13 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::engine::{Engine, Outcome, Transition};
 use crate::handle::Shared;
+use crate::id;
 use crate::intake::{self, Input};
 use crate::metrics;
 use crate::notify;
 use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::Entry;
+use crate::store::retain::Cut;
 use crate::store::{Batch, Leaving, Store, StoreError};
 
 /// Most inputs of one batch.
@@ -37,6 +39,12 @@ const IDLE: Duration = Duration::from_millis(100);
 const CURSOR_EVERY: Duration = Duration::from_secs(2);
 /// How often the registry's version is looked at.
 const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_secs(1);
+/// How often what is old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+/// The same while there is more than one transaction takes.
+const FORGET_MORE: Duration = Duration::from_millis(500);
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 /// First and longest wait after a failed transaction.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// Entries about unreadable records in one transaction; what is beyond is counted.
@@ -55,6 +63,8 @@ pub(crate) struct Runner {
     pub(crate) clock: Clock,
     pub(crate) condition: Condition,
     pub(crate) gateway: GatewayId,
+    /// Somebody takes transitions.
+    pub(crate) has_outlet: bool,
     /// Tells senders and outlet that something was committed.
     pub(crate) wake: watch::Sender<u64>,
 }
@@ -64,8 +74,8 @@ pub(crate) struct Runner {
 struct Pending {
     transitions: Vec<Transition>,
     entries: Vec<Entry>,
-    /// Commands that wait for their answer.
-    commands: Vec<[u8; 16]>,
+    /// Commands that wait for their answer, and their rows of the journal: one each, none is ever left out.
+    commands: Vec<([u8; 16], Entry)>,
     inputs: usize,
     since: Option<Instant>,
 }
@@ -76,8 +86,10 @@ struct Last {
     registry: Instant,
     /// The tick that was logged last, so that one deadline logs one.
     tick: Option<UnixMicros>,
-    /// Versions that were announced last.
-    versions: (String, String),
+    /// When what is old is looked for next.
+    forget: Instant,
+    /// Versions that stand in the log as announced.
+    versions: Option<(String, String)>,
 }
 
 /// Why the thread ended.
@@ -102,8 +114,9 @@ impl Runner {
         let mut last = Last {
             cursor: now,
             registry: now,
+            forget: now,
             tick: None,
-            versions: self.versions(),
+            versions: None,
         };
         self.announce(&mut last);
         self.gauges();
@@ -119,7 +132,7 @@ impl Runner {
                 }
             };
             if items.is_empty() {
-                self.idle(&mut pending, &mut last);
+                self.idle(&mut pending, &mut last, stop);
                 continue;
             }
             if !self.apply(&items, &mut pending) {
@@ -185,8 +198,10 @@ impl Runner {
             }
         };
         ::metrics::counter!(metrics::INPUTS, "kind" => input.kind()).increment(1);
-        if let Input::Configured { rules, registry, .. } = &input {
+        if matches!(input, Input::Configured { .. }) {
             self.configure();
+            // What is judged by from here on; what was announced may be older when the program was started again since.
+            let (rules, registry) = self.versions();
             let body = json!({"rules": rules, "registry": registry});
             pending.entry(Entry::new(self.now(), "configured", &body));
         }
@@ -206,8 +221,18 @@ impl Runner {
         if outcome.duplicate {
             ::metrics::counter!(metrics::DUPLICATES).increment(1);
         }
-        if let Input::Acknowledge { command, .. } = input {
-            pending.commands.push(*command);
+        if let Input::Acknowledge {
+            command,
+            at,
+            actor,
+            alert,
+            comment,
+        } = input
+        {
+            let body = json!({"command": id::hex(command), "alert": alert, "actor": actor, "at_us": at.0,
+                "effect": outcome.acknowledged});
+            let entry = Entry::new(self.now(), "acknowledge", &body).with_text(*alert, comment);
+            pending.commands.push((*command, entry));
         }
         for t in &outcome.transitions {
             let labels = [("rule", t.alert.kind.as_str()), ("to", t.to.as_str())];
@@ -233,10 +258,17 @@ impl Runner {
         self.engine.configure(self.shared.rules(), Arc::new(fleet));
     }
 
-    /// Puts "judged by these from here on" into the log.
+    /// Puts "judged by these from here on" into the log, if that does not stand there. What the log did not take is tried
+    /// again: until then the old rules hold.
     fn announce(&self, last: &mut Last) {
-        let record = intake::encode_configured(self.now(), &last.versions.0, &last.versions.1);
-        self.append(&record);
+        let versions = self.versions();
+        if last.versions.as_ref() == Some(&versions) {
+            return;
+        }
+        let record = intake::encode_configured(self.now(), &versions.0, &versions.1);
+        if self.append(&record) {
+            last.versions = Some(versions);
+        }
     }
 
     fn append(&self, record: &[u8]) -> bool {
@@ -256,9 +288,9 @@ impl Runner {
         }
     }
 
-    fn idle(&mut self, pending: &mut Pending, last: &mut Last) {
+    fn idle(&mut self, pending: &mut Pending, last: &mut Last, stop: &AtomicBool) {
         if pending.is_old() {
-            self.commit(&[], pending, &AtomicBool::new(false));
+            self.commit(&[], pending, stop);
         }
         self.housekeeping(last);
         let beyond = self.reader.position();
@@ -279,17 +311,44 @@ impl Runner {
         }
         if last.registry.elapsed() >= LOOK_AT_REGISTRY_EVERY {
             last.registry = Instant::now();
-            let versions = self.versions();
-            if versions != last.versions {
-                last.versions = versions;
-                self.announce(last);
-            }
+            self.announce(last);
             self.gauges();
+        }
+        if Instant::now() >= last.forget {
+            let wait = if self.forget() { FORGET_MORE } else { FORGET_EVERY };
+            last.forget = Instant::now() + wait;
         }
         if last.cursor.elapsed() >= CURSOR_EVERY {
             last.cursor = Instant::now();
             self.move_cursor();
         }
+    }
+
+    /// Forgets what is old. `true`: there is more of it.
+    fn forget(&self) -> bool {
+        let now = self.now();
+        // By whole days, so that a day's rows are cut off in few pieces, each of which leaves a row behind.
+        let day = DAY_US * now.minus(self.config.journal_keep).0.div_euclid(DAY_US);
+        let cut = Cut {
+            journal: UnixMicros(day),
+            resolved: now.minus(self.config.resolved_keep),
+        };
+        let gone = match self.store.forget(cut, now) {
+            Ok(gone) => gone,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot forget what is old, trying again");
+                return false;
+            }
+        };
+        for (kind, rows) in [
+            ("journal", gone.journal),
+            ("alert", gone.alerts),
+            ("fact", gone.facts),
+            ("outlet", gone.outlet),
+        ] {
+            ::metrics::counter!(metrics::FORGOTTEN, "kind" => kind).increment(rows);
+        }
+        gone.more
     }
 
     fn gauges(&self) {
@@ -327,32 +386,47 @@ impl Runner {
         let taken = std::mem::take(pending);
         let changes = self.engine.take_changes();
         let leaving = taken.transitions.iter().map(|t| self.leaving(items, t)).collect();
+        let (commands, mut entries): (Vec<_>, Vec<_>) = taken.commands.into_iter().unzip();
+        entries.extend(taken.entries);
         let batch = Batch {
             changes,
             leaving,
-            entries: taken.entries,
+            entries,
+            evidence_max: self.config.evidence_max.as_u64(),
             next: self.reader.position().0,
             now: self.now(),
         };
-        let mut wait = RETRY.0;
-        while let Err(error) = self.store.commit(&batch) {
-            ::metrics::counter!(metrics::COMMIT_FAILED).increment(1);
-            tracing::error!(error = %error, source = ?std::error::Error::source(&error), "cannot commit, pages wait");
-            self.condition.red("alerting's file cannot be written: no page leaves");
-            if stop.load(Ordering::Acquire) {
-                // Not committed, so not consumed: the next start computes it again from the log.
-                return;
-            }
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(RETRY.1);
-        }
+        let Some(dropped) = self.commit_until(&batch, stop) else {
+            return;
+        };
+        ::metrics::counter!(metrics::EVIDENCE_DROPPED).increment(dropped);
         self.condition.green();
         ::metrics::histogram!(metrics::COMMIT).record(started.elapsed().as_secs_f64());
         if !batch.leaving.is_empty() {
             self.wake.send_modify(|n| *n += 1);
             self.gauges();
         }
-        self.shared.answer(&taken.commands);
+        self.shared.answer(&commands);
+    }
+
+    /// Tries until it is done. `None`: the process ends first; not committed is not consumed, so the next start computes the
+    /// same again from the log.
+    fn commit_until(&self, batch: &Batch<'_>, stop: &AtomicBool) -> Option<u64> {
+        let mut wait = RETRY.0;
+        loop {
+            let error = match self.store.commit(batch) {
+                Ok(dropped) => return Some(dropped),
+                Err(error) => error,
+            };
+            ::metrics::counter!(metrics::COMMIT_FAILED).increment(1);
+            tracing::error!(error = %error, source = ?std::error::Error::source(&error), "cannot commit, pages wait");
+            self.condition.red("alerting's file cannot be written: no page leaves");
+            if stop.load(Ordering::Acquire) {
+                return None;
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(RETRY.1);
+        }
     }
 
     fn leaving<'t>(&self, items: &[Item], t: &'t Transition) -> Leaving<'t> {
@@ -363,7 +437,10 @@ impl Runner {
         Leaving {
             transition: t,
             pages: notify::pages(&self.config.receivers, t, self.config.digest_after, self.now()),
-            outlet: notify::outlet_message(t, &self.gateway).map(|m| m.encode()),
+            // Without anybody who takes them they would only pile up.
+            outlet: (self.has_outlet.then(|| notify::outlet_message(t, &self.gateway)))
+                .flatten()
+                .map(|m| m.encode()),
             evidence: t.evidence.iter().map(|&offset| (offset, find(offset))).collect(),
         }
     }

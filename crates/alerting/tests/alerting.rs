@@ -12,6 +12,8 @@ mod journal;
 mod laws;
 #[path = "alerting/process.rs"]
 mod process;
+#[path = "alerting/retain.rs"]
+mod retain;
 #[path = "alerting/rules.rs"]
 mod rules;
 #[path = "alerting/vectors.rs"]

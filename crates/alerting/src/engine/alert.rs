@@ -126,8 +126,6 @@ pub struct Transition {
     pub decided_at: UnixMicros,
     /// The alert after the step.
     pub alert: Alert,
-    /// Comment of the person who moved it.
-    pub comment: Option<String>,
     /// Offsets of the frames that show it, in the log.
     pub evidence: Vec<u64>,
 }

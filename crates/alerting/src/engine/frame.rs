@@ -138,7 +138,6 @@ impl Engine {
             class: frame.class,
             event_time,
             evidence: slot.device.offsets.iter().copied().collect(),
-            comment: None,
         };
         let context = Context {
             key,

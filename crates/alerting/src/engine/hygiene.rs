@@ -463,7 +463,6 @@ impl Moment<'_> {
             class: self.class,
             event_time: self.event_time,
             evidence: self.evidence.clone(),
-            comment: self.comment,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Outcome {
     pub duplicate: bool,
     /// Rules and registry to judge by from here on were announced.
     pub configured: bool,
+    /// It was an acknowledgement of an alert that is open and was raised.
+    pub acknowledged: bool,
 }
 
 /// What changed since the last time, for one transaction.
@@ -81,7 +83,6 @@ struct Moment<'a> {
     class: Class,
     event_time: UnixMicros,
     evidence: Vec<u64>,
-    comment: Option<&'a str>,
 }
 
 /// The state machine.
@@ -166,10 +167,10 @@ impl Engine {
                 at,
                 actor,
                 alert,
-                comment,
+                ..
             } => {
                 self.advance(*at);
-                self.acknowledge(*command, *at, actor, *alert, comment);
+                outcome.acknowledged = self.acknowledge(*command, *at, actor, *alert);
             }
             Input::Configured { at, .. } => {
                 self.advance(*at);
@@ -224,31 +225,32 @@ impl Engine {
         self.alerts.get(&id)
     }
 
-    fn acknowledge(&mut self, command: [u8; 16], at: UnixMicros, actor: &str, id: AlertId, comment: &str) {
-        let key = match self.owners.get(&id) {
-            Some(key) => key.clone(),
-            None => match self.alerts.get(&id).and_then(raise::gateway_key) {
-                Some(key) => key,
-                None => return,
-            },
+    /// A person acknowledges. `false`: no alert that was raised and is open has this id, and nothing changed.
+    fn acknowledge(&mut self, command: [u8; 16], at: UnixMicros, actor: &str, id: AlertId) -> bool {
+        let Some(alert) = self.alerts.get_mut(&id).filter(|alert| alert.life.is_confirmed()) else {
+            return false;
         };
+        let key = self.owners.get(&id).cloned();
+        let Some(key) = key.or_else(|| raise::gateway_key(alert)) else {
+            return false;
+        };
+        alert.acknowledged_by = Some(actor.to_owned());
+        alert.told = alert.value;
+        // Also where the state stays: what is unknown stays unknown, and a person knows.
+        self.changed_alerts.insert(id, alert.clone());
         let mut slot = self.devices.remove(&key).unwrap_or_default();
-        if let Some(alert) = self.alerts.get_mut(&id) {
-            alert.acknowledged_by = Some(actor.to_owned());
-            alert.told = alert.value;
-        }
         let moment = Moment {
             key: &key,
             trigger: Trigger::Command { id: command },
             class: Class::Live,
             event_time: at,
             evidence: Vec::new(),
-            comment: (!comment.is_empty()).then_some(comment),
         };
         self.signal(&mut slot.device, id, Signal::Acknowledged, Why::Acknowledged, &moment);
         if self.owners.contains_key(&id) || slot.device != Device::default() {
             self.changed_devices.insert(key.clone());
             self.devices.insert(key, slot);
         }
+        true
     }
 }

@@ -252,7 +252,6 @@ impl<'a> Moment<'a> {
             class: Class::Live,
             event_time,
             evidence: Vec::new(),
-            comment: None,
         }
     }
 }

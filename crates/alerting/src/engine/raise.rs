@@ -161,7 +161,13 @@ impl Engine {
         let Some(alert) = self.alerts.get_mut(&id) else {
             return;
         };
+        let before = alert.life;
         let Some(step) = alert.life.step(signal) else {
+            // Nothing to tell, and still something to remember, for example that it latches from now on.
+            if alert.life != before {
+                let alert = alert.clone();
+                self.changed_alerts.insert(id, alert);
+            }
             return;
         };
         alert.updated_at = self.clock;
@@ -203,7 +209,6 @@ impl Engine {
             event_time: moment.event_time,
             decided_at: self.clock,
             alert: alert.clone(),
-            comment: moment.comment.map(str::to_owned),
             evidence: moment.evidence.clone(),
         });
     }

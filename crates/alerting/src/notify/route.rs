@@ -27,6 +27,7 @@ pub(crate) fn pages(receivers: &[Receiver], t: &Transition, digest_after: Durati
         .map(|receiver| NewPage {
             receiver: receiver.name.clone(),
             digest: late.then(|| t.alert.tenant.clone()),
+            priority: t.alert.priority,
             not_before: if late { now.plus(digest_after) } else { now },
             body: body.clone(),
         })
@@ -85,7 +86,6 @@ mod tests {
             event_time: UnixMicros(1),
             decided_at: UnixMicros(2),
             alert,
-            comment: None,
             evidence: Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::{FailReason, Failure, Message, Target};
 use crate::id::hash16;
 use crate::metrics;
-use crate::store::{Page, PageOutcome, Store, StoreError};
+use crate::store::{Due, Page, PageOutcome, Store, StoreError};
 
 /// First wait after a failure.
 const BACKOFF_BASE: Duration = Duration::from_millis(250);
@@ -96,7 +96,7 @@ impl Sender {
         }
         let hold = self.now().plus(HOLD);
         let pages = self
-            .blocking(move |store, name, now| store.take_due(name, now, room, hold))
+            .blocking(move |store, name, now| store.take_due(name, now, room, hold, Due::Any))
             .await?;
         let pages = self.whole_digests(pages, hold).await?;
         for parcel in parcels(pages) {
@@ -113,7 +113,7 @@ impl Sender {
     async fn whole_digests(&self, mut pages: Vec<Page>, hold: UnixMicros) -> Result<Vec<Page>, StoreError> {
         if pages.iter().any(|page| page.digest.is_some()) {
             let more = self
-                .blocking(move |store, name, now| store.take_due(name, now, MAX_DIGEST, hold))
+                .blocking(move |store, name, now| store.take_due(name, now, MAX_DIGEST, hold, Due::Digests))
                 .await?;
             pages.extend(more);
         }

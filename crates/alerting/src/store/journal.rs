@@ -2,11 +2,15 @@
 //! stands beside it under a random key; the chain holds the keyed digest, so a text can be erased and the chain still holds.
 use rand::RngCore as _;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use telemetry::UnixMicros;
 
 use crate::engine::Transition;
+use crate::id::{AlertId, hex};
+
+/// The kind of the row that says that the head was cut, and where.
+pub(super) const CUT: &str = "cut";
 
 /// One row to be.
 #[derive(Debug, Clone)]
@@ -16,28 +20,60 @@ pub struct Entry {
     /// What kind; a bounded name.
     pub kind: &'static str,
     /// What, as JSON. No free text of people.
-    pub body: String,
+    pub body: Value,
+    /// Free text of a person and the alert that it is about: beside the chain, which holds its keyed digest.
+    pub text: Option<(AlertId, String)>,
 }
 
 impl Entry {
     /// Of what this is made: any JSON.
-    pub fn new(at: UnixMicros, kind: &'static str, body: &serde_json::Value) -> Self {
+    pub fn new(at: UnixMicros, kind: &'static str, body: &Value) -> Self {
         Self {
             at,
             kind,
-            body: body.to_string(),
+            body: body.clone(),
+            text: None,
         }
     }
 
-    pub(super) fn transition(t: &Transition, comment: Option<String>, now: UnixMicros) -> Self {
+    /// The same with what a person wrote about an alert; nothing written is no text.
+    #[must_use]
+    pub fn with_text(mut self, alert: AlertId, text: &str) -> Self {
+        self.text = (!text.is_empty()).then(|| (alert, text.to_owned()));
+        self
+    }
+
+    pub(super) fn transition(t: &Transition, now: UnixMicros) -> Self {
         let a = &t.alert;
         let body = json!({
             "transition": t.id, "alert": a.id, "rule": a.rule, "priority": a.priority, "from": t.from, "to": t.to,
             "why": t.why, "page": t.page, "class": a.class, "tenant": a.tenant, "clinic": a.clinic, "device": a.device,
             "zone": a.zone, "value": a.value, "limit": a.limit, "unit": a.kind.unit(), "event_us": t.event_time.0,
-            "decided_us": t.decided_at.0, "actor": a.acknowledged_by, "comment_digest": comment,
+            "decided_us": t.decided_at.0, "actor": a.acknowledged_by,
         });
         Self::new(now, "transition", &body)
+    }
+}
+
+/// The last row that was cut off: the chain goes on after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// Its number.
+    pub(super) n: i64,
+    /// Its hash.
+    pub(super) hash: Vec<u8>,
+}
+
+impl Anchor {
+    /// As it stands in the row that says so.
+    pub(super) fn body(&self) -> Value {
+        json!({"last": self.n, "hash": hex(&self.hash)})
+    }
+
+    pub(super) fn put(&self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        tx.prepare_cached("INSERT OR REPLACE INTO journal_anchor (id, n, hash) VALUES (1, ?1, ?2)")?
+            .execute(params![self.n, self.hash])?;
+        Ok(())
     }
 }
 
@@ -54,51 +90,74 @@ fn link(previous: &[u8], n: i64, at: i64, kind: &str, body: &str) -> [u8; 32] {
 
 /// Appends a row. Within an immediate transaction, so the head that it reads is the head.
 pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    append_after(tx, None, entry)
+}
+
+/// Appends a row; if there is none left, after `cut`.
+pub(super) fn append_after(tx: &Transaction<'_>, cut: Option<&Anchor>, entry: &Entry) -> rusqlite::Result<()> {
     let head: Option<(i64, Vec<u8>)> = tx
         .prepare_cached("SELECT n, hash FROM journal ORDER BY n DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
+    let head = head.or_else(|| cut.map(|cut| (cut.n, cut.hash.clone())));
     let (n, previous) = head.map_or_else(|| (1, vec![0; 32]), |(n, hash)| (n + 1, hash));
-    let hash = link(&previous, n, entry.at.0, entry.kind, &entry.body);
+    let mut body = entry.body.clone();
+    if let Some((alert, text)) = &entry.text {
+        body["comment_digest"] = json!(put_text(tx, *alert, text)?);
+    }
+    let body = body.to_string();
+    let hash = link(&previous, n, entry.at.0, entry.kind, &body);
     tx.prepare_cached("INSERT INTO journal (n, at_us, kind, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![n, entry.at.0, entry.kind, entry.body, previous, hash])?;
+        .execute(params![n, entry.at.0, entry.kind, body, previous, hash])?;
     Ok(())
 }
 
 /// Puts a person's text beside the chain. Returns its keyed digest in hexadecimal digits.
-pub(super) fn put_text(tx: &Transaction<'_>, text: &str) -> rusqlite::Result<String> {
+fn put_text(tx: &Transaction<'_>, alert: AlertId, text: &str) -> rusqlite::Result<String> {
     let mut key = [0u8; 16];
     rand::rng().fill_bytes(&mut key);
     let mut hash = Sha256::new();
     hash.update(key);
     hash.update(text.as_bytes());
     let digest: [u8; 32] = hash.finalize().into();
-    tx.prepare_cached("INSERT INTO free_text (digest, key, text) VALUES (?1, ?2, ?3)")?
-        .execute(params![digest, key, text])?;
-    Ok(digest.iter().map(|b| format!("{b:02x}")).collect())
+    tx.prepare_cached("INSERT INTO free_text (digest, key, text, alert_id) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![digest, key, text, alert.to_hex()])?;
+    Ok(hex(&digest))
 }
 
 /// What a look at the whole journal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Rows that are as they were written.
+    /// Rows that are there and as they were written.
     pub rows: u64,
     /// The last hash, to compare with an anchor elsewhere: a cut tail shows only there.
     pub head: [u8; 32],
-    /// The first row that is not; what follows cannot be trusted.
+    /// The first row that is not, or the last one that was cut if nothing says so; what follows cannot be trusted.
     pub broken_at: Option<i64>,
 }
 
-/// Walks the chain.
+/// Walks the chain, from where its head was cut.
 pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
+    let anchor = super::retain::anchor(db)?;
     let mut found = Verified {
         rows: 0,
         head: [0; 32],
         broken_at: None,
     };
+    let mut expected = 1;
+    // Every cut appends a row that says where: an anchor that the newest of them does not know was moved.
+    let mut witnessed = anchor.is_none();
+    if let Some(anchor) = &anchor {
+        let Ok(hash) = <[u8; 32]>::try_from(anchor.hash.as_slice()) else {
+            found.broken_at = Some(anchor.n);
+            return Ok(found);
+        };
+        found.head = hash;
+        expected = anchor.n + 1;
+    }
+    let told = anchor.as_ref().map(|anchor| anchor.body().to_string());
     let mut statement = db.prepare("SELECT n, at_us, kind, body, previous, hash FROM journal ORDER BY n")?;
     let mut rows = statement.query([])?;
-    let mut expected = 1;
     while let Some(row) = rows.next()? {
         let n: i64 = row.get(0)?;
         // A row whose columns changed their type was changed.
@@ -107,9 +166,15 @@ pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
             found.broken_at = Some(n);
             return Ok(found);
         };
+        if row.get::<_, String>(2)? == CUT {
+            witnessed = told.as_ref() == Some(&row.get::<_, String>(3)?);
+        }
         found.head = hash;
         found.rows += 1;
         expected = n + 1;
+    }
+    if !witnessed {
+        found.broken_at = Some(anchor.map_or(1, |anchor| anchor.n));
     }
     Ok(found)
 }

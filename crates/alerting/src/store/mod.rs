@@ -4,22 +4,25 @@ mod evidence;
 pub mod journal;
 mod load;
 mod outbox;
+pub mod retain;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use evidence::KeptFrame;
-pub use outbox::{Page, PageOutcome};
+pub use outbox::{Due, Page, PageOutcome};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use telemetry::UnixMicros;
+use telemetry::{Priority, UnixMicros};
 
 use self::journal::Entry;
 use crate::engine::{Changes, Cold, ColdError, FactKey, Transition};
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// How the tables came about, from each version to the next.
+const SCHEMA: [&str; SCHEMA_VERSION as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// How long a writer waits for another one: the runner and the notifier share the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,6 +76,8 @@ pub struct NewPage {
     pub digest: Option<String>,
     /// When it may leave.
     pub not_before: UnixMicros,
+    /// How urgent: what is more urgent leaves first.
+    pub priority: Priority,
     /// The body without what differs between attempts.
     pub body: String,
 }
@@ -97,8 +102,10 @@ pub struct Batch<'a> {
     pub changes: Changes,
     /// Steps of alerts, in order.
     pub leaving: Vec<Leaving<'a>>,
-    /// What else has to stand in the journal.
+    /// What else has to stand in the journal; commands of people before the steps that they caused.
     pub entries: Vec<Entry>,
+    /// Most bytes of evidence.
+    pub evidence_max: u64,
     /// The next offset to read.
     pub next: u64,
     /// Wall clock.
@@ -129,20 +136,20 @@ impl Store {
         let found: i64 = tx
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(sqlite("tell its version"))?;
-        match found {
-            0 => {
-                tx.execute_batch(include_str!("schema.sql"))
-                    .map_err(sqlite("make its tables"))?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)
-                    .map_err(sqlite("keep its version"))?;
+        if !(0..=SCHEMA_VERSION).contains(&found) {
+            return Err(StoreError::Version {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        for (version, step) in (1..).zip(SCHEMA) {
+            if found < version {
+                tx.execute_batch(step).map_err(sqlite("make its tables"))?;
             }
-            SCHEMA_VERSION => {}
-            found => {
-                return Err(StoreError::Version {
-                    path: path.to_owned(),
-                    found,
-                });
-            }
+        }
+        if found < SCHEMA_VERSION {
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+                .map_err(sqlite("keep its version"))?;
         }
         tx.commit().map_err(sqlite("commit"))?;
         Ok(Self {
@@ -187,22 +194,22 @@ impl Store {
         Ok(out)
     }
 
-    /// Commits a batch: all of it or nothing.
+    /// Commits a batch: all of it or nothing. Returns how many frames of evidence went at the bound.
     ///
     /// # Errors
     /// [`StoreError`]; the same batch may be committed again.
-    pub fn commit(&self, batch: &Batch<'_>) -> Result<(), StoreError> {
+    pub fn commit(&self, batch: &Batch<'_>) -> Result<u64, StoreError> {
         self.write("commit a batch", |tx| {
-            put_changes(tx, &batch.changes)?;
-            for leaving in &batch.leaving {
-                put_leaving(tx, leaving, batch.now)?;
-            }
+            put_changes(tx, &batch.changes, batch.now)?;
             for entry in &batch.entries {
                 journal::append(tx, entry)?;
             }
-            evidence::trim(tx)?;
+            for leaving in &batch.leaving {
+                put_leaving(tx, leaving, batch.now)?;
+            }
             put_meta(tx, "next", &batch.next.to_string())?;
-            put_meta(tx, "clock", &batch.changes.clock.0.to_string())
+            put_meta(tx, "clock", &batch.changes.clock.0.to_string())?;
+            evidence::trim(tx, batch.evidence_max)
         })
     }
 
@@ -229,22 +236,23 @@ fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()
     Ok(())
 }
 
-fn put_changes(tx: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> {
+fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusqlite::Result<()> {
     let mut devices = tx.prepare_cached("INSERT OR REPLACE INTO device (tenant, device, state) VALUES (?1, ?2, ?3)")?;
     for (key, state) in &changes.devices {
         devices.execute(params![key.tenant.as_str(), key.device.as_str(), state])?;
     }
-    let mut facts =
-        tx.prepare_cached("INSERT OR REPLACE INTO fact (kind, tenant, key, state) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut facts = tx.prepare_cached(
+        "INSERT OR REPLACE INTO fact (kind, tenant, key, state, touched_us) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for (key, state) in &changes.facts {
-        facts.execute(params![key.table.as_str(), key.tenant, key.key, state])?;
+        facts.execute(params![key.table.as_str(), key.tenant, key.key, state, now.0])?;
     }
     let mut gateways = tx.prepare_cached("INSERT OR REPLACE INTO gateway (id, state) VALUES (?1, ?2)")?;
     for (id, state) in &changes.gateways {
         gateways.execute(params![id, state])?;
     }
     let mut alerts = tx.prepare_cached(
-        "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body, ended_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for (id, alert) in &changes.alerts {
         let state = alert.state();
@@ -256,22 +264,28 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes) -> rusqlite::Result<()> 
             state.as_str(),
             open,
             alert.decided_at.0,
-            body
+            body,
+            (!open).then_some(now.0)
         ])?;
     }
     Ok(())
 }
 
+/// A number that grows with the priority.
+fn urgency(priority: Priority) -> u8 {
+    match priority {
+        Priority::Info => 0,
+        Priority::Low => 1,
+        Priority::Medium => 2,
+        Priority::High => 3,
+    }
+}
+
 fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> rusqlite::Result<()> {
     let transition = leaving.transition;
-    let comment = transition
-        .comment
-        .as_deref()
-        .map(|text| journal::put_text(tx, text))
-        .transpose()?;
-    journal::append(tx, &Entry::transition(transition, comment, now))?;
+    journal::append(tx, &Entry::transition(transition, now))?;
     let mut outbox = tx.prepare_cached(
-        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
+        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)",
     )?;
     for page in &leaving.pages {
         outbox.execute(params![
@@ -280,7 +294,8 @@ fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> 
             transition.id.to_hex(),
             transition.alert.id.to_hex(),
             page.body,
-            page.not_before.0
+            page.not_before.0,
+            i64::from(urgency(page.priority))
         ])?;
     }
     if let Some(bytes) = &leaving.outlet {

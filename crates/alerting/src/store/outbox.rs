@@ -24,6 +24,15 @@ pub struct Page {
     pub possible_repeat: bool,
 }
 
+/// Which pages are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// All.
+    Any,
+    /// Only what goes into digests.
+    Digests,
+}
+
 /// How an attempt came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageOutcome {
@@ -47,7 +56,7 @@ pub enum PageOutcome {
 }
 
 impl Store {
-    /// Pages of a receiver that are due, oldest first, each marked durably as being sent: after a crash nobody knows
+    /// Pages of a receiver that are due, the most urgent first and of these the oldest, each marked durably as being sent: after a crash nobody knows
     /// whether they arrived, and they say so.
     ///
     /// # Errors
@@ -58,9 +67,18 @@ impl Store {
         now: UnixMicros,
         limit: usize,
         hold_until: UnixMicros,
+        which: Due,
     ) -> Result<Vec<Page>, StoreError> {
-        let due = "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
-                   WHERE receiver = ?1 AND next_us <= ?2 ORDER BY next_us, n LIMIT ?3";
+        let due = match which {
+            Due::Any => {
+                "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
+                 WHERE receiver = ?1 AND next_us <= ?2 ORDER BY priority DESC, next_us, n LIMIT ?3"
+            }
+            Due::Digests => {
+                "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
+                 WHERE receiver = ?1 AND next_us <= ?2 AND digest IS NOT NULL ORDER BY priority DESC, next_us, n LIMIT ?3"
+            }
+        };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // Looking first costs no fsync when there is nothing to do.
         let any = {

@@ -39,6 +39,55 @@ fn start(dir: &Path, desk: std::net::SocketAddr) -> Child {
         .unwrap()
 }
 
+fn append(log: &spool::Spool, bytes: &[u8]) {
+    let appended = log.append(&[NewRecord { lane: 1, bytes }], SystemTime::now()).unwrap();
+    log.sync_appended(&appended).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_survives_a_kill_at_any_moment_and_stands_in_the_journal_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let address = desk.listen().await;
+    let mut child = start(dir.path(), address);
+    let mut acknowledged = Vec::new();
+    for n in 1..=6u64 {
+        let said = hazard(&format!("pen-{n}"), 1);
+        let mut world = crate::support::World::new();
+        let fired = world.say(&said);
+        let id = fired
+            .iter()
+            .find(|t| t.alert.rule == "depth-above-limit")
+            .unwrap()
+            .alert
+            .id;
+        // Both are durable before anything is applied, as a command is that was answered.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        {
+            let log = open_log(dir.path());
+            append(&log, &said.record());
+            append(&log, &crate::support::acknowledge(id.0, n as u8, said.at_us + 1));
+        }
+        acknowledged.push(id);
+        child = start(dir.path(), address);
+        tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..60_000))).await;
+    }
+    let file = crate::process::file(dir.path());
+    let store = alerting::store::Store::open(&file).unwrap();
+    until("every acknowledgement", || {
+        let state = |id| store.alert(id).unwrap().map(|a| a.state());
+        acknowledged
+            .iter()
+            .all(|id| state(*id) == Some(alerting::lifecycle::State::Acknowledged))
+            .then_some(())
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(crate::journal::count(dir.path(), "acknowledge"), 6);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
     let dir = tempfile::tempdir().unwrap();

@@ -50,14 +50,42 @@ proptest! {
     }
 }
 
+/// Whether a file, or what SQLite keeps beside it, holds these bytes.
+fn holds(dir: &Path, text: &str) -> bool {
+    let base = file(dir);
+    ["", "-wal"].iter().any(|end| {
+        let bytes = std::fs::read(format!("{}{end}", base.display())).unwrap_or_default();
+        bytes.windows(text.len()).any(|part| part == text.as_bytes())
+    })
+}
+
 #[test]
-fn a_comment_can_be_erased_and_the_chain_still_holds() {
+fn a_comment_can_be_erased_for_good_and_the_chain_still_holds() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&file(dir.path())).unwrap();
-    store
-        .journal(&Entry::new(UnixMicros(1), "test", &json!({"comment_digest": "ab"})))
-        .unwrap();
+    let alert = alerting::id::AlertId([5; 16]);
+    let text = "the client of room 3 has blisters";
+    let entry = Entry::new(UnixMicros(1), "acknowledge", &json!({"alert": alert})).with_text(alert, text);
+    store.journal(&entry).unwrap();
+    store.journal(&Entry::new(UnixMicros(2), "test", &json!({}))).unwrap();
+    let before = store.verify_journal().unwrap();
+    assert_eq!((before.rows, before.broken_at), (2, None));
+    assert!(holds(dir.path(), text));
     let db = Connection::open(file(dir.path())).unwrap();
-    db.execute("DELETE FROM free_text", []).unwrap();
-    assert_eq!(store.verify_journal().unwrap().broken_at, None);
+    let body: String = db
+        .query_row("SELECT body FROM journal WHERE n = 1", [], |row| row.get(0))
+        .unwrap();
+    let digest = serde_json::from_str::<serde_json::Value>(&body).unwrap()["comment_digest"].clone();
+    assert_eq!(digest.as_str().unwrap().len(), 64, "the chain holds a digest of it");
+    drop(db);
+    assert_eq!(store.erase_comments(alert, "ann", UnixMicros(3)).unwrap(), 1);
+    assert!(!holds(dir.path(), text), "neither in the file nor in what is beside it");
+    let after = store.verify_journal().unwrap();
+    assert_eq!((after.rows, after.broken_at), (3, None));
+    assert_eq!(count(dir.path(), "erased"), 1);
+    assert_eq!(
+        store.erase_comments(alert, "ann", UnixMicros(4)).unwrap(),
+        0,
+        "once is enough"
+    );
 }

@@ -404,3 +404,78 @@ fn one_tenants_cartridge_is_not_anothers() {
     told.extend(world.say(&start("other", 2)));
     assert!(told.iter().all(|t| t.alert.rule != "cartridge-reused"));
 }
+
+#[test]
+fn a_stroke_that_latches_an_alert_that_fires_already_latches_it_across_a_restart() {
+    let mut world = World::new();
+    let say = |sequence: u64, ordinal: u64, depths: Vec<u32>| {
+        let at = 5_000_000 + sequence as i64 * 1_000_000;
+        Said::new("pen-1", sequence, at, strokes(Some(6), Some(800), ordinal, at, depths))
+    };
+    // Cheek: 1000, alone above 1270. Three of ten above 1000 fire; then one at 1400 would have fired alone.
+    let fired = world.say(&say(0, 0, vec![1_100; 5]));
+    let id = fired
+        .iter()
+        .find(|t| t.alert.rule == "depth-above-limit")
+        .unwrap()
+        .alert
+        .id;
+    world.say(&say(1, 5, vec![1_400]));
+    world.restart();
+    world.say(&say(2, 6, vec![800; 300]));
+    assert_eq!(world.engine.alert(id).unwrap().state(), State::Latched);
+}
+
+#[test]
+fn an_acknowledgement_of_an_alert_whose_device_is_not_heard_is_kept_across_a_restart() {
+    let mut world = World::new();
+    let deep = Said::new(
+        "pen-1",
+        0,
+        5_000_000,
+        strokes(Some(6), Some(800), 0, 5_000_000, vec![1_400; 5]),
+    );
+    let fired = world.say(&deep);
+    let id = fired
+        .iter()
+        .find(|t| t.alert.rule == "depth-above-limit")
+        .unwrap()
+        .alert
+        .id;
+    world.apply(&watermark("gw-1", 5_000_000));
+    world.apply(&watermark("gw-1", 60_000_000));
+    assert_eq!(world.engine.alert(id).unwrap().state(), State::Unknown);
+    world.commit();
+    world.apply(&crate::support::acknowledge(id.0, 1, 61_000_000));
+    world.restart();
+    let alert = world.engine.alert(id).unwrap();
+    assert_eq!(alert.acknowledged_by.as_deref(), Some("ann"));
+    assert!(!alert.life.needs_person());
+}
+
+#[test]
+fn what_is_only_pending_cannot_be_acknowledged_away() {
+    let mut world = World::new();
+    let start = |sequence: u64, visit: u8| {
+        let at = 5_000_000 + sequence as i64 * 1_000_000;
+        let mut said = Said::new(
+            "pen-1",
+            sequence,
+            at,
+            Body::SessionStart(proto::SessionStart::default()),
+        );
+        (said.visit, said.session) = (Some(visit), Some(visit));
+        said
+    };
+    world.say(&start(0, 1));
+    let pending = world.say(&start(1, 2));
+    let id = pending.iter().find(|t| t.to == State::Pending).unwrap().alert.id;
+    assert!(world.apply(&crate::support::acknowledge(id.0, 1, 7_000_000)).is_empty());
+    assert_eq!(world.engine.alert(id).unwrap().acknowledged_by, None);
+    let fired = world.apply(&watermark("gw-1", 600_000_000));
+    assert!(
+        fired
+            .iter()
+            .any(|t| t.alert.id == id && t.page && t.alert.acknowledged_by.is_none())
+    );
+}

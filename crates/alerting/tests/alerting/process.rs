@@ -216,7 +216,7 @@ async fn nothing_waits(running: &Running) {
     }
 }
 
-fn depth_pages(desk: &Desk) -> Vec<Got> {
+pub(crate) fn depth_pages(desk: &Desk) -> Vec<Got> {
     let got = desk.accepted().into_iter();
     got.filter(|g| g.body["rule"] == "depth-above-limit" && g.body["state"] == "firing")
         .collect()
@@ -306,6 +306,25 @@ async fn an_acknowledgement_answers_when_it_is_durable_and_applied() {
     );
     assert_eq!(client.post(&url).body("{}").send().await.unwrap().status(), 415);
     running.stop().await;
+    // A row of its own says who, when and to what effect; the comment stands beside the chain.
+    assert_eq!(crate::journal::count(dir.path(), "acknowledge"), 1);
+    let db = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let body: String = db
+        .query_row("SELECT body FROM journal WHERE kind = 'acknowledge'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["actor"], &body["effect"]), (&"ann".into(), &true.into()));
+    assert_eq!(body["alert"], page.body["alert_id"]);
+    let text: String = db
+        .query_row(
+            "SELECT text FROM free_text WHERE digest = unhex(?1)",
+            [body["comment_digest"].as_str().unwrap()],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(text, "on my way");
     // It is on disk, not only in memory.
     let again = alerting::store::Store::open(&file(dir.path())).unwrap();
     assert_eq!(again.alert(id).unwrap().unwrap().state(), State::Acknowledged);
