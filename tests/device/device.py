@@ -6,6 +6,7 @@ readings were made, as from an outbox. At the end they print, as one line of JSO
 it with what was stored. Everything here is written from docs/firmware.md alone.
 """
 import argparse
+import collections
 import json
 import os
 import sys
@@ -65,9 +66,10 @@ class Device:
         self.visit = os.urandom(16)
         self.outbox = {}  # sequence -> bytes
         self.in_flight = {}  # packet id -> sequence
-        self.lock = threading.Lock()
+        self.acks = collections.deque()
+        self.connections = 0
+        self.sent_to = 0  # the connection that was given the outbox
         self.refused = []
-        self.reconnects = -1
         protocol = mqtt.MQTTv5 if args.mqtt == "5" else mqtt.MQTTv311
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"{args.tenant}-{device}", protocol=protocol)
         if secret:
@@ -95,28 +97,37 @@ class Device:
                 time.sleep(0.2)
         self.client.loop_start()
 
+    # The callbacks run in paho's thread, under its locks: they only note what came, and the device's own thread acts on it.
+
     def on_connect(self, client, userdata, flags, reason, properties):
         if reason != 0:
             self.refused.append({"sequence": None, "code": getattr(reason, "value", reason), "what": f"CONNACK {reason}"})
-            return
-        client.publish(self.status_topic, self.status(status_pb.PRESENCE_ONLINE), qos=1, retain=True)
-        with self.lock:
-            self.reconnects += 1
+        else:
+            self.connections += 1
+
+    def on_publish(self, client, userdata, packet_id, reason, properties):
+        self.acks.append((packet_id, reason, properties))
+
+    def act(self):
+        """Takes the PUBACKs that came, and sends the outbox again after a reconnect, the oldest first."""
+        while self.acks:
+            self.acknowledged(*self.acks.popleft())
+        if self.sent_to != self.connections:
+            self.sent_to = self.connections
             self.in_flight.clear()
+            self.client.publish(self.status_topic, self.status(status_pb.PRESENCE_ONLINE), qos=1, retain=True)
             for sequence in sorted(self.outbox):
                 self.send(sequence)
 
-    def on_publish(self, client, userdata, packet_id, reason, properties):
-        with self.lock:
-            sequence = self.in_flight.pop(packet_id, None)
-            if sequence is None:
-                return
-            if getattr(reason, "is_failure", False):
-                text = getattr(properties, "ReasonString", "")
-                self.refused.append({"sequence": sequence, "code": reason.value, "what": text})
-                if reason.value == QUOTA_EXCEEDED:
-                    return  # not kept there: it stays in the outbox
-            self.outbox.pop(sequence, None)
+    def acknowledged(self, packet_id, reason, properties):
+        sequence = self.in_flight.pop(packet_id, None)
+        if sequence is None:
+            return
+        if getattr(reason, "is_failure", False):
+            self.refused.append({"sequence": sequence, "code": reason.value, "what": getattr(properties, "ReasonString", "")})
+            if reason.value == QUOTA_EXCEEDED:
+                return  # not kept there: it stays in the outbox
+        self.outbox.pop(sequence, None)
 
     def send(self, sequence):
         info = self.client.publish(self.topic, self.outbox[sequence], qos=1)
@@ -146,25 +157,22 @@ class Device:
         self.publish_bytes(frame.SerializeToString())
 
     def publish_bytes(self, payload):
-        with self.lock:
-            self.outbox[self.sequence] = payload
-            if self.client.is_connected():
-                self.send(self.sequence)
-            self.sequence += 1
+        self.act()
+        self.outbox[self.sequence] = payload
+        if self.sent_to > 0:
+            self.send(self.sequence)
+        self.sequence += 1
         time.sleep(args.pause_ms / 1000)
 
     def drain(self, deadline):
         resend = time.monotonic() + 1
-        while time.monotonic() < deadline:
-            with self.lock:
-                if not self.outbox:
-                    return True
-                if time.monotonic() > resend and self.client.is_connected():
-                    resend = time.monotonic() + 1
-                    for sequence in sorted(set(self.outbox) - set(self.in_flight.values())):
-                        self.send(sequence)
-            time.sleep(0.05)
-        return False
+        while self.outbox and time.monotonic() < deadline:
+            self.act()
+            if time.monotonic() > resend:
+                resend = time.monotonic() + 1
+                for sequence in sorted(set(self.outbox) - set(self.in_flight.values())):
+                    self.send(sequence)
+            time.sleep(0.02)
 
     def leave(self):
         if self.client.is_connected():
@@ -270,33 +278,34 @@ def ipl_session(ipl):
     return report
 
 
+def run(device, session, deadline, report):
+    device.connect(deadline)
+    report.update(session(device))
+    device.drain(deadline)
+    report["session"] = device.session.hex()
+    report["visit"] = device.visit.hex()
+    report["frames"] = device.sequence
+    report["reconnects"] = device.connections - 1
+    report["refused"] = device.refused
+    report["unacknowledged"] = len(device.outbox)
+    device.leave()
+
+
 def main():
     deadline = time.monotonic() + args.deadline_s
     pen = Device(args.pen, args.pen_secret, args.batches * BATCH_US)
     ipl = Device(args.ipl, args.ipl_secret, args.pulses * PULSE_US)
-    devices = {"pen": pen, "ipl": ipl}
-    for device in devices.values():
-        device.connect(deadline)
-    report = {}
+    report = {"pen": {}, "ipl": {}}
     threads = [
-        threading.Thread(target=lambda: report.update(pen=pen_session(pen))),
-        threading.Thread(target=lambda: report.update(ipl=ipl_session(ipl))),
+        threading.Thread(target=run, args=(pen, pen_session, deadline, report["pen"]), daemon=True),
+        threading.Thread(target=run, args=(ipl, ipl_session, deadline, report["ipl"]), daemon=True),
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    drained = all([device.drain(deadline) for device in devices.values()])
-    for name, device in devices.items():
-        report[name]["session"] = device.session.hex()
-        report[name]["visit"] = device.visit.hex()
-        report[name]["frames"] = device.sequence
-        report[name]["reconnects"] = device.reconnects
-        report[name]["refused"] = device.refused
-        report[name]["unacknowledged"] = len(device.outbox)
-        device.leave()
+        thread.join(max(0, deadline + 10 - time.monotonic()))
     print(json.dumps(report), flush=True)
-    return 0 if drained else 1
+    return 0 if all(device.get("unacknowledged") == 0 for device in report.values()) else 1
 
 
 sys.exit(main())

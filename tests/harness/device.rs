@@ -1,10 +1,14 @@
 //! The independent device: a program in Python that shares no code with ours (tests/device/device.py).
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::workspace_root;
+use crate::{wait_for, workspace_root};
+
+/// Longest life of the program: above its own deadline.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What the device says it sent.
 pub type DeviceReport = Value;
@@ -35,9 +39,11 @@ impl IndependentDevice {
 
     /// Waits for its end (it has a deadline of its own) and gives its report; panics if it kept frames without a PUBACK.
     pub fn report(mut self) -> DeviceReport {
+        let status = wait_for("the end of the device program", ENDS_WITHIN, || {
+            self.child.try_wait().unwrap().ok_or("still running")
+        });
         let mut text = String::new();
         std::io::Read::read_to_string(&mut self.child.stdout.take().unwrap(), &mut text).unwrap();
-        let status = self.child.wait().unwrap();
         let report: Value = serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("device said {text:?}: {e}"));
         assert!(status.success(), "frames without a PUBACK are left: {report}");
         report

@@ -1,3 +1,8 @@
 //! A device that shares no code with us, the real binary, real stores: a treatment goes in, points and pages come out.
+mod broker;
+mod crashes;
 mod endpoint;
+mod quarantine;
+mod records;
+mod stores;
 mod treatment;

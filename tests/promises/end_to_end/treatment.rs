@@ -210,3 +210,12 @@ fn thousands(n: i64) -> String {
     }
     text
 }
+
+/// A runtime with a thread of its own, for servers that run beside a blocking test.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}

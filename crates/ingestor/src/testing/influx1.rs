@@ -25,8 +25,9 @@ pub struct Influx1 {
     url: String,
     inner: String,
     listener: JoinHandle<()>,
-    _server: Server,
-    _dir: tempfile::TempDir,
+    server: Option<Server>,
+    ports: (u16, u16),
+    dir: tempfile::TempDir,
 }
 
 impl Influx1 {
@@ -38,7 +39,31 @@ impl Influx1 {
         let dir = tempfile::tempdir()?;
         let (http, rpc) = (free_port()?, free_port()?);
         let inner = format!("http://127.0.0.1:{http}");
-        let config = dir.path().join("influxdb.conf");
+        let (url, listener) = translate(inner.clone()).await?;
+        let mut influx = Self {
+            url,
+            inner,
+            listener,
+            server: None,
+            ports: (http, rpc),
+            dir,
+        };
+        influx.start_again().await?;
+        Ok(influx)
+    }
+
+    /// Ends the server at once, as a power cut would; the listener before it answers 502 from now on.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the server on the data that it has, and waits until it answers.
+    ///
+    /// # Errors
+    /// [`TestServerError`].
+    pub async fn start_again(&mut self) -> Result<(), TestServerError> {
+        let (dir, (http, rpc)) = (self.dir.path(), self.ports);
+        let config = dir.join("influxdb.conf");
         std::fs::write(&config, "")?;
         let mut command = Command::new(PROGRAM);
         command
@@ -47,20 +72,12 @@ impl Influx1 {
             .env("INFLUXDB_REPORTING_DISABLED", "true")
             .env("INFLUXDB_BIND_ADDRESS", format!("127.0.0.1:{rpc}"))
             .env("INFLUXDB_HTTP_BIND_ADDRESS", format!("127.0.0.1:{http}"))
-            .env("INFLUXDB_META_DIR", dir.path().join("meta"))
-            .env("INFLUXDB_DATA_DIR", dir.path().join("data"))
-            .env("INFLUXDB_DATA_WAL_DIR", dir.path().join("wal"))
+            .env("INFLUXDB_META_DIR", dir.join("meta"))
+            .env("INFLUXDB_DATA_DIR", dir.join("data"))
+            .env("INFLUXDB_DATA_WAL_DIR", dir.join("wal"))
             .env("INFLUXDB_MONITOR_STORE_ENABLED", "false");
-        let server = Server::start(PROGRAM, "influxdb", &mut command)?;
-        answers(PROGRAM, &format!("{inner}/ping")).await?;
-        let (url, listener) = translate(inner.clone()).await?;
-        Ok(Self {
-            url,
-            inner,
-            listener,
-            _server: server,
-            _dir: dir,
-        })
+        self.server = Some(Server::start(PROGRAM, "influxdb", &mut command)?);
+        answers(PROGRAM, &format!("{}/ping", self.inner)).await
     }
 
     /// Where to write, as to an InfluxDB 2.
