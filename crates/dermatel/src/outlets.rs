@@ -20,8 +20,8 @@ impl Outlet for AlarmOutlet {
         &self.spool
     }
 
-    fn encode(&self, admitted: &Admitted, _lane: u32, now: SystemTime, into: &mut Vec<u8>) {
-        intake::encode_frame(admitted, UnixMicros::from(now), into);
+    fn wrap(&self, admitted: &Admitted, encoded: &[u8], now: SystemTime, into: &mut Vec<u8>) {
+        intake::wrap_frame(admitted, encoded, UnixMicros::from(now), into);
     }
 
     fn encode_watermark(&self, gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
@@ -75,5 +75,53 @@ impl Fleet for RegistryFleet {
 
     fn version(&self) -> u64 {
         self.0.current().version().number
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use prost::Message as _;
+    use spool::OsDisk;
+    use telemetry::{ClinicId, ClockQuality, Content, DeviceId, Origin, TenantId, proto};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_in_alertings_log_is_the_message_that_the_codec_would_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(spool::Config::new(dir.path(), &[]), Arc::new(OsDisk))
+            .unwrap()
+            .0;
+        let outlet = AlarmOutlet { spool };
+        for payload in [vec![], vec![7; 100], vec![7; 40_000]] {
+            let admitted = Admitted {
+                content: Content::Status,
+                payload: payload.into(),
+                received_at: UnixMicros(1_790_000_000_000_000),
+                anchor: None,
+                clock: ClockQuality::Received,
+                origin: Origin::Endpoint,
+                sequence_reused: false,
+                maybe_seen_before: false,
+                gateway: GatewayId::new("gw-1").unwrap(),
+                retained: false,
+                tenant: TenantId::new("acme").unwrap(),
+                clinic: ClinicId::new("soho").unwrap(),
+                device: DeviceId::new("pen-1").unwrap(),
+            };
+            let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_001);
+            let mut record = Vec::new();
+            outlet.wrap(&admitted, &admitted.encode(), now, &mut record);
+            let frame = proto::FrameInput {
+                admitted: Some(admitted.to_wire()),
+                class: proto::FrameClass::Live as i32,
+                logged_at_us: 1_790_000_001_000_000,
+            };
+            let input = proto::Input {
+                input: Some(proto::input::Input::Frame(frame)),
+            };
+            assert_eq!(record, input.encode_to_vec());
+        }
     }
 }

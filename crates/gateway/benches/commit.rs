@@ -9,7 +9,6 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::admit::{Admission, Context, Delivery, admit};
 use gateway::ledger::{ClockPolicy, Ledger};
-use gateway::{Outlet as _, TelemetryOutlet};
 use prost::Message as _;
 use registry::Registry;
 use telemetry::{GatewayId, Origin, UnixMicros, proto};
@@ -122,7 +121,6 @@ fn benches(criterion: &mut Criterion) {
         ..spool::Config::new(dir.path(), &[])
     };
     let spool = spool::Spool::open(config, Arc::new(spool::OsDisk)).unwrap().0;
-    let outlet = TelemetryOutlet::new(spool.clone());
     group.bench_function("admit_encode_append_record", |b| {
         b.iter_batched_ref(
             Ledger::new,
@@ -132,7 +130,7 @@ fn benches(criterion: &mut Criterion) {
                     let Admission::Admit(entry) = admission else {
                         panic!("not let in")
                     };
-                    outlet.encode(&entry.admitted, entry.lane, SystemTime::now(), &mut bytes);
+                    entry.admitted.encode_into(&mut bytes);
                     ends.push((entry.lane, bytes.len()));
                 });
                 let mut start = 0;

@@ -1,14 +1,14 @@
 //! Where admitted messages go: logs of which the gateway knows only how to write to them.
 use std::time::SystemTime;
 
-use prost::Message as _;
 use spool::Spool;
 use telemetry::{Admitted, GatewayId, UnixMicros};
 
 /// What a log is to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The telemetry spool: the ledger is rebuilt from it, and its cap may refuse.
+    /// The telemetry spool: each record is an [`Admitted`] as [`Admitted::encode`] writes it, each lane a tenant's number. The
+    /// ledger is rebuilt from it, and its cap may refuse.
     Store,
     /// A log that pages hang on: it gets every frame, also those that the store refuses. It must never refuse.
     Alarm,
@@ -18,16 +18,23 @@ pub enum Role {
 pub trait Outlet: Send + Sync {
     /// The log.
     fn spool(&self) -> &Spool;
-    /// Appends the record's bytes to `into`, which may hold others already. `lane` is the tenant's number.
-    fn encode(&self, admitted: &Admitted, lane: u32, now: SystemTime, into: &mut Vec<u8>);
-    /// Appends a record that says "everything that this gateway received before `received_at` stands before this".
-    /// Returns false, and appends nothing, if the log has no such record.
-    fn encode_watermark(&self, gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool;
     /// What it is to the gateway.
     fn role(&self) -> Role;
+    /// Appends this log's record of a message to `into`, which may hold others already. `encoded` is the message as
+    /// [`Admitted::encode`] writes it, made once for all logs. Not asked of the store, whose record that is.
+    fn wrap(&self, admitted: &Admitted, encoded: &[u8], now: SystemTime, into: &mut Vec<u8>) {
+        let _ = (admitted, now);
+        into.extend_from_slice(encoded);
+    }
+    /// Appends a record that says "everything that this gateway received before `received_at` stands before this".
+    /// Returns false, and appends nothing, if the log has no such record.
+    fn encode_watermark(&self, gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
+        let _ = (gateway, received_at, into);
+        false
+    }
 }
 
-/// The telemetry spool: each record is an [`Admitted`] as [`Admitted::encode`] writes it, each lane a tenant's number.
+/// The telemetry spool.
 pub struct TelemetryOutlet {
     spool: Spool,
 }
@@ -42,15 +49,6 @@ impl TelemetryOutlet {
 impl Outlet for TelemetryOutlet {
     fn spool(&self) -> &Spool {
         &self.spool
-    }
-
-    fn encode(&self, admitted: &Admitted, _lane: u32, _now: SystemTime, into: &mut Vec<u8>) {
-        // Fails only for a buffer of fixed size.
-        let _ = admitted.to_wire().encode(into);
-    }
-
-    fn encode_watermark(&self, _gateway: &GatewayId, _received_at: UnixMicros, _into: &mut Vec<u8>) -> bool {
-        false
     }
 
     fn role(&self) -> Role {

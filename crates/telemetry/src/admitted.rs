@@ -2,6 +2,7 @@
 //! ever (when it was received, the anchor of its boot, where it came from).
 use bytes::Bytes;
 use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::{
     BootId, Channel, ClinicId, DeviceId, DeviceKey, GatewayId, IdError, Rejected, SessionId, Status, Telemetry,
@@ -143,7 +144,56 @@ impl Admitted {
 
     /// The bytes for a log.
     pub fn encode(&self) -> Vec<u8> {
-        self.to_wire().encode_to_vec()
+        let mut bytes = Vec::with_capacity(self.payload.len() + OTHER_BYTES);
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// Appends the bytes for a log: those of [`Self::to_wire`], without copying each id into a string first.
+    pub fn encode_into(&self, into: &mut Vec<u8>) {
+        let mut out = Fields(into);
+        out.bytes(1, self.tenant.as_str().as_bytes());
+        out.bytes(2, self.clinic.as_str().as_bytes());
+        out.bytes(3, self.device.as_str().as_bytes());
+        out.number(4, self.wire_channel() as u64);
+        out.bytes(5, &self.payload);
+        // A negative number is its two's complement in 64 bits.
+        out.number(6, self.received_at.0 as u64);
+        if let Some(anchor) = self.anchor {
+            out.present(7, anchor.0 as u64);
+        }
+        out.number(8, self.wire_clock() as u64);
+        out.number(9, self.wire_origin() as u64);
+        out.number(10, self.sequence_reused.into());
+        out.number(11, self.maybe_seen_before.into());
+        out.bytes(12, self.gateway.as_str().as_bytes());
+        out.number(13, self.retained.into());
+    }
+
+    fn wire_channel(&self) -> proto::Channel {
+        match self.content {
+            Content::Telemetry => proto::Channel::Telemetry,
+            Content::Status => proto::Channel::Status,
+            Content::Alert => proto::Channel::Alert,
+        }
+    }
+
+    fn wire_clock(&self) -> proto::ClockQuality {
+        match self.clock {
+            ClockQuality::Device => proto::ClockQuality::Device,
+            ClockQuality::Received => proto::ClockQuality::Received,
+            ClockQuality::Skewed => proto::ClockQuality::Skewed,
+        }
+    }
+
+    fn wire_origin(&self) -> proto::Origin {
+        match self.origin {
+            Origin::Endpoint => proto::Origin::Endpoint,
+            Origin::Broker => proto::Origin::Broker,
+            Origin::Recorded => proto::Origin::Recorded,
+            Origin::Replayed => proto::Origin::Replayed,
+            Origin::Internal => proto::Origin::Internal,
+        }
     }
 
     /// As a message of the schema, for logs that wrap it in one of their own.
@@ -152,26 +202,12 @@ impl Admitted {
             tenant: self.tenant.to_string(),
             clinic: self.clinic.to_string(),
             device: self.device.to_string(),
-            channel: match self.content {
-                Content::Telemetry => proto::Channel::Telemetry,
-                Content::Status => proto::Channel::Status,
-                Content::Alert => proto::Channel::Alert,
-            } as i32,
+            channel: self.wire_channel() as i32,
             payload: self.payload.clone(),
             received_at_us: self.received_at.0,
             anchor_us: self.anchor.map(|a| a.0),
-            clock_quality: match self.clock {
-                ClockQuality::Device => proto::ClockQuality::Device,
-                ClockQuality::Received => proto::ClockQuality::Received,
-                ClockQuality::Skewed => proto::ClockQuality::Skewed,
-            } as i32,
-            origin: match self.origin {
-                Origin::Endpoint => proto::Origin::Endpoint,
-                Origin::Broker => proto::Origin::Broker,
-                Origin::Recorded => proto::Origin::Recorded,
-                Origin::Replayed => proto::Origin::Replayed,
-                Origin::Internal => proto::Origin::Internal,
-            } as i32,
+            clock_quality: self.wire_clock() as i32,
+            origin: self.wire_origin() as i32,
             sequence_reused: self.sequence_reused,
             maybe_seen_before: self.maybe_seen_before,
             gateway: self.gateway.to_string(),
@@ -223,6 +259,33 @@ impl Admitted {
             retained: wire.retained,
             payload: wire.payload,
         })
+    }
+}
+
+/// What stands beside the payload: at most four ids of 64 bytes, two times, flags.
+const OTHER_BYTES: usize = 320;
+
+/// Fields of a message, appended one by one; as in proto3, what is zero or empty is left out.
+struct Fields<'a>(&'a mut Vec<u8>);
+
+impl Fields<'_> {
+    fn bytes(&mut self, tag: u32, value: &[u8]) {
+        if !value.is_empty() {
+            encode_key(tag, WireType::LengthDelimited, self.0);
+            encode_varint(value.len() as u64, self.0);
+            self.0.extend_from_slice(value);
+        }
+    }
+
+    fn number(&mut self, tag: u32, value: u64) {
+        if value != 0 {
+            self.present(tag, value);
+        }
+    }
+
+    fn present(&mut self, tag: u32, value: u64) {
+        encode_key(tag, WireType::Varint, self.0);
+        encode_varint(value, self.0);
     }
 }
 

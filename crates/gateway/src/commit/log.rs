@@ -1,4 +1,4 @@
-//! One outlet as the committer uses it: a batch encoded once, appended in one call, synced.
+//! One outlet as the committer uses it: a batch appended in one call, and synced.
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -7,20 +7,17 @@ use std::time::SystemTime;
 use spool::{AppendError, Appended, NewRecord, Offset, SyncError};
 use telemetry::{GatewayId, UnixMicros};
 
+use super::batch::Batch;
 use crate::admit::Entry;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 
-/// The buffer is given back to the allocator above this, bytes.
-const BUFFER_KEPT_BYTES: usize = 8 * 1024 * 1024;
-
-/// An outlet with the batch that goes to it.
+/// An outlet with what goes to it.
 pub(crate) struct Log {
     outlet: Arc<dyn Outlet>,
     label: &'static str,
-    bytes: Vec<u8>,
-    /// Lane and end within `bytes` of each record.
-    ends: Vec<(u32, usize)>,
+    /// Records that are this log's alone.
+    own: Batch,
 }
 
 /// Why a batch is not in a log.
@@ -39,8 +36,7 @@ impl Log {
         Self {
             outlet,
             label,
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            own: Batch::default(),
         }
     }
 
@@ -48,47 +44,38 @@ impl Log {
         self.outlet.spool()
     }
 
-    /// Encodes the batch.
-    pub(crate) fn fill<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>, now: SystemTime) {
-        self.clear();
-        for entry in entries {
-            self.outlet.encode(&entry.admitted, entry.lane, now, &mut self.bytes);
-            self.ends.push((entry.lane, self.bytes.len()));
+    /// Takes a batch as it is: what the store gets.
+    pub(crate) fn append_as_is(&self, batch: &Batch, now: SystemTime) -> Result<Appended, Failed> {
+        let records: Vec<NewRecord<'_>> = batch.records().collect();
+        self.outlet
+            .spool()
+            .append(&records, now)
+            .map_err(|e| self.append_failed(&e))
+    }
+
+    /// Makes this log's records of a batch.
+    pub(crate) fn fill(&mut self, entries: &[Entry], encoded: &Batch, now: SystemTime) {
+        self.own.clear();
+        for (entry, record) in entries.iter().zip(encoded.records()) {
+            self.own.push(record.lane, |into| {
+                self.outlet.wrap(&entry.admitted, record.bytes, now, into);
+            });
         }
     }
 
     /// Encodes a watermark; false if this log has none.
     pub(crate) fn fill_watermark(&mut self, gateway: &GatewayId, received_at: UnixMicros) -> bool {
-        self.clear();
-        let wants = self.outlet.encode_watermark(gateway, received_at, &mut self.bytes);
-        if wants {
-            self.ends.push((0, self.bytes.len()));
-        }
+        self.own.clear();
+        let mut wants = false;
+        self.own.push(0, |into| {
+            wants = self.outlet.encode_watermark(gateway, received_at, into)
+        });
         wants
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(BUFFER_KEPT_BYTES);
-        self.ends.clear();
-    }
-
-    /// Appends what was encoded: written, not durable.
+    /// Appends what it was filled with: written, not durable.
     pub(crate) fn append(&self, now: SystemTime) -> Result<Appended, Failed> {
-        let mut start = 0;
-        let records: Vec<NewRecord<'_>> = self
-            .ends
-            .iter()
-            .map(|&(lane, end)| {
-                let bytes = self.bytes.get(start..end).unwrap_or(&[]);
-                start = end;
-                NewRecord { lane, bytes }
-            })
-            .collect();
-        self.outlet
-            .spool()
-            .append(&records, now)
-            .map_err(|e| self.append_failed(&e))
+        self.append_as_is(&self.own, now)
     }
 
     pub(crate) fn sync(&self, appended: &Appended) -> Result<Offset, Failed> {

@@ -7,6 +7,7 @@
 //! 3. Append to the alarm logs, whatever the store said. They are tried until they take it: nothing is answered before.
 //! 4. Sync all, at the same time. Quarantine commits too.
 //! 5. Record in the ledger what the store has; move the mark; answer.
+mod batch;
 mod inbox;
 mod item;
 mod log;

@@ -9,6 +9,7 @@ use spool::{Disk, Item, Offset, Reader};
 use telemetry::{Admitted, GatewayId};
 use tokio::time::Instant;
 
+use super::batch::Batch;
 use super::inbox::{BATCH_BYTES, Inbox, RECORD_OVERHEAD_BYTES, WatermarkClock};
 use super::log::{BesideLog, Log};
 use super::mark::{self, Mark};
@@ -137,6 +138,7 @@ fn open_logs(
     let alarms: Result<Vec<_>, _> = alarms.into_iter().map(BesideLog::start).collect();
     Ok(Logs {
         store: Log::new(Arc::clone(store), "store"),
+        encoded: Batch::default(),
         alarms: alarms.map_err(StartError::Thread)?,
         mark,
         owed: (said.max(rebuilt.from), rebuilt.next),

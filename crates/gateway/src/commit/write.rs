@@ -7,6 +7,7 @@ use spool::{Appended, Item, Offset};
 use telemetry::{Admitted, Content, GatewayId, UnixMicros};
 use tokio::sync::watch;
 
+use super::batch::Batch;
 use super::inbox::stopping;
 use super::log::{BesideLog, Failed, Log};
 use super::mark::Mark;
@@ -22,6 +23,8 @@ const REPAY_RECORDS: usize = 4_096;
 /// Every log, and how far they agree.
 pub(crate) struct Logs {
     pub(crate) store: Log,
+    /// The batch as the store gets it.
+    pub(crate) encoded: Batch,
     pub(crate) alarms: Vec<BesideLog>,
     pub(crate) mark: Mark,
     /// Offsets of the store that the alarm logs may lack.
@@ -54,8 +57,8 @@ impl Logs {
         persist: impl Fn(&mut Ledger),
         clock: &Clock,
     ) -> Option<StoreFate> {
-        self.store.fill(entries.iter(), clock.now());
-        let mut stored = self.store.append(clock.now());
+        self.encode(entries);
+        let mut stored = self.store.append_as_is(&self.encoded, clock.now());
         let mut synced = None;
         if ledger.holds_new_anchor() {
             if let Ok(appended) = stored {
@@ -85,11 +88,19 @@ impl Logs {
         })
     }
 
+    /// Encodes a batch, once for all logs.
+    fn encode(&mut self, entries: &[Entry]) {
+        self.encoded.clear();
+        for entry in entries {
+            self.encoded.push(entry.lane, |into| entry.admitted.encode_into(into));
+        }
+    }
+
     /// Syncs the store; what failed is written once more, into the new segment that the spool begins.
     fn sync_store(&self, appended: Appended, clock: &Clock) -> Result<Offset, Failed> {
         let synced = match self.store.sync(&appended) {
             Err(Failed::Broken(_)) => {
-                let again = self.store.append(clock.now())?;
+                let again = self.store.append_as_is(&self.encoded, clock.now())?;
                 self.store.sync(&again).map(|_| again.next)
             }
             Ok(_) => Ok(appended.next),
@@ -107,7 +118,7 @@ impl Logs {
     fn append_to_alarms(&mut self, entries: &[Entry], clock: &Clock) -> Option<Vec<Appended>> {
         let mut appended = Vec::with_capacity(self.alarms.len());
         for beside in &mut self.alarms {
-            beside.log.fill(entries.iter(), clock.now());
+            beside.log.fill(entries, &self.encoded, clock.now());
             appended.push(insist(&self.alarm, &self.stop, || beside.log.append(clock.now()))?);
         }
         Some(appended)
@@ -172,6 +183,7 @@ impl Logs {
                 break;
             };
             let entries: Vec<Entry> = items.iter().filter_map(entry).collect();
+            self.encode(&entries);
             let Some(appended) = self.append_to_alarms(&entries, clock) else {
                 return false;
             };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use service::clock::Clock;
 use telemetry::{Origin, Rejected, Topic, UnixMicros};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 
 use crate::commit::{Item, Reply, Verdict};
 use crate::metrics::Metrics;
@@ -79,7 +80,7 @@ impl Submitter {
             replayed_too: false,
             ..filter
         };
-        let list = self.quarantine.ls(&filter, REPLAY_MAX)?;
+        let list = self.blocking(move |kept| kept.ls(&filter, REPLAY_MAX)).await?;
         let mut report = Replayed {
             more: list.len() == REPLAY_MAX,
             ..Replayed::default()
@@ -100,23 +101,23 @@ impl Submitter {
     }
 
     async fn replay_window(&self, window: &[Kept], report: &mut Replayed) -> Result<(), QuarantineError> {
-        let mut waiting = Vec::with_capacity(window.len());
-        for kept in window {
-            let Some((_, payload)) = self.quarantine.show(kept.id)? else {
-                continue;
-            };
-            if kept.payload_bytes > PAYLOAD_KEPT_MAX as u64 {
-                report.cut += 1;
-                continue;
-            }
+        let (whole, cut): (Vec<&Kept>, Vec<&Kept>) = window
+            .iter()
+            .partition(|kept| kept.payload_bytes <= PAYLOAD_KEPT_MAX as u64);
+        report.cut += cut.len() as u64;
+        let ids: Vec<i64> = whole.iter().map(|kept| kept.id).collect();
+        let shown = self.blocking(move |kept| ids.iter().map(|id| kept.show(*id)).collect::<Result<Vec<_>, _>>());
+        let mut waiting = Vec::with_capacity(whole.len());
+        // What is gone meanwhile was evicted.
+        for (kept, payload) in shown.await?.into_iter().flatten() {
             let (tell, told) = oneshot::channel();
-            if self.items.send(replay_item(kept, payload, tell)).await.is_err() {
+            if self.items.send(replay_item(&kept, payload, tell)).await.is_err() {
                 report.not_kept += 1;
                 continue;
             }
             waiting.push((kept.id, told));
         }
-        let mut done = Vec::with_capacity(waiting.len());
+        let (mut done, mut refused) = (Vec::with_capacity(waiting.len()), Vec::new());
         for (id, told) in waiting {
             match told.await.unwrap_or(Verdict::Busy) {
                 Verdict::Stored => {
@@ -127,14 +128,36 @@ impl Submitter {
                     report.duplicate += 1;
                     done.push(id);
                 }
-                Verdict::Quarantined(rejected) => {
-                    self.quarantine.refused_again(id, &rejected)?;
-                    report.refused.push((id, rejected));
-                }
+                Verdict::Quarantined(rejected) => refused.push((id, rejected)),
                 Verdict::QuotaExceeded | Verdict::Busy => report.not_kept += 1,
             }
         }
-        self.quarantine.mark_replayed(&done, UnixMicros::from(self.clock.now()))
+        report.refused.extend(refused.iter().cloned());
+        let now = UnixMicros::from(self.clock.now());
+        let marked = self.blocking(move |kept| {
+            for (id, rejected) in &refused {
+                kept.refused_again(*id, rejected)?;
+            }
+            kept.mark_replayed(&done, now)
+        });
+        marked.await
+    }
+
+    /// Asks quarantine on a thread that may wait for the disk.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Quarantine) -> Result<T, QuarantineError> + Send + 'static,
+    ) -> Result<T, QuarantineError> {
+        let quarantine = Arc::clone(&self.quarantine);
+        match tokio::task::spawn_blocking(move || ask(&quarantine))
+            .await
+            .map_err(JoinError::try_into_panic)
+        {
+            Ok(answer) => answer,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 }
 

@@ -96,10 +96,10 @@ impl Outlet for AlarmOutlet {
         &self.0
     }
 
-    fn encode(&self, admitted: &Admitted, _lane: u32, _now: SystemTime, into: &mut Vec<u8>) {
+    fn wrap(&self, admitted: &Admitted, encoded: &[u8], _now: SystemTime, into: &mut Vec<u8>) {
         assert_ne!(admitted.payload, poison(), "poisoned on purpose");
         into.push(b'F');
-        into.extend(admitted.encode());
+        into.extend_from_slice(encoded);
     }
 
     fn encode_watermark(&self, _gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {

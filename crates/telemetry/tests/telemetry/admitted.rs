@@ -1,6 +1,7 @@
 //! What stands in the logs is what was let in.
 use bytes::Bytes;
 use proptest::prelude::*;
+use prost::Message as _;
 use telemetry::{Admitted, ClinicId, ClockQuality, Content, DeviceId, GatewayId, Origin, TenantId, UnixMicros, proto};
 
 use crate::topics::ID;
@@ -45,6 +46,14 @@ proptest! {
     fn what_is_logged_is_what_is_read_back(admitted in admitted()) {
         prop_assert_eq!(Admitted::decode(&admitted.encode()).unwrap(), admitted.clone());
         prop_assert_eq!(Admitted::from_wire(admitted.to_wire()).unwrap(), admitted);
+    }
+
+    #[test]
+    fn the_short_way_into_a_log_gives_the_bytes_that_the_codec_gives(admitted in admitted(), before in any::<[u8; 3]>()) {
+        let mut bytes = before.to_vec();
+        admitted.encode_into(&mut bytes);
+        prop_assert_eq!(&bytes[..3], before);
+        prop_assert_eq!(&bytes[3..], admitted.to_wire().encode_to_vec());
     }
 
     #[test]
