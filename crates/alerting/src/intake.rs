@@ -191,8 +191,10 @@ pub enum Input {
     Watermark {
         /// Which one.
         gateway: GatewayId,
-        /// Everything that it received before this is in the log.
+        /// Everything that it received before this is in the log, by its own clock.
         received_at: UnixMicros,
+        /// When it entered the log, by the log's clock: a gateway's clock must not move that. Its own where nothing is known.
+        logged_at: UnixMicros,
     },
     /// Time passed.
     Tick {
@@ -289,6 +291,7 @@ pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
         proto::input::Input::Watermark(w) => Ok(Input::Watermark {
             gateway: GatewayId::new(&w.gateway).map_err(InputError::Id)?,
             received_at: UnixMicros(w.received_at_us),
+            logged_at: UnixMicros(w.received_at_us),
         }),
         proto::input::Input::Tick(tick) => Ok(Input::Tick {
             now: UnixMicros(tick.now_us),

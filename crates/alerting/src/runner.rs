@@ -184,7 +184,7 @@ impl Runner {
     }
 
     fn apply_record(&mut self, record: &Record, pending: &mut Pending) -> bool {
-        let input = match intake::decode(&record.bytes) {
+        let mut input = match intake::decode(&record.bytes) {
             Ok(input) => input,
             Err(error) => {
                 ::metrics::counter!(metrics::INPUTS_REJECTED).increment(1);
@@ -197,6 +197,9 @@ impl Runner {
                 return true;
             }
         };
+        if let Input::Watermark { logged_at, .. } = &mut input {
+            *logged_at = record.appended_at.into();
+        }
         ::metrics::counter!(metrics::INPUTS, "kind" => input.kind()).increment(1);
         if matches!(input, Input::Configured { .. }) {
             self.configure();

@@ -2,9 +2,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telemetry::{Body, DeviceKey, Header, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone};
+use telemetry::{Body, DeviceKey, Header, Origin, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::presence::Due;
 use super::raise::Finding;
 use super::state::{Device, Heard, Repeat, Visit};
 use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why, words};
@@ -12,7 +13,7 @@ use crate::fleet::{Facts, zone_index};
 use crate::id::{Cause, Opaque, Trigger};
 use crate::intake::{Class, Frame, Said};
 use crate::lifecycle::Signal;
-use crate::rules::depth::{self, DepthBounds};
+use crate::rules::depth::{self, DepthBounds, DepthMemory};
 use crate::rules::energy::{self, PulseBounds};
 use crate::rules::{Kind, Ruleset, Scope, Violation};
 
@@ -65,8 +66,8 @@ pub(super) struct Context<'a> {
     pub(super) key: &'a DeviceKey,
     pub(super) header: &'a Header,
     pub(super) session: Option<Opaque>,
-    /// The newest of its device, and no copy.
-    newest: bool,
+    /// The newest of its device, no copy, no replay and no person's record: it says where the device stands now.
+    pub(super) newest: bool,
     pub(super) moment: &'a Moment<'a>,
     pub(super) frame: &'a Frame,
     pub(super) cold: &'a dyn Cold,
@@ -143,7 +144,10 @@ impl Engine {
             key,
             header,
             session: header.session.map(|s| Opaque(*s.id.bytes())),
-            newest: repeat == Repeat::New && is_newest(&slot.device, header, event_time),
+            newest: repeat == Repeat::New
+                && frame.class != Class::Replayed
+                && frame.admitted.origin != Origin::Recorded
+                && is_newest(&slot.device, header, event_time),
             moment: &moment,
             frame,
             cold,
@@ -161,7 +165,12 @@ impl Engine {
     fn heard(&mut self, context: &Context<'_>, slot: &mut Slot) {
         let device = &mut slot.device;
         let admitted = &context.frame.admitted;
-        if context.frame.class == Class::Replayed {
+        // A copy from the past and what a person typed prove no life; yet a device that was never heard has its place.
+        if context.frame.class == Class::Replayed || admitted.origin == Origin::Recorded {
+            if device.clinic.is_empty() {
+                device.clinic = admitted.clinic.to_string();
+                device.gateway = admitted.gateway.to_string();
+            }
             return;
         }
         device.received_at = device.received_at.max(admitted.received_at);
@@ -170,6 +179,10 @@ impl Engine {
         }
         if device.gateway != admitted.gateway.as_str() {
             device.gateway = admitted.gateway.to_string();
+            // What is awaited must not hang on the watermark of a gateway that may never speak again.
+            for due in device.awaited.iter().filter_map(|awaited| awaited.due) {
+                self.timers.arm(&device.gateway, due, context.key, Due::Evidence);
+            }
         }
         if std::mem::take(&mut device.silent) {
             self.signal_all(device, Signal::Cleared, Why::Heard, context.moment, |a| {
@@ -183,7 +196,7 @@ impl Engine {
 
     /// Where the device stands between boots, sessions and frames.
     fn session(&mut self, context: &Context<'_>, body: &Body, slot: &mut Slot) {
-        if !context.newest || context.frame.class == Class::Replayed {
+        if !context.newest {
             return;
         }
         let device = &mut slot.device;
@@ -239,6 +252,9 @@ impl Engine {
     }
 
     fn birth(&mut self, context: &Context<'_>, birth: &telemetry::Birth, slot: &mut Slot) -> Result<(), ColdError> {
+        if context.newest {
+            slot.device.depth_offset_um = birth.depth_offset_um;
+        }
         let Some(serial) = birth.serial.as_ref().map(|s| s.as_str().to_owned()) else {
             return Ok(());
         };
@@ -309,8 +325,11 @@ impl Engine {
             return;
         };
         let bounds = judged.depth(&rules, key, batch.zone);
-        let verdict = depth::judge(batch, &bounds, &mut slot.device.depth);
         let device = &mut slot.device;
+        // A frame out of order is judged by itself: what came before it is not what the device did before it.
+        let mut alone = DepthMemory::default();
+        let memory = if context.newest { &mut device.depth } else { &mut alone };
+        let verdict = depth::judge(batch, &bounds, device.depth_offset_um.unwrap_or(0), memory);
         let visit = visit.map(|v| v.key);
         let time = |index: usize| {
             batch
@@ -342,7 +361,8 @@ impl Engine {
             let finding = found(Kind::DepthSetpointAboveLimit, v, words::setpoint(v.value, v.limit));
             self.violated(device, finding, context.moment);
         }
-        if device.open.is_empty() {
+        // What happened before does not end what fires now.
+        if device.open.is_empty() || !context.newest {
             return;
         }
         let over = |kind| match kind {

@@ -33,6 +33,17 @@ fn finding(kind: Kind, cause: Cause, visit: Option<Opaque>, what_happened: Strin
     }
 }
 
+/// How far a told time may lie after the frame that tells it: clocks disagree.
+const AHEAD: Duration = Duration::from_secs(30);
+
+/// When something happened that a frame tells of: not after it was told. A date in the future would prove for years that
+/// something is clean, or hide for years that it is not.
+fn told_at(told: Option<UnixMicros>, context: &Context<'_>) -> UnixMicros {
+    let event_time = context.moment.event_time;
+    let latest = event_time.min(context.frame.admitted.received_at);
+    told.map_or(event_time, |at| if at > latest.plus(AHEAD) { latest } else { at })
+}
+
 impl Engine {
     fn policy(&self, key: &DeviceKey, slot: &mut Slot) -> Option<Hygiene> {
         self.judged(key, slot).map(|judged| judged.facts.policy.clone())
@@ -193,7 +204,7 @@ impl Engine {
         slot: &mut Slot,
     ) -> Result<(), ColdError> {
         let wipe = Wipe {
-            at: told.performed_at.unwrap_or(context.moment.event_time),
+            at: told_at(told.performed_at, context),
             level: told.level,
             contact_time_s: told.contact_time_s,
         };
@@ -261,7 +272,7 @@ impl Engine {
         cycle: &SterilizationCycle,
         slot: &mut Slot,
     ) -> Result<(), ColdError> {
-        let at = cycle.ended_at.unwrap_or(context.moment.event_time);
+        let at = told_at(cycle.ended_at, context);
         let sterilizer = cycle.sterilizer.as_ref().unwrap_or(&context.key.device).to_string();
         let frame_name = || format!("{}-{}", context.header.boot, context.header.sequence);
         let name = cycle.cycle.as_ref().map_or_else(frame_name, |c| c.as_str().to_owned());
@@ -343,22 +354,29 @@ impl Engine {
         at: UnixMicros,
     ) -> Result<(), ColdError> {
         let tenant = context.key.tenant.as_str();
-        let known: Sterilizer = self
-            .book
-            .get(Table::Sterilizer, tenant, sterilizer, context.cold)?
-            .unwrap_or_default();
+        let known: Option<Sterilizer> = self.book.get(Table::Sterilizer, tenant, sterilizer, context.cold)?;
+        let mut known = known.unwrap_or_default();
+        let first_cycle = match known.first_cycle_at {
+            Some(first) => first,
+            None => {
+                // When it was told: a record of old cycles is no use without a test here.
+                known.first_cycle_at = Some(context.moment.event_time);
+                self.book.put(Table::Sterilizer, tenant, sterilizer, &known)?;
+                context.moment.event_time
+            }
+        };
         let Some(policy) = self.policy(context.key, slot) else {
             return Ok(());
         };
         let limit = policy.indicator_every.map_or(0.0, |e| e.as_secs_f64() / 3_600.0);
-        if let Some(hours) = sterilization::indicator_overdue(known.biological_pass_at, at, &policy) {
+        if let Some(hours) = sterilization::indicator_overdue(known.biological_pass_at, first_cycle, at, &policy) {
             let cause = Cause::Cycle {
                 sterilizer: sterilizer.to_owned(),
                 cycle: cycle.to_owned(),
             };
-            let what = words::indicator_overdue(hours, limit);
+            let what = words::indicator_overdue(hours, limit, known.biological_pass_at.is_some());
             let mut found = finding(Kind::IndicatorOverdue, cause, None, what, at);
-            (found.value, found.limit) = (hours.unwrap_or(0.0), limit);
+            (found.value, found.limit) = (hours, limit);
             self.violated(&mut slot.device, found, context.moment);
         }
         Ok(())
@@ -373,7 +391,7 @@ impl Engine {
     ) -> Result<(), ColdError> {
         let tenant = context.key.tenant.as_str();
         let sterilizer = result.sterilizer.as_ref().unwrap_or(&context.key.device).to_string();
-        let at = result.cycle_ended_at.unwrap_or(context.moment.event_time);
+        let at = told_at(result.cycle_ended_at, context);
         match result.outcome {
             Some(Outcome::Pass) if result.kind == Some(IndicatorKind::Biological) => {
                 let known: Option<Sterilizer> = self.book.get(Table::Sterilizer, tenant, &sterilizer, context.cold)?;

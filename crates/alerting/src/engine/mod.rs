@@ -154,8 +154,12 @@ impl Engine {
                 self.advance(frame.logged_at);
                 outcome.duplicate = !self.frame(offset, frame, cold)?;
             }
-            Input::Watermark { gateway, received_at } => {
-                self.advance(*received_at);
+            Input::Watermark {
+                gateway,
+                received_at,
+                logged_at,
+            } => {
+                self.advance(*logged_at);
                 self.watermark(gateway.as_str(), *received_at);
             }
             Input::Tick { now } => {

@@ -17,6 +17,9 @@ pub const MAX_BOOTS: usize = 4;
 pub const MAX_INTERVALS: usize = 32;
 /// Payload hashes that are remembered per boot: of the newest numbers.
 pub const HASHES: u64 = 64;
+/// Payload hashes that are remembered per boot beside those: of frames with a number that was used before, or that is too old
+/// for the others. At the bound the oldest goes.
+pub const MAX_ODD: usize = 64;
 /// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
 pub const MAX_OPEN: usize = 128;
 /// Ids of resolved alerts per device, so that a copy of a frame does not raise them anew; at the bound the oldest goes.
@@ -35,6 +38,9 @@ pub struct BootSeen {
     intervals: Vec<(u64, u64)>,
     /// Of number n at n % [`HASHES`], for the newest numbers.
     hashes: Vec<(u64, u32)>,
+    /// Of frames that were judged although their number was seen before, so that their copies are not judged again.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    odd: VecDeque<(u64, u32)>,
 }
 
 /// What a sequence number is.
@@ -57,6 +63,7 @@ impl BootSeen {
             boot,
             intervals: Vec::new(),
             hashes: Vec::new(),
+            odd: VecDeque::new(),
         }
     }
 
@@ -75,7 +82,13 @@ impl BootSeen {
             set.bound(MAX_INTERVALS);
             self.intervals = set.intervals().to_vec();
         }
-        if repeat != Repeat::Duplicate {
+        if matches!(repeat, Repeat::Reused | Repeat::Old) {
+            self.odd.push_back((sequence, hash));
+            if self.odd.len() > MAX_ODD {
+                self.odd.pop_front();
+            }
+        }
+        if repeat == Repeat::New {
             match self.hashes.iter_mut().find(|(n, _)| n % HASHES == sequence % HASHES) {
                 // An old number must not push out a newer one.
                 Some(slot) if slot.0 <= sequence => *slot = (sequence, hash),
@@ -90,6 +103,9 @@ impl BootSeen {
         let at = self.intervals.partition_point(|&(_, end)| end <= sequence);
         if self.intervals.get(at).is_none_or(|&(start, _)| start > sequence) {
             return Repeat::New;
+        }
+        if self.odd.contains(&(sequence, hash)) {
+            return Repeat::Duplicate;
         }
         match self.hashes.iter().find(|(n, _)| *n == sequence) {
             Some((_, known)) if *known == hash => Repeat::Duplicate,
@@ -157,6 +173,9 @@ pub struct Device {
     pub gateway: String,
     /// Its serial, from its birth.
     pub serial: Option<String>,
+    /// Factory calibration from its newest birth: measured minus set depth, in micrometres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_offset_um: Option<i32>,
     /// Sequence numbers.
     pub boots: Vec<BootSeen>,
     /// Newest frame.
@@ -272,6 +291,9 @@ impl Item {
 pub struct Sterilizer {
     /// When the newest cycle ran whose biological indicator passed.
     pub biological_pass_at: Option<UnixMicros>,
+    /// When its first cycle was told: what counts while no test is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_cycle_at: Option<UnixMicros>,
 }
 
 /// Of one gateway.

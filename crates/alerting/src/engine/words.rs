@@ -59,11 +59,11 @@ pub(super) fn overdue(overdue: Overdue) -> String {
     }
 }
 
-pub(super) fn indicator_overdue(hours: Option<f64>, limit: f64) -> String {
-    match hours {
-        None => "sterilizer used without any passed biological indicator on record".to_owned(),
-        Some(hours) => {
-            format!("sterilizer used {hours:.0} h after its last passed biological indicator, allowed are {limit:.0} h")
-        }
-    }
+pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> String {
+    let since = if on_record {
+        "its last passed biological indicator"
+    } else {
+        "its first cycle here, without any passed biological indicator on record"
+    };
+    format!("sterilizer used {hours:.0} h after {since}; allowed are {limit:.0} h")
 }

@@ -70,8 +70,10 @@ pub struct DepthVerdict {
     pub setpoint_cleared: bool,
 }
 
-/// Judges a batch.
-pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, memory: &mut DepthMemory) -> DepthVerdict {
+/// Judges a batch. `offset_um`: the device's own factory offset, measured minus set depth. A healthy pen may sit anywhere
+/// within its scale tolerance (±0.15 mm for a cleared one, K182407), so what is off is judged from there; an offset beyond the
+/// tolerance counts as the tolerance. Limits are judged by what was measured.
+pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, offset_um: i32, memory: &mut DepthMemory) -> DepthVerdict {
     let set = batch.setpoint.map(|s| s.get());
     if memory.context != Some((batch.zone, set)) {
         *memory = DepthMemory {
@@ -80,8 +82,10 @@ pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, memory: &mut DepthMemory
         };
     }
     // Without a setpoint nothing is off it.
-    let low = set.map_or(0, |s| s.saturating_sub(bounds.tolerance_um));
-    let high = set.map_or(u32::MAX, |s| s.saturating_add(bounds.tolerance_um));
+    let tolerance = i32::try_from(bounds.tolerance_um).unwrap_or(i32::MAX);
+    let expected = set.map(|s| s.saturating_add_signed(offset_um.clamp(-tolerance, tolerance)));
+    let low = expected.map_or(0, |e| e.saturating_sub(bounds.tolerance_um));
+    let high = expected.map_or(u32::MAX, |e| e.saturating_add(bounds.tolerance_um));
     let mut verdict = DepthVerdict::default();
     let fine = batch.depths_if_all_read().is_some_and(|depths| {
         let (least, most) = extremes(depths);
@@ -92,7 +96,7 @@ pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, memory: &mut DepthMemory
         memory.above.push_clean(count);
         memory.off.push_clean(count);
     } else {
-        walk(batch, bounds, memory, (low, high), &mut verdict);
+        walk(batch, bounds, memory, expected.unwrap_or(0), (low, high), &mut verdict);
     }
     verdict.above_cleared = verdict.above.is_none() && cleared(&memory.above, bounds.above);
     verdict.off_cleared = verdict.off.is_none() && set.is_some() && cleared(&memory.off, bounds.off);
@@ -131,11 +135,11 @@ fn walk(
     batch: &StrokeBatch,
     bounds: &DepthBounds,
     memory: &mut DepthMemory,
+    expected: u32,
     (low, high): (u32, u32),
     verdict: &mut DepthVerdict,
 ) {
     let band = bounds.alone_um - bounds.limit_um;
-    let set = batch.setpoint.map_or(0, |s| s.get());
     for (index, depth) in batch.depths() {
         let ordinal = batch.first_ordinal + index as u64;
         if let Some((k, n, _)) = bounds.above {
@@ -153,7 +157,7 @@ fn walk(
             && memory.off.push(depth < low || depth > high, ordinal, k, n)
         {
             let first = memory.off.first_bad().unwrap_or(ordinal);
-            let off_by = depth.abs_diff(set);
+            let off_by = depth.abs_diff(expected);
             worse(
                 &mut verdict.off,
                 violation(first, index, off_by, bounds.tolerance_um, bounds.tolerance_um),

@@ -46,14 +46,17 @@ pub fn overdue(last_good: Option<UnixMicros>, uses: u32, used_at: UnixMicros, po
     })
 }
 
-/// Hours since the last passed biological indicator when a sterilizer is used at `used_at`, if that is too long; the inner
-/// `None`: none on record.
-pub fn indicator_overdue(last_pass: Option<UnixMicros>, used_at: UnixMicros, policy: &Hygiene) -> Option<Option<f64>> {
-    let every = policy.indicator_every?;
-    match last_pass {
-        None => Some(None),
-        Some(at) => (used_at.since(at) > every).then(|| Some(used_at.since(at).as_secs_f64() / 3_600.0)),
-    }
+/// Hours since the last passed biological indicator when a sterilizer is used at `used_at`, if that is too long. While no
+/// test is on record the time counts from the first cycle that was told: a sterilizer that is new here has been tested
+/// elsewhere or has not, nobody knows, and its owner has as long to record a test as any other has between two.
+pub fn indicator_overdue(
+    last_pass: Option<UnixMicros>,
+    first_cycle: UnixMicros,
+    used_at: UnixMicros,
+    policy: &Hygiene,
+) -> Option<f64> {
+    let since = used_at.since(last_pass.unwrap_or(first_cycle));
+    (since > policy.indicator_every?).then(|| since.as_secs_f64() / 3_600.0)
 }
 
 /// A cycle that did not pass, as an item remembers it.

@@ -102,6 +102,7 @@ pub(crate) struct Said {
     pub(crate) session: Option<u8>,
     pub(crate) visit: Option<u8>,
     pub(crate) origin: Origin,
+    pub(crate) maybe_seen_before: bool,
     pub(crate) body: proto::frame::Body,
 }
 
@@ -118,6 +119,7 @@ impl Said {
             session: Some(1),
             visit: Some(1),
             origin: Origin::Endpoint,
+            maybe_seen_before: false,
             body,
         }
     }
@@ -149,7 +151,7 @@ impl Said {
             clock: ClockQuality::Device,
             origin: self.origin,
             sequence_reused: false,
-            maybe_seen_before: false,
+            maybe_seen_before: self.maybe_seen_before,
             gateway: self.gateway.parse().unwrap(),
             retained: false,
         }
@@ -282,7 +284,11 @@ impl World {
     /// Applies a record of the log.
     pub(crate) fn apply(&mut self, record: &[u8]) -> Vec<Transition> {
         let input: Input = intake::decode(record).unwrap_or_else(|e| panic!("{e:?}"));
-        let outcome = self.engine.apply(self.offset, &input, &self.disk).unwrap();
+        self.apply_input(&input)
+    }
+
+    pub(crate) fn apply_input(&mut self, input: &Input) -> Vec<Transition> {
+        let outcome = self.engine.apply(self.offset, input, &self.disk).unwrap();
         self.offset += 1;
         outcome.transitions
     }

@@ -37,6 +37,10 @@ struct In {
     strokes: Option<Strokes>,
     pulse: Option<Pulse>,
     start: Option<Start>,
+    birth: Option<Birth>,
+    /// The gateway remembered the number and not the payload.
+    #[serde(default)]
+    maybe_seen_before: bool,
     #[serde(default)]
     end: bool,
     heartbeat: Option<bool>,
@@ -85,8 +89,16 @@ struct Start {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Birth {
+    depth_offset_um: Option<i32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Disinfection {
     items: Vec<String>,
+    /// When it was done, if told, in seconds after the start.
+    performed_s: Option<f64>,
     #[serde(default = "intermediate")]
     level: i32,
 }
@@ -101,6 +113,8 @@ struct Cycle {
     id: String,
     items: Vec<String>,
     outcome: Outcome,
+    /// When it ended, if told, in seconds after the start.
+    ended_s: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +122,8 @@ struct Cycle {
 struct Indicator {
     kind: IndicatorKind,
     outcome: Outcome,
+    /// When its cycle ended, if told, in seconds after the start.
+    ended_s: Option<f64>,
     cycle: Option<String>,
 }
 
@@ -123,6 +139,11 @@ struct Expect {
     page: bool,
     value: Option<f64>,
     limit: Option<f64>,
+}
+
+/// Seconds after the start as a time that a device tells.
+fn wall(s: f64) -> i64 {
+    T0 + (s * 1e6).round() as i64
 }
 
 impl In {
@@ -165,6 +186,7 @@ impl In {
             return Body::Disinfection(proto::Disinfection {
                 items: d.items.clone(),
                 level: Some(d.level),
+                performed_at_us: d.performed_s.map(wall),
                 ..Default::default()
             });
         }
@@ -173,6 +195,7 @@ impl In {
                 cycle_id: Some(c.id.clone()),
                 items: c.items.clone(),
                 outcome: Some(c.outcome.to_wire()),
+                ended_at_us: c.ended_s.map(wall),
                 ..Default::default()
             });
         }
@@ -181,6 +204,13 @@ impl In {
                 kind: Some(i.kind.to_wire()),
                 outcome: Some(i.outcome.to_wire()),
                 cycle_id: i.cycle.clone(),
+                cycle_ended_at_us: i.ended_s.map(wall),
+                ..Default::default()
+            });
+        }
+        if let Some(b) = &self.birth {
+            return Body::Birth(proto::Birth {
+                depth_offset_um: b.depth_offset_um,
                 ..Default::default()
             });
         }
@@ -250,6 +280,7 @@ fn run(vector: &Vector, restart: bool) -> Vec<String> {
             said.received_us = received;
             said.session = input.session;
             said.visit = input.visit;
+            said.maybe_seen_before = input.maybe_seen_before;
             if input.replayed {
                 said.origin = Origin::Replayed;
             }
@@ -348,5 +379,4 @@ fn every_row_of_the_catalogue_is_whole_and_every_rule_has_a_row() {
         }
     }
     assert_eq!(rows.len(), Kind::ALL.len(), "a row without a rule");
-    let _ = T0;
 }
