@@ -11,6 +11,9 @@ use serde_json::Value;
 /// One delivered page: its JSON.
 pub type Page = Value;
 
+/// In the place of a status: no answer at all.
+const HANG: u16 = 0;
+
 #[derive(Clone)]
 struct Seen {
     pages: Arc<Mutex<Vec<Page>>>,
@@ -52,6 +55,11 @@ impl Webhook {
         format!("http://127.0.0.1:{}/page", self.port)
     }
 
+    /// From now on it remembers each page and never answers, until [`Self::answer`].
+    pub fn hang(&self) {
+        self.seen.status.store(HANG, Ordering::SeqCst);
+    }
+
     /// What it answers from now on; a page answered with anything but 2xx is not remembered.
     pub fn answer(&self, status: u16) {
         self.seen.status.store(status, Ordering::SeqCst);
@@ -69,7 +77,12 @@ impl Webhook {
 }
 
 async fn take(State(seen): State<Seen>, Json(page): Json<Value>) -> StatusCode {
-    let status = StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap();
+    let status = seen.status.load(Ordering::SeqCst);
+    if status == HANG {
+        seen.pages.lock().unwrap().push(page);
+        return std::future::pending().await;
+    }
+    let status = StatusCode::from_u16(status).unwrap();
     if status.is_success() {
         seen.pages.lock().unwrap().push(page);
     }

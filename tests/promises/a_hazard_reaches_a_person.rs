@@ -96,6 +96,33 @@ fn a_receiver_in_trouble_gets_the_page_when_it_recovers_and_only_once() {
 }
 
 #[test]
+fn a_page_that_may_have_arrived_before_a_kill_comes_again_with_the_same_id_and_is_marked() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::start(&StackSpec::plain(&webhook));
+    webhook.hang();
+    let mut pen = Source::new("pen-1");
+    let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
+    let hazard = pen.hazard();
+    assert_eq!(mqtt.put(&pen.topic(), &hazard), Some(0));
+    let first = wait_for("the page", SOON, || webhook.of_rule(RULE).pop().ok_or(()));
+    // The receiver has it, and nobody here knows.
+    stack.kill();
+    let before = webhook.of_rule(RULE).len();
+    webhook.answer(200);
+    stack.up();
+    wait_for("the repeat", SOON, || {
+        let pages = webhook.of_rule(RULE);
+        if pages.len() > before { Ok(()) } else { Err(pages) }
+    });
+    assert_eq!(first["possible_repeat"], false);
+    for page in &webhook.of_rule(RULE)[1..] {
+        assert_eq!(page["possible_repeat"], true, "{page}");
+        assert_eq!(page["alert_id"], first["alert_id"]);
+        assert_eq!(page["transition_id"], first["transition_id"]);
+    }
+}
+
+#[test]
 fn an_acknowledged_alert_stays_acknowledged_across_a_kill() {
     let webhook = Webhook::start();
     let mut stack = Stack::start(&StackSpec::plain(&webhook));
