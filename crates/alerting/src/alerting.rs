@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::handle::{Handle, Shared, read_rules};
-use crate::notify::{Sender, Target};
+use crate::notify::{Sender, Standing, Target};
 use crate::outlet::{self, Outlet};
 use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
@@ -71,6 +71,8 @@ pub struct Alerting {
     outlet: Option<Arc<dyn Outlet>>,
     outlet_store: Arc<Store>,
     wake: watch::Receiver<u64>,
+    /// Ends what sends.
+    halt: watch::Sender<bool>,
 }
 
 impl Alerting {
@@ -94,6 +96,11 @@ impl Alerting {
         let engine = Engine::new(shared.rules(), fleet, snapshot);
         let (wake, woken) = watch::channel(0);
         let condition = parts.health.condition("alerting_pages");
+        if parts.config.receivers.is_empty() {
+            condition.red("no receiver is configured: nobody is paged");
+        }
+        let standing = Arc::new(Standing::new(condition));
+        let (halt, halted) = watch::channel(false);
         let mut senders = Vec::new();
         for receiver in &parts.config.receivers {
             senders.push(Sender {
@@ -104,12 +111,10 @@ impl Alerting {
                 })?,
                 store: Arc::clone(&sending),
                 clock: parts.clock.clone(),
-                condition: condition.clone(),
+                standing: Arc::clone(&standing),
                 wake: woken.clone(),
+                stop: halted.clone(),
             });
-        }
-        if senders.is_empty() {
-            condition.red("no receiver is configured: nobody is paged");
         }
         let handle = Handle {
             shared: Arc::clone(&shared),
@@ -138,6 +143,7 @@ impl Alerting {
             outlet: parts.outlet,
             outlet_store,
             wake: woken,
+            halt,
         })
     }
 
@@ -164,16 +170,16 @@ impl Alerting {
                 result
             })
             .map_err(|error| RunError::Thread(error.to_string()))?;
-        let (halt, halted) = watch::channel(false);
-        let until = |mut halted: watch::Receiver<bool>| async move {
-            let _ = halted.wait_for(|halt| *halt).await;
-        };
+        let mut halted = self.halt.subscribe();
         let mut senders = tokio::task::JoinSet::new();
         for sender in self.senders {
-            senders.spawn(sender.run(until(halted.clone())));
+            senders.spawn(sender.run());
         }
         if let Some(outlet) = self.outlet {
-            let run = outlet::run(self.outlet_store, outlet, self.wake, until(halted.clone()));
+            let until = async move {
+                let _ = halted.wait_for(|halt| *halt).await;
+            };
+            let run = outlet::run(self.outlet_store, outlet, self.wake, until);
             senders.spawn(async move {
                 run.await;
                 Ok(())
@@ -188,7 +194,7 @@ impl Alerting {
         stop.store(true, Ordering::Release);
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
         // What the thread committed last may still go out; what does not is in the outbox.
-        halt.send_replace(true);
+        self.halt.send_replace(true);
         while let Some(sent) = senders.join_next().await {
             failure = failure.or_else(|| send_failure(sent));
         }

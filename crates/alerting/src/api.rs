@@ -1,4 +1,4 @@
-//! Alerting's HTTP interface: lists, one alert, acknowledging, a summary. Who may ask is decided by whoever mounts it.
+//! Alerting's HTTP interface: lists, one alert, acknowledging, a summary, reloading rules. Who may ask is decided by whoever mounts it.
 use axum::extract::{Path, Query, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use crate::handle::{CommandError, Handle};
 use crate::id::AlertId;
 use crate::intake::Class;
 use crate::lifecycle::State;
+use crate::rules::RulesError;
 use crate::store::StoreError;
 
 /// The routes, with their state.
@@ -22,6 +23,7 @@ pub fn router(handle: Handle) -> Router {
         .route("/alerts/summary", get(summary))
         .route("/alerts/{id}", get(one))
         .route("/alerts/{id}/acknowledge", post(acknowledge))
+        .route("/rules/reload", post(reload))
         .with_state(handle)
 }
 
@@ -163,6 +165,21 @@ async fn acknowledge(
                 }
             };
             refuse(status, &error.to_string())
+        }
+    }
+}
+
+/// Reads the rules again. A fault leaves the old ones, and names every fault.
+async fn reload(Extension(handle): Extension<Handle>) -> Response {
+    match handle.reload_rules().await {
+        Ok(version) => Json(json!({"version": version})).into_response(),
+        Err(RulesError::Faults(faults)) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            let said = json!({"error": "rules are refused, the old ones hold", "faults": faults});
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(said)).into_response()
+        }
+        Err(error @ RulesError::Io { .. }) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}, the old ones hold"))
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct Config {
     /// Who is told.
     #[serde(default)]
     pub receivers: Vec<Receiver>,
-    /// How long late alerts are gathered into one digest.
+    /// How often late alerts leave, gathered into one digest.
     #[serde(default = "default_digest_after", with = "service::config::duration")]
     pub digest_after: Duration,
     /// How long the journal keeps a row, with its evidence and the comments of people; facts about items and cartridges that
@@ -177,7 +177,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "digest_after",
         "\"5m\"",
-        "How long alerts about things older than a day are gathered into one digest.",
+        "How often alerts about things older than a day leave, gathered into one digest.",
     ),
     setting(
         "journal_keep",

@@ -41,6 +41,8 @@ const CURSOR_EVERY: Duration = Duration::from_secs(2);
 const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_secs(1);
 /// How often what is old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
+/// Pages of a receiver that is not configured are given up when they are due for so long: time to see a wrong name.
+const ORPHANS_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// The same while there is more than one transaction takes.
 const FORGET_MORE: Duration = Duration::from_millis(500);
 /// Microseconds of a day.
@@ -336,8 +338,20 @@ impl Runner {
             journal: UnixMicros(day),
             resolved: now.minus(self.config.resolved_keep),
         };
-        let gone = match self.store.forget(cut, now) {
-            Ok(gone) => gone,
+        let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
+        let orphans = self.store.forget_orphans(&names, now.minus(ORPHANS_AFTER), now);
+        let gone = match orphans.and_then(|orphans| Ok((self.store.forget(cut, now)?, orphans))) {
+            Ok((gone, orphans)) => {
+                if orphans > 0 {
+                    ::metrics::counter!(metrics::UNDELIVERED, "receiver" => "none", "reason" => "no_receiver")
+                        .increment(orphans as u64);
+                    tracing::error!(
+                        pages = orphans,
+                        "pages wait for receivers that are not configured, given up"
+                    );
+                }
+                gone
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot forget what is old, trying again");
                 return false;

@@ -12,9 +12,13 @@ mod journal;
 mod laws;
 #[path = "alerting/process.rs"]
 mod process;
+#[path = "alerting/reload.rs"]
+mod reload;
 #[path = "alerting/retain.rs"]
 mod retain;
 #[path = "alerting/rules.rs"]
 mod rules;
+#[path = "alerting/trouble.rs"]
+mod trouble;
 #[path = "alerting/vectors.rs"]
 mod vectors;

@@ -2,7 +2,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telemetry::{Body, DeviceKey, Header, Origin, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone};
+use telemetry::{
+    Body, DeviceKey, Header, Origin, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::presence::Due;

@@ -1,7 +1,7 @@
 //! A receiver that needs nothing: a file of JSON lines, synced, and a line in the process's log.
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{FailReason, Failure, Message};
@@ -47,9 +47,28 @@ impl LogReceiver {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        // One write: a crash leaves a whole line or a torn last one, never a torn middle.
-        file.write_all(format!("{}\n", message.body).as_bytes())?;
-        file.sync_data()
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let length = file.metadata()?.len();
+        // One write: a crash leaves a whole line or a torn last one, never a torn middle. After a torn one a new line begins.
+        let torn = if is_torn(&mut file, length)? { "\n" } else { "" };
+        file.write_all(format!("{torn}{}\n", message.body).as_bytes())?;
+        file.sync_data()?;
+        if length == 0 {
+            // A new name is durable with its directory only.
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(())
     }
+}
+
+/// Whether the last line has no end.
+fn is_torn(file: &mut File, length: u64) -> std::io::Result<bool> {
+    if length == 0 {
+        return Ok(false);
+    }
+    let mut last = [0u8; 1];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }

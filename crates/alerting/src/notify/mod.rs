@@ -3,6 +3,7 @@ mod log;
 mod page;
 mod route;
 mod send;
+mod standing;
 mod webhook;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub(crate) use page::outlet_message;
 pub(crate) use route::pages;
 pub(crate) use send::Sender;
+pub(crate) use standing::Standing;
 use telemetry::UnixMicros;
 
 use crate::config::Receiver;
@@ -27,7 +29,10 @@ pub(crate) enum FailReason {
     Throttled,
     /// The receiver's fault (5xx, or no HTTP).
     Receiver,
-    /// The request's fault (other 4xx, or a redirect): trying again is useless.
+    /// It does not let us in, or is not there (401, 402, 403, 404, 405, 407, 410, or a redirect): somebody has to set it right, and then
+    /// the page is still wanted.
+    Denied,
+    /// The request's fault (other 4xx): trying again is useless.
     Rejected,
     /// A file could not be written.
     File,
@@ -43,6 +48,7 @@ impl FailReason {
             Self::Timeout => "timeout",
             Self::Throttled => "throttled",
             Self::Receiver => "receiver",
+            Self::Denied => "denied",
             Self::Rejected => "rejected",
             Self::File => "file",
             Self::GaveUp => "gave_up",
@@ -56,7 +62,7 @@ impl FailReason {
 
     /// Whether the receiver certainly has not taken it.
     const fn is_refused(self) -> bool {
-        matches!(self, Self::Connect | Self::Throttled)
+        matches!(self, Self::Connect | Self::Throttled | Self::Denied)
     }
 }
 

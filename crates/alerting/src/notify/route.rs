@@ -28,10 +28,16 @@ pub(crate) fn pages(receivers: &[Receiver], t: &Transition, digest_after: Durati
             receiver: receiver.name.clone(),
             digest: late.then(|| t.alert.tenant.clone()),
             priority: t.alert.priority,
-            not_before: if late { now.plus(digest_after) } else { now },
+            not_before: if late { next_digest(now, digest_after) } else { now },
             body: body.clone(),
         })
         .collect()
+}
+
+/// When the next digest leaves: at whole multiples of its time, so that all that is late leaves together.
+fn next_digest(now: UnixMicros, every: Duration) -> UnixMicros {
+    let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX).max(1);
+    UnixMicros(now.0.div_euclid(every).saturating_add(1).saturating_mul(every))
 }
 
 /// A page, or news about one that was sent. What is only pending, or latches with its page already out, is told to nobody;

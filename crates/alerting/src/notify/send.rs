@@ -6,12 +6,11 @@ use std::time::Duration;
 use rand::Rng as _;
 use serde_json::{Value, json};
 use service::clock::Clock;
-use service::health::Condition;
 use telemetry::UnixMicros;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{FailReason, Failure, Message, Target};
+use super::{FailReason, Failure, Message, Standing, Target};
 use crate::id::hash16;
 use crate::metrics;
 use crate::store::{Due, Page, PageOutcome, Store, StoreError};
@@ -24,6 +23,10 @@ const BACKOFF_CAP: Duration = Duration::from_secs(60);
 const MAX_ATTEMPTS: u32 = 1_000;
 /// How long a page that is being sent belongs to its attempt; longer than any timeout of an attempt makes sense.
 const HOLD: Duration = Duration::from_secs(3_600);
+/// Attempts after which readiness says that a page does not leave: some tens of seconds.
+const RED_AFTER: u32 = 8;
+/// Shortest wait after the file could not be written.
+const FILE_RETRY_MIN: Duration = Duration::from_millis(50);
 /// Most alerts in one digest.
 const MAX_DIGEST: usize = 500;
 /// How often the outbox is looked at without being told.
@@ -35,9 +38,11 @@ pub(crate) struct Sender {
     pub(crate) target: Target,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Clock,
-    pub(crate) condition: Condition,
+    pub(crate) standing: Arc<Standing>,
     /// Changes when something was put into the outbox.
     pub(crate) wake: watch::Receiver<u64>,
+    /// True when it has to end.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// Pages that go out as one message.
@@ -49,19 +54,22 @@ struct Parcel {
 type Attempt = (Vec<Page>, Result<String, Failure>);
 
 impl Sender {
-    /// Runs until `stop`; an attempt that is in flight then is settled or, after a kill, repeated and marked.
-    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
+    /// Runs until `stop` says so; an attempt that is in flight then is settled or, after a kill, repeated and marked.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file could not be written when it had to end.
+    pub(crate) async fn run(mut self) -> Result<(), StoreError> {
         let mut flying: JoinSet<Attempt> = JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = self.stop.clone();
         self.blocking(|store, name, now| store.release_held(name, now)).await?;
-        self.condition.green();
+        self.standing.green(&self.name);
         // Whoever tells ends before this does.
         let mut awake = true;
         loop {
             self.launch(&mut flying).await?;
             let idle = self.until_next().await?;
             tokio::select! {
-                () = &mut stop => break,
+                () = ended(&mut stop) => break,
                 Some(done) = flying.join_next() => self.settle(done, &mut flying).await?,
                 changed = self.wake.changed(), if awake => awake = changed.is_ok(),
                 () = tokio::time::sleep(idle) => {}
@@ -77,14 +85,33 @@ impl Sender {
         self.clock.now().into()
     }
 
+    /// Runs what blocks on the disk, again and again until the file takes it or the process ends: nothing may leave that is
+    /// not marked, and no receipt may be lost because a disk was full for a while.
     async fn blocking<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Store, &str, UnixMicros) -> Result<T, StoreError> + Send + 'static,
+        run: impl Fn(&Store, &str, UnixMicros) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (store, name, now) = (Arc::clone(&self.store), self.name.clone(), self.now());
-        match tokio::task::spawn_blocking(move || run(&store, &name, now)).await {
-            Ok(result) => result,
-            Err(join) => std::panic::resume_unwind(join.into_panic()),
+        let mut attempts = 0;
+        loop {
+            let (store, name, now, run) = (Arc::clone(&self.store), self.name.clone(), self.now(), run.clone());
+            let error = match tokio::task::spawn_blocking(move || run(&store, &name, now)).await {
+                Ok(Ok(value)) => {
+                    if attempts > 0 {
+                        self.standing.green(&self.name);
+                    }
+                    return Ok(value);
+                }
+                Ok(Err(error)) => error,
+                Err(join) => std::panic::resume_unwind(join.into_panic()),
+            };
+            ::metrics::counter!(metrics::COMMIT_FAILED).increment(1);
+            tracing::error!(receiver = self.name, error = %error, source = ?std::error::Error::source(&error), "cannot use the outbox, pages wait");
+            self.standing.red(&self.name, "alerting's file cannot be written");
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = ended(&mut stop) => return Err(error),
+                () = tokio::time::sleep(wait(attempts, None).max(FILE_RETRY_MIN)) => attempts += 1,
+            }
         }
     }
 
@@ -145,6 +172,7 @@ impl Sender {
             }
             next = flying.try_join_next();
         }
+        let outcomes = Arc::new(outcomes);
         self.blocking(move |store, name, now| store.settle(name, &outcomes, now))
             .await
     }
@@ -152,7 +180,7 @@ impl Sender {
     fn outcome(&self, page: &Page, result: &Result<String, Failure>) -> PageOutcome {
         match result {
             Ok(receipt) => {
-                self.condition.green();
+                self.standing.green(&self.name);
                 ::metrics::counter!(metrics::SENT, "receiver" => self.name.clone()).increment(1);
                 PageOutcome::Delivered {
                     receipt: receipt.clone(),
@@ -178,9 +206,11 @@ impl Sender {
                 alert = page.alert,
                 "page is undelivered"
             );
-            self.condition
-                .red(&format!("receiver {} did not take a page: {label}", self.name));
+            self.standing.red(&self.name, &format!("did not take a page: {label}"));
             return PageOutcome::Undelivered { reason: label };
+        }
+        if page.attempts >= RED_AFTER || reason == FailReason::Denied {
+            self.standing.red(&self.name, &format!("does not take a page: {label}"));
         }
         if page.attempts == 0 {
             tracing::warn!(
@@ -195,6 +225,11 @@ impl Sender {
             refused: reason.is_refused(),
         }
     }
+}
+
+/// Waits until it has to end; whoever would say so is gone only with the process.
+async fn ended(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Full jitter: anything between nothing and the doubled base, but never less than the receiver asked for.

@@ -67,7 +67,8 @@ fn judge(response: &Response) -> Result<String, Failure> {
     let reason = match status {
         StatusCode::TOO_MANY_REQUESTS => FailReason::Throttled,
         StatusCode::REQUEST_TIMEOUT => FailReason::Timeout,
-        status if status.is_client_error() || status.is_redirection() => FailReason::Rejected,
+        status if status.is_redirection() || matches!(status.as_u16(), 401..=405 | 407 | 410) => FailReason::Denied,
+        status if status.is_client_error() => FailReason::Rejected,
         _ => FailReason::Receiver,
     };
     let asked = response

@@ -160,6 +160,48 @@ impl Store {
         })
     }
 
+    /// Pages of receivers that are no longer configured, due before `before`, will never be delivered: the journal says so. At
+    /// most [`super::retain::MAX_ROWS`] at once; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_orphans(
+        &self,
+        receivers: &[String],
+        before: UnixMicros,
+        now: UnixMicros,
+    ) -> Result<usize, StoreError> {
+        let known = json!(receivers).to_string();
+        let orphans = "SELECT n, receiver, transition_id, alert_id, attempts, sent FROM outbox \
+                       WHERE next_us < ?1 AND receiver NOT IN (SELECT value FROM json_each(?2)) LIMIT ?3";
+        let limit = super::retain::MAX_ROWS as i64;
+        let any = {
+            let db = self.db();
+            let mut statement = db.prepare_cached(orphans).map_err(self.error("read its outbox"))?;
+            statement
+                .exists(params![before.0, known, limit])
+                .map_err(self.error("read its outbox"))?
+        };
+        if !any {
+            return Ok(0);
+        }
+        self.write("give up pages of nobody", |tx| {
+            let mut statement = tx.prepare_cached(orphans)?;
+            let rows = statement.query_map(params![before.0, known, limit], |row| {
+                let body = json!({"receiver": row.get::<_, String>(1)?, "transition": row.get::<_, String>(2)?,
+                    "alert": row.get::<_, String>(3)?, "attempts": row.get::<_, u32>(4)?,
+                    "possible_repeat": row.get::<_, bool>(5)?, "reason": "no_receiver"});
+                Ok((row.get::<_, i64>(0)?, body))
+            })?;
+            let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+            for (n, body) in &rows {
+                journal::append(tx, &journal::Entry::new(now, "undelivered", body))?;
+                tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([n])?;
+            }
+            Ok(rows.len())
+        })
+    }
+
     /// How many pages wait, and when the next of a receiver is due.
     ///
     /// # Errors

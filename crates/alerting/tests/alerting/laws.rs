@@ -382,6 +382,10 @@ fn a_replay_pages_nobody_until_the_same_is_seen_live() {
             .iter()
             .any(|t| t.alert.rule == "depth-above-limit" && !t.alert.class.pages())
     );
+    assert!(
+        raised.iter().all(|t| t.alert.clinic == "north"),
+        "never heard, but known where: {raised:?}"
+    );
     let again = world.say(&deep(1));
     let live = again.iter().find(|t| t.alert.rule == "depth-above-limit").unwrap();
     assert!(live.page && live.alert.class.pages());
@@ -624,7 +628,6 @@ fn a_gateway_whose_clock_is_ahead_does_not_hide_that_another_stands_still() {
     let mut world = World::new();
     let heartbeat = Said::new("pen-1", 0, 1_000_000, Body::Heartbeat(proto::Heartbeat::default()));
     world.say(&heartbeat);
-    world.apply(&watermark("gw-1", 1_000_000));
     // A day ahead; it entered the log at 2 s.
     let Ok(Input::Watermark {
         gateway, received_at, ..
@@ -638,11 +641,30 @@ fn a_gateway_whose_clock_is_ahead_does_not_hide_that_another_stands_still() {
         logged_at: telemetry::UnixMicros(crate::support::T0 + 2_000_000),
     };
     world.apply_input(&ahead);
+    world.apply(&watermark("gw-1", 3_000_000));
     let due = world.engine.next_deadline().unwrap();
-    assert_eq!(due.0, crate::support::T0 + 121_000_000);
-    let told = world.apply(&tick(121_000_000));
+    assert_eq!(due.0, crate::support::T0 + 122_000_000);
+    world.apply(&tick(122_000_000));
+    let told = world.apply(&tick(123_000_000));
     assert!(
         told.iter()
             .any(|t| t.alert.rule == "gateway-silent" && t.alert.device == "gw-1")
     );
+}
+
+#[test]
+fn what_a_person_records_about_a_device_is_no_sign_of_life_and_ends_no_session() {
+    let mut world = World::new();
+    let wipe = |at_us: i64, request: u64| {
+        let mut said = Said::new("pen-1", 0, at_us, Body::Disinfection(proto::Disinfection::default()));
+        (said.boot, said.session, said.visit, said.origin) = (request, None, None, Origin::Recorded);
+        said
+    };
+    good(&mut world, 0, 2);
+    world.say(&wipe(6_000_000, 99));
+    let told = world.apply(&watermark("gw-1", 100_000_000));
+    let silent = told.iter().find(|t| t.alert.rule == "device-silent");
+    assert!(silent.is_some_and(|t| t.page), "the session is watched on: {told:?}");
+    let told = world.say(&wipe(101_000_000, 100));
+    assert!(told.is_empty(), "nobody heard the device: {told:?}");
 }

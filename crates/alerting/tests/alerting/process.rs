@@ -147,14 +147,19 @@ pub(crate) fn file(dir: &Path) -> PathBuf {
 
 impl Running {
     pub(crate) fn start(dir: &Path, receivers: Vec<Receiver>) -> Self {
+        let config = Config {
+            receivers,
+            ..Config::new(file(dir))
+        };
+        Self::start_with(dir, config)
+    }
+
+    pub(crate) fn start_with(dir: &Path, config: Config) -> Self {
         let log = open_log(dir);
         let (health, shutdown) = (Health::default(), Shutdown::new());
         let outlet = Arc::new(Kept::default());
         let alerting = Alerting::build(Parts {
-            config: Config {
-                receivers,
-                ..Config::new(file(dir))
-            },
+            config,
             log: log.clone(),
             registry: Arc::new(registry::Shared::new(registry())),
             outlet: Some(Arc::clone(&outlet) as Arc<dyn Outlet>),
@@ -208,7 +213,7 @@ pub(crate) fn hazard(device: &str, sequence: u64) -> Said {
 }
 
 /// Waits until every receipt is in the file.
-async fn nothing_waits(running: &Running) {
+pub(crate) async fn nothing_waits(running: &Running) {
     let end = Instant::now() + Duration::from_secs(30);
     while running.handle.summary().await.unwrap().waiting_pages > 0 {
         assert!(Instant::now() < end, "a page still waits");
@@ -356,7 +361,7 @@ async fn a_receiver_that_fails_throttles_and_hangs_gets_its_page_all_the_same_an
     running.stop().await;
 }
 
-fn pulse(at_us: i64) -> telemetry::proto::frame::Body {
+pub(crate) fn pulse(at_us: i64) -> telemetry::proto::frame::Body {
     telemetry::proto::frame::Body::PulseBatch(telemetry::proto::PulseBatch {
         pulses: vec![telemetry::proto::Pulse {
             ordinal: Some(0),
@@ -374,7 +379,7 @@ fn pulse(at_us: i64) -> telemetry::proto::frame::Body {
 async fn a_page_that_a_receiver_refuses_for_ever_is_undelivered_and_seen() {
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::default();
-    desk.script(&[Answer::Status(403)]);
+    desk.script(&[Answer::Status(422)]);
     let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
     let mut said = hazard("ipl-1", 1);
     said.body = pulse(said.at_us);

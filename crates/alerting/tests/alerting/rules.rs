@@ -61,3 +61,59 @@ fn the_rules_that_come_with_the_program_have_every_kind() {
     let rules = alerting::rules::builtin().unwrap();
     assert!(Kind::ALL.iter().all(|kind| rules.head(*kind).is_some()));
 }
+
+/// The limit of pen-1 of tenant acme on its cheek, by the overrides that are written here; the registry allows 1000.
+fn cheek_limit(overrides: &str) -> u32 {
+    use alerting::fleet::Fleet as _;
+    let text = format!("{GOOD}parameters = {{ k_strokes = 3, n_strokes = 10, clear_after_strokes = 5 }}\n{overrides}");
+    let rules = parse(&[("r.toml".to_owned(), text)]).unwrap();
+    let fleet = alerting::RegistryFleet(std::sync::Arc::new(crate::support::registry()));
+    let key = telemetry::DeviceKey {
+        tenant: "acme".parse().unwrap(),
+        device: "pen-1".parse().unwrap(),
+    };
+    let facts = fleet.facts(&key).unwrap();
+    let scope = alerting::rules::Scope {
+        tenant: &key.tenant,
+        clinic: &facts.clinic,
+        device: &key.device,
+        model: &facts.model,
+        zone: Some(telemetry::Zone::Cheek),
+        skin_type: None,
+    };
+    alerting::rules::depth::DepthBounds::resolve(&rules, &facts, &scope).limit_um
+}
+
+#[test]
+fn the_most_specific_override_wins_whatever_the_order_and_never_beyond_the_registrys_bound() {
+    let of = |what: &str, limit: u32| format!("[[rule.override]]\n{what}\nparameters = {{ limit_um = {limit} }}\n");
+    // From the least to the most specific.
+    let scopes = [
+        ("zone = \"cheek\"", 990),
+        ("model = \"pen\"", 980),
+        ("model = \"pen\"\nzone = \"cheek\"", 970),
+        ("tenant = \"acme\"", 960),
+        ("clinic = \"north\"\ntenant = \"acme\"", 950),
+        ("device = \"pen-1\"\ntenant = \"acme\"", 940),
+    ];
+    assert_eq!(cheek_limit(""), 1_000);
+    for most in 1..=scopes.len() {
+        let some: Vec<String> = scopes[..most].iter().map(|(what, limit)| of(what, *limit)).collect();
+        let wanted = scopes[most - 1].1;
+        assert_eq!(cheek_limit(&some.concat()), wanted);
+        let turned: Vec<String> = some.into_iter().rev().collect();
+        assert_eq!(cheek_limit(&turned.concat()), wanted);
+    }
+    // Of somebody else.
+    for other in [
+        "zone = \"chin\"",
+        "tenant = \"other\"",
+        "clinic = \"south\"",
+        "device = \"pen-2\"",
+        "model = \"light\"",
+    ] {
+        assert_eq!(cheek_limit(&of(other, 100)), 1_000, "{other}");
+    }
+    // Wider than the registry allows: the registry holds.
+    assert_eq!(cheek_limit(&of("device = \"pen-1\"", 2_400)), 1_000);
+}
