@@ -166,7 +166,10 @@ fn frame(admitted: &Admitted, telemetry: Telemetry, tags: Arc<Tags>) -> Decoded 
     let mut sighting = Sighting {
         tags,
         boot: header.boot,
-        anchor: admitted.anchor,
+        // What a person recorded has a boot of its own, which ends no session of the device.
+        anchor: admitted
+            .anchor
+            .filter(|_| admitted.origin != telemetry::Origin::Recorded),
         session: header.session,
         visit: header.visit,
         event_time,

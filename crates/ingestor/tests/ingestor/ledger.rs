@@ -8,7 +8,7 @@ use ingestor::frame::FrameReader;
 use ingestor::ledger::{
     Closed, Completeness, Fate, Ledger, Limits, Quarantined, QuarantinedKind, Reading, SessionKey, Step, Stepped,
 };
-use telemetry::{Admitted, UnixMicros};
+use telemetry::{Admitted, Content, Origin, UnixMicros, proto};
 
 use crate::support::{ANCHOR_US, Device, OneModel};
 
@@ -114,6 +114,28 @@ fn a_later_boot_closes_the_session_whatever_comes_first() {
         }
         assert_eq!(book.of(&pen).unwrap().closed, Some(Closed::Next));
     }
+}
+
+#[test]
+fn what_a_person_records_about_a_device_does_not_end_its_session() {
+    let mut book = Book::new(|_| ());
+    let mut pen = Device::new("acme", "pen-1", 1);
+    book.take(&pen.range(0, 10));
+    let frame = proto::Frame {
+        header: Some(proto::Header {
+            device_id: Some("pen-1".to_owned()),
+            boot_id: Some(8),
+            sequence: Some(0),
+            uptime_us: Some(0),
+            ..Default::default()
+        }),
+        body: Some(proto::frame::Body::Disinfection(proto::Disinfection::default())),
+    };
+    let mut wipe = pen.admitted(0, Content::Telemetry, prost::Message::encode_to_vec(&frame));
+    wipe.anchor = Some(UnixMicros(ANCHOR_US + 600_000_000));
+    wipe.origin = Origin::Recorded;
+    book.take(&wipe);
+    assert_eq!(book.of(&pen).unwrap().closed, None);
 }
 
 #[test]
