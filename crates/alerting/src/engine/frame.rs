@@ -1,27 +1,18 @@
 //! Frames of devices: deduplicated, placed in session and visit, judged by the rules of their body.
 use std::sync::Arc;
-use std::time::Duration;
 
-use telemetry::{
-    Body, DeviceKey, Header, Origin, PulseBatch, Serial, SkinType, StrokeBatch, Telemetry, UnixMicros, Zone,
-};
+use telemetry::{Body, DeviceKey, Header, Origin, SkinType, Telemetry, UnixMicros, Zone};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::presence::Due;
-use super::raise::Finding;
-use super::state::{Device, Heard, Repeat, Visit};
-use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why, words};
+use super::state::{Device, Heard, Repeat};
+use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why};
 use crate::fleet::{Facts, zone_index};
 use crate::id::{Cause, Opaque, Trigger};
 use crate::intake::{Class, Frame, Said};
 use crate::lifecycle::Signal;
-use crate::rules::depth::{self, DepthBounds, DepthMemory};
-use crate::rules::energy::{self, PulseBounds};
-use crate::rules::{Kind, Ruleset, Scope, Violation};
-
-/// Sessions without a visit belong to one visit if no more than this lies between them: a battery swap takes minutes (our
-/// choice; a device that says its visits needs no guess).
-const SAME_VISIT_WITHIN: Duration = Duration::from_secs(600);
+use crate::rules::depth::DepthBounds;
+use crate::rules::{Kind, Ruleset, Scope};
 
 /// Zones and "unknown".
 const ZONES: usize = Zone::ALL.len() + 1;
@@ -50,7 +41,7 @@ impl Judged {
         }
     }
 
-    fn depth(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> DepthBounds {
+    pub(super) fn depth(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> DepthBounds {
         let at = zone_index(zone);
         if let Some(bounds) = self.depth.get(at).copied().flatten() {
             return bounds;
@@ -268,215 +259,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// The visit that a use belongs to; a new one is judged by the hygiene rules.
-    fn visit(
-        &mut self,
-        context: &Context<'_>,
-        slot: &mut Slot,
-        at: UnixMicros,
-        cartridge: Option<&Serial>,
-    ) -> Result<Option<Visit>, ColdError> {
-        let Some(visit) = visit_of(&slot.device, context, at) else {
-            return Ok(None);
-        };
-        let before = slot.device.visit;
-        match before {
-            Some(known) if known.key == visit.key => {
-                slot.device.visit = Some(Visit {
-                    given: known.given || visit.given,
-                    last: known.last.max(at),
-                    ..known
-                });
-            }
-            // Of an older visit, told late: it changes nothing that came after it.
-            Some(known) if at < known.first => {}
-            _ => {
-                slot.device.visit = Some(visit);
-                slot.device.cartridge = None;
-                self.new_visit(context, slot, visit, before)?;
-            }
-        }
-        if let Some(cartridge) = cartridge {
-            self.cartridge(context, slot, visit, cartridge, at)?;
-        }
-        Ok(Some(visit))
-    }
-
-    fn strokes(
-        &mut self,
-        context: &Context<'_>,
-        batch: &StrokeBatch,
-        visit: Option<Visit>,
-        at: UnixMicros,
-        slot: &mut Slot,
-    ) {
-        let key = context.key;
-        let missing = if batch.zone.is_none() {
-            Some("strokes without a zone: judged by the strictest")
-        } else if batch.setpoint.is_none() {
-            Some("strokes without a set depth: what is off it cannot be seen")
-        } else if visit.is_none_or(|v| !v.given) {
-            Some("strokes without a visit: clients can be told apart by sessions only")
-        } else {
-            None
-        };
-        self.context(context, missing, batch.first_ordinal, visit, at, slot);
-        let rules = Arc::clone(&self.rules);
-        let Some(judged) = self.judged(key, slot) else {
-            return;
-        };
-        let bounds = judged.depth(&rules, key, batch.zone);
-        let device = &mut slot.device;
-        // A frame out of order is judged by itself: what came before it is not what the device did before it.
-        let mut alone = DepthMemory::default();
-        let memory = if context.newest { &mut device.depth } else { &mut alone };
-        let verdict = depth::judge(batch, &bounds, device.depth_offset_um.unwrap_or(0), memory);
-        let visit = visit.map(|v| v.key);
-        let time = |index: usize| {
-            batch
-                .stroke(index)
-                .map_or(at, |s| context.frame.admitted.event_time(s.uptime))
-        };
-        let found = |kind, v: &Violation, words: String| Finding {
-            kind,
-            cause: context.reading(v.ordinal),
-            visit,
-            zone: batch.zone,
-            session: context.session,
-            value: v.value,
-            limit: v.limit,
-            margin: v.margin,
-            single: v.single,
-            what_happened: words,
-            at: time(v.index),
-        };
-        if let Some(v) = &verdict.above {
-            let finding = found(Kind::DepthAboveLimit, v, words::depth_above(v.value, v.limit, v.single));
-            self.violated(device, finding, context.moment);
-        }
-        if let Some(v) = &verdict.off {
-            let finding = found(Kind::DepthOffSetpoint, v, words::depth_off(v.value, v.limit));
-            self.violated(device, finding, context.moment);
-        }
-        if let Some(v) = &verdict.setpoint {
-            let finding = found(Kind::DepthSetpointAboveLimit, v, words::setpoint(v.value, v.limit));
-            self.violated(device, finding, context.moment);
-        }
-        // What happened before does not end what fires now.
-        if device.open.is_empty() || !context.newest {
-            return;
-        }
-        let over = |kind| match kind {
-            Kind::DepthAboveLimit => verdict.above_cleared,
-            Kind::DepthOffSetpoint => verdict.off_cleared,
-            Kind::DepthSetpointAboveLimit => verdict.setpoint_cleared,
-            _ => false,
-        };
-        self.signal_all(device, Signal::Cleared, Why::Cleared, context.moment, |a| {
-            a.visit == visit && a.zone == batch.zone && a.session == context.session && over(a.kind)
-        });
-    }
-
-    fn pulses(&mut self, context: &Context<'_>, batch: &PulseBatch, visit: Option<Visit>, slot: &mut Slot) {
-        let rules = Arc::clone(&self.rules);
-        for (index, pulse) in batch.pulses.iter().enumerate() {
-            let at = context.frame.admitted.event_time(pulse.uptime);
-            let missing = if pulse.skin_type.is_none() {
-                Some("pulses without a skin type: judged by the strictest")
-            } else if visit.is_none_or(|v| !v.given) {
-                Some("pulses without a visit: clients can be told apart by sessions only")
-            } else {
-                None
-            };
-            self.context(context, missing, pulse.ordinal, visit, at, slot);
-            let Some(judged) = self.judged(context.key, slot) else {
-                return;
-            };
-            let scope = judged.scope(context.key, pulse.zone, pulse.skin_type);
-            let bounds = PulseBounds::resolve(&rules, &judged.facts, &scope);
-            let verdict = energy::judge(pulse, index, &bounds);
-            let found = |kind, v: &Violation, words: String| Finding {
-                kind,
-                cause: context.reading(v.ordinal),
-                visit: visit.map(|v| v.key),
-                zone: pulse.zone,
-                session: context.session,
-                value: v.value,
-                limit: v.limit,
-                margin: v.margin,
-                single: v.single,
-                what_happened: words,
-                at,
-            };
-            if let Some(v) = &verdict.above_set {
-                let finding = found(Kind::PulseAboveSet, v, words::above_set(v.value, v.limit));
-                self.violated(&mut slot.device, finding, context.moment);
-            }
-            if let Some(v) = &verdict.above_limit {
-                let words = words::above_limit(v.value, v.limit, pulse.skin_type.is_some());
-                let finding = found(Kind::PulseAboveLimit, v, words);
-                self.violated(&mut slot.device, finding, context.moment);
-            }
-        }
-    }
-
-    /// Readings with or without what they are judged by.
-    fn context(
-        &mut self,
-        context: &Context<'_>,
-        missing: Option<&str>,
-        ordinal: u64,
-        visit: Option<Visit>,
-        at: UnixMicros,
-        slot: &mut Slot,
-    ) {
-        let unknown = self.judged(context.key, slot).is_none();
-        let missing = if unknown {
-            Some("device is not in the registry: its limits are not known")
-        } else {
-            missing
-        };
-        let Some(what) = missing else {
-            return;
-        };
-        let finding = Finding {
-            kind: Kind::ContextMissing,
-            cause: context.reading(ordinal),
-            visit: visit.map(|v| v.key),
-            zone: None,
-            session: context.session,
-            value: 0.0,
-            limit: 0.0,
-            margin: 0.0,
-            single: false,
-            what_happened: what.to_owned(),
-            at,
-        };
-        self.violated(&mut slot.device, finding, context.moment);
-    }
-
-    fn sequence_reused(&mut self, context: &Context<'_>, slot: &mut Slot) {
-        let finding = Finding {
-            kind: Kind::SequenceReused,
-            cause: Cause::Frame {
-                boot: context.header.boot.0,
-                sequence: context.header.sequence,
-            },
-            visit: None,
-            zone: None,
-            session: context.session,
-            value: 0.0,
-            limit: 0.0,
-            margin: 0.0,
-            single: false,
-            what_happened:
-                "two different frames with one sequence number: firmware fault, or one identity on two devices"
-                    .to_owned(),
-            at: context.moment.event_time,
-        };
-        self.violated(&mut slot.device, finding, context.moment);
-    }
 }
 
 /// Whether a frame comes after everything that was heard.
@@ -488,22 +270,4 @@ fn is_newest(device: &Device, header: &Header, event_time: UnixMicros) -> bool {
             event_time >= heard.event_time
         }
     })
-}
-
-/// The visit that a frame says, or that the device's silence about it leaves.
-fn visit_of(device: &Device, context: &Context<'_>, at: UnixMicros) -> Option<Visit> {
-    let of = |key, given| Visit {
-        key,
-        given,
-        first: at,
-        last: at,
-    };
-    if let Some(visit) = context.header.visit {
-        return Some(of(Opaque(*visit.bytes()), true));
-    }
-    let session = context.session?;
-    let goes_on = device
-        .visit
-        .filter(|known| at.since(known.last) <= SAME_VISIT_WITHIN || known.key == session);
-    Some(of(goes_on.map_or(session, |known| known.key), false))
 }

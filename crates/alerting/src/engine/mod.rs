@@ -6,7 +6,11 @@ mod frame;
 mod hygiene;
 mod presence;
 mod raise;
+mod readings;
 pub mod state;
+mod told;
+mod uses;
+mod visit;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

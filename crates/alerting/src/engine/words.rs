@@ -1,17 +1,27 @@
 //! What happened, in a sentence for the person who is paged: no session, no visit, nothing about the client.
 use crate::rules::sterilization::Overdue;
+use crate::rules::{Kind, Violation};
 
 /// Micrometres as millimetres.
 fn mm(um: f64) -> String {
     format!("{:.3} mm", um / 1_000.0)
 }
 
-pub(super) fn depth_above(value: f64, limit: f64, single: bool) -> String {
+/// Of a depth rule.
+pub(super) fn depth(kind: Kind, v: &Violation) -> String {
+    match kind {
+        Kind::DepthOffSetpoint => depth_off(v.value, v.limit),
+        Kind::DepthSetpointAboveLimit => setpoint(v.value, v.limit),
+        _ => depth_above(v.value, v.limit, v.single),
+    }
+}
+
+fn depth_above(value: f64, limit: f64, single: bool) -> String {
     let how = if single { "one stroke" } else { "repeated strokes" };
     format!("{how} {} deep, allowed are {}", mm(value), mm(limit))
 }
 
-pub(super) fn depth_off(value: f64, limit: f64) -> String {
+fn depth_off(value: f64, limit: f64) -> String {
     format!(
         "repeated strokes {} off the set depth, tolerated are {}",
         mm(value),
@@ -19,7 +29,7 @@ pub(super) fn depth_off(value: f64, limit: f64) -> String {
     )
 }
 
-pub(super) fn setpoint(value: f64, limit: f64) -> String {
+fn setpoint(value: f64, limit: f64) -> String {
     format!("depth is set to {}, allowed are {}", mm(value), mm(limit))
 }
 

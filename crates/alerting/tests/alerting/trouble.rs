@@ -176,7 +176,10 @@ async fn late_alerts_leave_together_in_a_digest_and_a_live_one_does_not_wait_for
     let first_live = got.iter().position(|g| g.body["device"] == "ipl-1").unwrap();
     assert!(first_live < first_digest, "what is live does not wait");
     let digests = got.iter().filter(|g| g.body["digest"] == true).count();
-    assert!(digests <= 2, "they leave together: two only where the time of a digest ended between them");
+    assert!(
+        digests <= 2,
+        "they leave together: two only where the time of a digest ended between them"
+    );
     assert!(
         got.iter()
             .filter(|g| g.body["digest"] == true)

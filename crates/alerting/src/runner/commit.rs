@@ -1,0 +1,146 @@
+//! From what was applied to one transaction: what is pending, when it is due, and trying until it is done.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use spool::{Item, Offset};
+
+use super::{MAX_BYTES, RETRY, RunError, Runner};
+use crate::engine::{Engine, Transition};
+use crate::registry_fleet::RegistryFleet;
+use crate::store::journal::Entry;
+use crate::store::{Batch, Leaving};
+use crate::{metrics, notify};
+
+/// Inputs after which a transaction is due although no alert moved: what a restart has to read again.
+const COMMIT_EVERY_INPUTS: usize = 16_384;
+/// Time after which a transaction is due although no alert moved.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Entries about unreadable records in one transaction; what is beyond is counted.
+const MAX_ENTRIES: usize = 256;
+
+/// What was applied and is not committed.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) transitions: Vec<Transition>,
+    pub(super) entries: Vec<Entry>,
+    /// Commands that wait for their answer, and their rows of the journal: one each, none is ever left out.
+    pub(super) commands: Vec<([u8; 16], Entry)>,
+    pub(super) inputs: usize,
+    pub(super) since: Option<Instant>,
+}
+
+impl Pending {
+    pub(super) fn entry(&mut self, entry: Entry) {
+        if self.entries.len() < MAX_ENTRIES {
+            self.entries.push(entry);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.inputs == 0
+    }
+
+    pub(super) fn is_old(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY)
+    }
+
+    /// Whether somebody waits for the transaction, or too much would be read again.
+    pub(super) fn is_due(&self) -> bool {
+        !self.transitions.is_empty() || !self.commands.is_empty() || self.inputs >= COMMIT_EVERY_INPUTS || self.is_old()
+    }
+}
+
+impl Runner {
+    /// Commits what is pending; tries again until it is done or the process ends, because nothing may leave before.
+    pub(super) fn commit(&mut self, items: &[Item], pending: &mut Pending, stop: &AtomicBool) {
+        if pending.is_empty() && !self.engine.is_changed() {
+            return;
+        }
+        let started = Instant::now();
+        let taken = std::mem::take(pending);
+        let changes = self.engine.take_changes();
+        let leaving = taken.transitions.iter().map(|t| self.leaving(items, t)).collect();
+        let (commands, mut entries): (Vec<_>, Vec<_>) = taken.commands.into_iter().unzip();
+        entries.extend(taken.entries);
+        let batch = Batch {
+            changes,
+            leaving,
+            entries,
+            evidence_max: self.config.evidence_max.as_u64(),
+            next: self.reader.position().0,
+            now: self.now(),
+        };
+        let Some(dropped) = self.commit_until(&batch, stop) else {
+            return;
+        };
+        ::metrics::counter!(metrics::EVIDENCE_DROPPED).increment(dropped);
+        self.condition.green();
+        ::metrics::histogram!(metrics::COMMIT).record(started.elapsed().as_secs_f64());
+        if !batch.leaving.is_empty() {
+            self.wake.send_modify(|n| *n += 1);
+            self.gauges();
+        }
+        self.shared.answer(&commands);
+    }
+
+    /// Tries until it is done. `None`: the process ends first; not committed is not consumed, so the next start computes the
+    /// same again from the log.
+    fn commit_until(&self, batch: &Batch<'_>, stop: &AtomicBool) -> Option<u64> {
+        let mut wait = RETRY.0;
+        loop {
+            let error = match self.store.commit(batch) {
+                Ok(dropped) => return Some(dropped),
+                Err(error) => error,
+            };
+            ::metrics::counter!(metrics::COMMIT_FAILED).increment(1);
+            tracing::error!(error = %error, source = ?std::error::Error::source(&error), "cannot commit, pages wait");
+            self.condition.red("alerting's file cannot be written: no page leaves");
+            if stop.load(Ordering::Acquire) {
+                return None;
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    fn leaving<'t>(&self, items: &[Item], t: &'t Transition) -> Leaving<'t> {
+        let find = |offset: u64| {
+            let here = items.iter().filter_map(Item::record).find(|r| r.offset.0 == offset);
+            here.map(|r| r.bytes.clone()).or_else(|| self.look_back(offset))
+        };
+        Leaving {
+            transition: t,
+            pages: notify::pages(&self.config.receivers, t, self.config.digest_after, self.now()),
+            // Without anybody who takes them they would only pile up.
+            outlet: (self.has_outlet.then(|| notify::outlet_message(t, &self.gateway)))
+                .flatten()
+                .map(|m| m.encode()),
+            evidence: t.evidence.iter().map(|&offset| (offset, find(offset))).collect(),
+        }
+    }
+
+    /// A frame that was read earlier; what is trimmed is said to be trimmed.
+    fn look_back(&self, offset: u64) -> Option<Vec<u8>> {
+        let items = self.log.read_range(Offset(offset), 1, MAX_BYTES).ok()?;
+        items.into_iter().find_map(|item| match item {
+            Item::Record(record) if record.offset.0 == offset => Some(record.bytes),
+            _ => None,
+        })
+    }
+
+    /// Forgets everything that is not committed and goes on from the file.
+    pub(super) fn start_over(&mut self, pending: &mut Pending) -> Result<(), RunError> {
+        self.condition
+            .red("state could not be read, starting over from the file");
+        std::thread::sleep(RETRY.1);
+        *pending = Pending::default();
+        let (snapshot, next) = self.store.load().map_err(RunError::Store)?;
+        let fleet = RegistryFleet(self.shared.registry.current());
+        self.engine = Engine::new(self.shared.rules(), Arc::new(fleet), snapshot);
+        let next = next.map_or_else(|| self.reader.committed(), Offset);
+        self.reader.seek(next);
+        self.condition.green();
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What the thread looks at now and then: deadlines, new rules and registries, its cursor, what is old.
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use spool::{NewRecord, Offset};
+use telemetry::UnixMicros;
+
+use super::Runner;
+use super::commit::Pending;
+use crate::store::retain::Cut;
+use crate::{intake, metrics};
+
+/// Longest sleep when there is nothing to read.
+const IDLE: Duration = Duration::from_millis(100);
+/// How often the spool's cursor is moved: it only lets segments go, the offset that counts is in the file.
+const CURSOR_EVERY: Duration = Duration::from_secs(2);
+/// How often the registry's version is looked at.
+const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_secs(1);
+/// How often what is old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(10);
+/// The same while there is more than one transaction takes.
+const FORGET_MORE: Duration = Duration::from_millis(500);
+/// Pages of a receiver that is not configured are given up when they are due for so long: time to see a wrong name.
+const ORPHANS_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// When things were last done.
+pub(super) struct Last {
+    pub(super) cursor: Instant,
+    pub(super) registry: Instant,
+    /// The tick that was logged last, so that one deadline logs one.
+    pub(super) tick: Option<UnixMicros>,
+    /// When what is old is looked for next.
+    pub(super) forget: Instant,
+    /// Versions that stand in the log as announced.
+    pub(super) versions: Option<(String, String)>,
+}
+
+impl Runner {
+    pub(super) fn versions(&self) -> (String, String) {
+        (
+            self.shared.rules().version.clone(),
+            self.shared.registry.current().version().to_string(),
+        )
+    }
+
+    /// Puts "judged by these from here on" into the log, if that does not stand there. What the log did not take is tried
+    /// again: until then the old rules hold.
+    pub(super) fn announce(&self, last: &mut Last) {
+        let versions = self.versions();
+        if last.versions.as_ref() == Some(&versions) {
+            return;
+        }
+        let record = intake::encode_configured(self.now(), &versions.0, &versions.1);
+        if self.append(&record) {
+            last.versions = Some(versions);
+        }
+    }
+
+    fn append(&self, record: &[u8]) -> bool {
+        let records = [NewRecord { lane: 0, bytes: record }];
+        let appended = self.log.append(&records, self.clock.now());
+        let synced = appended.map(|appended| self.log.sync_appended(&appended));
+        match synced {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::error!(error = %error, "cannot append to alerting's log");
+                false
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "cannot append to alerting's log");
+                false
+            }
+        }
+    }
+
+    pub(super) fn idle(&mut self, pending: &mut Pending, last: &mut Last, stop: &AtomicBool) {
+        if pending.is_old() {
+            self.commit(&[], pending, stop);
+        }
+        self.housekeeping(last);
+        let beyond = self.reader.position();
+        let _ = self.log.wait_durable(beyond, IDLE);
+    }
+
+    /// What is looked at now and then, whether there is traffic or not.
+    pub(super) fn housekeeping(&mut self, last: &mut Last) {
+        let now = self.now();
+        let due = self
+            .engine
+            .next_deadline()
+            .filter(|due| *due <= now && last.tick != Some(*due));
+        if let Some(due) = due
+            && self.append(&intake::encode_tick(now))
+        {
+            last.tick = Some(due);
+        }
+        if last.registry.elapsed() >= LOOK_AT_REGISTRY_EVERY {
+            last.registry = Instant::now();
+            self.announce(last);
+            self.gauges();
+        }
+        if Instant::now() >= last.forget {
+            let wait = if self.forget() { FORGET_MORE } else { FORGET_EVERY };
+            last.forget = Instant::now() + wait;
+        }
+        if last.cursor.elapsed() >= CURSOR_EVERY {
+            last.cursor = Instant::now();
+            self.move_cursor();
+        }
+    }
+
+    /// Forgets what is old. `true`: there is more of it.
+    fn forget(&self) -> bool {
+        let now = self.now();
+        // By whole days, so that a day's rows are cut off in few pieces, each of which leaves a row behind.
+        let day = DAY_US * now.minus(self.config.journal_keep).0.div_euclid(DAY_US);
+        let cut = Cut {
+            journal: UnixMicros(day),
+            resolved: now.minus(self.config.resolved_keep),
+        };
+        let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
+        let orphans = self.store.forget_orphans(&names, now.minus(ORPHANS_AFTER), now);
+        let gone = match orphans.and_then(|orphans| Ok((self.store.forget(cut, now)?, orphans))) {
+            Ok((gone, orphans)) => {
+                if orphans > 0 {
+                    ::metrics::counter!(metrics::UNDELIVERED, "receiver" => "none", "reason" => "no_receiver")
+                        .increment(orphans as u64);
+                    tracing::error!(
+                        pages = orphans,
+                        "pages wait for receivers that are not configured, given up"
+                    );
+                }
+                gone
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot forget what is old, trying again");
+                return false;
+            }
+        };
+        for (kind, rows) in [
+            ("journal", gone.journal),
+            ("alert", gone.alerts),
+            ("fact", gone.facts),
+            ("outlet", gone.outlet),
+        ] {
+            ::metrics::counter!(metrics::FORGOTTEN, "kind" => kind).increment(rows);
+        }
+        gone.more
+    }
+
+    pub(super) fn gauges(&self) {
+        let mut counts = [0u32; crate::lifecycle::State::ALL.len()];
+        for alert in self.engine.alerts() {
+            let at = crate::lifecycle::State::ALL.iter().position(|s| *s == alert.state());
+            if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
+                *count += 1;
+            }
+        }
+        for (state, count) in crate::lifecycle::State::ALL.iter().zip(counts) {
+            ::metrics::gauge!(metrics::ALERTS, "state" => state.as_str()).set(f64::from(count));
+        }
+        if let Ok(pages) = self.store.waiting_pages() {
+            ::metrics::gauge!(metrics::OUTBOX).set(pages as f64);
+        }
+    }
+
+    /// Lets the log's segments go up to what is committed.
+    pub(super) fn move_cursor(&mut self) {
+        let Ok((_, Some(next))) = self.store.position() else {
+            return;
+        };
+        if let Err(error) = self.reader.commit(Offset(next)) {
+            tracing::warn!(error = %error, "cannot move the cursor of alerting's log, its segments stay for now");
+        }
+    }
+}

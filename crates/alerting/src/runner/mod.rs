@@ -1,0 +1,231 @@
+//! The one thread that reads the log, applies what stands in it, and commits before anything leaves.
+//!
+//! What moves no alert is committed rarely: the log still holds it, and the engine computes the same from it again. What
+//! moves one is committed at once.
+mod commit;
+mod housekeeping;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use service::clock::Clock;
+use service::health::Condition;
+use spool::{Item, Reader, Record, Spool};
+use telemetry::{GatewayId, UnixMicros};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::engine::{Engine, Outcome};
+use crate::handle::Shared;
+use crate::id;
+use crate::intake::{self, Input};
+use crate::metrics;
+use crate::registry_fleet::RegistryFleet;
+use crate::store::journal::Entry;
+use crate::store::{Store, StoreError};
+
+use self::commit::Pending;
+use self::housekeeping::Last;
+
+/// Most inputs of one batch.
+const MAX_INPUTS: usize = 1_024;
+/// Most bytes of one batch.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// First and longest wait after a failed transaction.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Longest error text in the journal, in bytes.
+const MAX_ERROR_BYTES: usize = 300;
+
+/// What the thread owns.
+pub(crate) struct Runner {
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) log: Spool,
+    pub(crate) reader: Reader,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) condition: Condition,
+    pub(crate) gateway: GatewayId,
+    /// Somebody takes transitions.
+    pub(crate) has_outlet: bool,
+    /// Tells senders and outlet that something was committed.
+    pub(crate) wake: watch::Sender<u64>,
+}
+
+/// Why the thread ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file could not be read at a restart of the engine.
+    #[error("cannot go on from alerting's file")]
+    Store(#[source] StoreError),
+    /// A sender gave up its file.
+    #[error("cannot send pages")]
+    Send(#[source] StoreError),
+    /// The thread could not be started or panicked.
+    #[error("alerting's thread ended: {0}")]
+    Thread(String),
+}
+
+impl Runner {
+    /// Runs until `stop`.
+    pub(crate) fn run(mut self, stop: &AtomicBool) -> Result<(), RunError> {
+        let mut pending = Pending::default();
+        let now = Instant::now();
+        let mut last = Last {
+            cursor: now,
+            registry: now,
+            forget: now,
+            tick: None,
+            versions: None,
+        };
+        self.announce(&mut last);
+        self.gauges();
+        self.condition.green();
+        while !stop.load(Ordering::Acquire) {
+            let items = match self.reader.read(MAX_INPUTS, MAX_BYTES) {
+                Ok(items) => items,
+                Err(error) => {
+                    tracing::error!(error = %error, "cannot read alerting's log, trying again");
+                    self.condition.red("alerting's log cannot be read");
+                    std::thread::sleep(RETRY.1);
+                    continue;
+                }
+            };
+            if items.is_empty() {
+                self.idle(&mut pending, &mut last, stop);
+                continue;
+            }
+            if !self.apply(&items, &mut pending) {
+                self.start_over(&mut pending)?;
+                continue;
+            }
+            if pending.is_due() {
+                self.commit(&items, &mut pending, stop);
+            }
+            self.housekeeping(&mut last);
+        }
+        self.commit(&[], &mut pending, stop);
+        self.move_cursor();
+        Ok(())
+    }
+
+    /// Applies items in order. `false`: state that was put away could not be read; start over from the file.
+    fn apply(&mut self, items: &[Item], pending: &mut Pending) -> bool {
+        let started = Instant::now();
+        pending.since.get_or_insert(started);
+        for item in items {
+            match item {
+                Item::Gap(gap) => {
+                    ::metrics::counter!(metrics::INPUTS_MISSING, "reason" => gap.reason.as_str())
+                        .increment(gap.count());
+                    tracing::warn!(
+                        from = gap.from.0,
+                        to = gap.to.0,
+                        reason = gap.reason.as_str(),
+                        "log has a gap"
+                    );
+                    let body = json!({"from": gap.from.0, "to": gap.to.0, "reason": gap.reason.as_str()});
+                    pending.entry(Entry::new(self.now(), "gap", &body));
+                }
+                Item::Record(record) => {
+                    if !self.apply_record(record, pending) {
+                        return false;
+                    }
+                }
+            }
+        }
+        pending.inputs += items.len();
+        ::metrics::histogram!(metrics::EVALUATE).record(started.elapsed().as_secs_f64());
+        if let Some(record) = items.last().and_then(Item::record) {
+            let lag = self.now().since(record.appended_at.into());
+            ::metrics::gauge!(metrics::LAG).set(lag.as_secs_f64());
+        }
+        true
+    }
+
+    fn apply_record(&mut self, record: &Record, pending: &mut Pending) -> bool {
+        let mut input = match intake::decode(&record.bytes) {
+            Ok(input) => input,
+            Err(error) => {
+                ::metrics::counter!(metrics::INPUTS_REJECTED).increment(1);
+                let text: String = with_sources(&error).chars().take(MAX_ERROR_BYTES).collect();
+                pending.entry(Entry::new(
+                    self.now(),
+                    "rejected",
+                    &json!({"offset": record.offset.0, "error": text}),
+                ));
+                return true;
+            }
+        };
+        if let Input::Watermark { logged_at, .. } = &mut input {
+            *logged_at = record.appended_at.into();
+        }
+        ::metrics::counter!(metrics::INPUTS, "kind" => input.kind()).increment(1);
+        if matches!(input, Input::Configured { .. }) {
+            self.configure();
+            // What is judged by from here on; what was announced may be older when the program was started again since.
+            let (rules, registry) = self.versions();
+            let body = json!({"rules": rules, "registry": registry});
+            pending.entry(Entry::new(self.now(), "configured", &body));
+        }
+        match self.engine.apply(record.offset.0, &input, &self.store) {
+            Ok(outcome) => {
+                self.applied(&input, outcome, pending);
+                true
+            }
+            Err(error) => {
+                tracing::error!(error = %error, source = ?error.source, "state cannot be read, starting over from the file");
+                false
+            }
+        }
+    }
+
+    fn applied(&self, input: &Input, outcome: Outcome, pending: &mut Pending) {
+        if outcome.duplicate {
+            ::metrics::counter!(metrics::DUPLICATES).increment(1);
+        }
+        if let Input::Acknowledge {
+            command,
+            at,
+            actor,
+            alert,
+            comment,
+        } = input
+        {
+            let body = json!({"command": id::hex(command), "alert": alert, "actor": actor, "at_us": at.0,
+                "effect": outcome.acknowledged});
+            let entry = Entry::new(self.now(), "acknowledge", &body).with_text(*alert, comment);
+            pending.commands.push((*command, entry));
+        }
+        for t in &outcome.transitions {
+            let labels = [("rule", t.alert.kind.as_str()), ("to", t.to.as_str())];
+            ::metrics::counter!(metrics::TRANSITIONS, &labels).increment(1);
+        }
+        pending.transitions.extend(outcome.transitions);
+    }
+
+    fn now(&self) -> UnixMicros {
+        self.clock.now().into()
+    }
+
+    /// Judges by the current rules and registry from here on.
+    fn configure(&mut self) {
+        let fleet = RegistryFleet(self.shared.registry.current());
+        self.engine.configure(self.shared.rules(), Arc::new(fleet));
+    }
+}
+
+/// An error with its sources, for the journal.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
