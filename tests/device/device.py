@@ -77,7 +77,7 @@ class Device:
         self.client.will_set(self.status_topic, self.status(status_pb.PRESENCE_LOST), qos=1, retain=True)
         self.client.on_connect = self.on_connect
         self.client.on_publish = self.on_publish
-        self.client.reconnect_delay_set(min_delay=1, max_delay=2)
+        self.client.reconnect_delay_set(min_delay=0.2, max_delay=1)
         self.client.max_inflight_messages_set(1000)
 
     def status(self, presence):

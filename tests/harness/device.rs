@@ -37,6 +37,11 @@ impl IndependentDevice {
         Self { child }
     }
 
+    /// Whether it has still something to do.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end (it has a deadline of its own) and gives its report; panics if it kept frames without a PUBACK.
     pub fn report(mut self) -> DeviceReport {
         let status = wait_for("the end of the device program", ENDS_WITHIN, || {

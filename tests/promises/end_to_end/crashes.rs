@@ -3,29 +3,29 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use tests::{Mosquitto, Page, Stack, StackSpec, Webhook, wait_for};
+use tests::{IndependentDevice, Mosquitto, Page, Stack, StackSpec, Webhook, wait_for};
 
 use super::stores::{assert_in_influx, influx};
 use super::treatment::{
     assert_hazards, assert_stored, device, high, runtime, spec, wait_until_complete, wait_until_paged,
 };
 
-/// Enough to be in the middle of it for some seconds.
+/// Enough to be in the middle of it for some seconds, with the hazards half way.
 const LONG: &[(&str, &str)] = &[
-    ("batches", "50"),
-    ("pulses", "35"),
-    ("pause-ms", "70"),
+    ("batches", "100"),
+    ("pulses", "60"),
+    ("pause-ms", "40"),
     ("deadline-s", "90"),
 ];
-/// How often the process dies.
-const KILLS: u64 = 4;
+/// How often the process dies at most, and at least while frames are on their way.
+const KILLS: std::ops::RangeInclusive<usize> = 2..=4;
 
 #[test]
 fn a_session_survives_sigkill_at_any_moment_and_its_hazards_reach_a_person() {
     let webhook = Webhook::start();
     let mut stack = Stack::start(&spec(&webhook));
-    let device = device(stack.folder(), stack.mqtt.port(), LONG);
-    kill_and_start(&mut stack, &webhook);
+    let mut device = device(stack.folder(), stack.mqtt.port(), LONG);
+    kill_and_start(&mut stack, &webhook, &mut device);
     let report = device.report();
     assert!(
         report["pen"]["reconnects"].as_i64() >= Some(1),
@@ -48,8 +48,8 @@ fn a_session_through_a_broker_survives_sigkill_at_any_moment_and_its_hazards_rea
         broker: Some(broker.port),
         ..spec(&webhook)
     });
-    let device = device(stack.folder(), broker.port, LONG);
-    kill_and_start(&mut stack, &webhook);
+    let mut device = device(stack.folder(), broker.port, LONG);
+    kill_and_start(&mut stack, &webhook, &mut device);
     let report = device.report();
     wait_until_complete(&stack, &report);
     wait_until_paged(&webhook);
@@ -65,8 +65,8 @@ fn hazards_reach_a_person_while_the_store_is_down_and_the_session_is_whole_once_
     let runtime = runtime();
     let (mut influx, mut stack) = influx(&runtime, &webhook);
     influx.stop();
-    let device = device(stack.folder(), stack.mqtt.port(), LONG);
-    kill_and_start(&mut stack, &webhook);
+    let mut device = device(stack.folder(), stack.mqtt.port(), LONG);
+    kill_and_start(&mut stack, &webhook, &mut device);
     let report = device.report();
     wait_until_paged(&webhook);
     runtime.block_on(influx.start_again()).unwrap();
@@ -76,24 +76,37 @@ fn hazards_reach_a_person_while_the_store_is_down_and_the_session_is_whole_once_
     assert_told_once_or_marked(&webhook);
 }
 
-/// Kills the process at random moments, and once in the moment in which a page arrives, and starts it again each time.
-fn kill_and_start(stack: &mut Stack, webhook: &Webhook) {
-    for kill in 0..KILLS {
-        let moment = Duration::from_millis(100 + RandomState::new().hash_one(kill) % 900);
-        let begun = Instant::now();
-        let known = webhook.pages().len();
-        let came = wait_for("a random moment", Duration::from_secs(10), || {
-            let pages = webhook.pages().len();
-            if pages > known || begun.elapsed() >= moment {
-                Ok(pages > known)
+/// Kills the process at random moments while frames arrive, or in the moment in which a page does, and starts it again.
+fn kill_and_start(stack: &mut Stack, webhook: &Webhook, device: &mut IndependentDevice) {
+    let mut kills = 0;
+    while kills < *KILLS.end() {
+        let frames_arrive = wait_for("frames in this life of the process", Duration::from_secs(20), || {
+            let admitted = stack.metric("gateway_deliveries_admitted_total") > 0.0;
+            if admitted || !device.is_running() {
+                Ok(admitted)
             } else {
                 Err(())
             }
         });
-        eprintln!("kill {kill} after {:?}, page just came: {came}", begun.elapsed());
+        if !frames_arrive {
+            break;
+        }
+        let moment = Duration::from_millis(RandomState::new().hash_one(kills) % 500);
+        let (begun, known) = (Instant::now(), webhook.pages().len());
+        let page_came = wait_for("a random moment", Duration::from_secs(10), || {
+            let came = webhook.pages().len() > known;
+            if came || begun.elapsed() >= moment {
+                Ok(came)
+            } else {
+                Err(())
+            }
+        });
+        eprintln!("kill {kills} after {:?}, page just came: {page_came}", begun.elapsed());
         stack.kill();
         stack.up();
+        kills += 1;
     }
+    assert!(KILLS.contains(&kills), "only {kills} kills were in the middle");
 }
 
 /// One alert and one transition for each hazard; a page that came again says that it may have.
@@ -112,7 +125,7 @@ fn assert_told_once_or_marked(webhook: &Webhook) {
         );
     }
     assert!(
-        pages.len() as u64 <= 2 + KILLS,
+        pages.len() <= 2 + KILLS.end(),
         "a crash may repeat a page once: {pages:#?}"
     );
 }
