@@ -11,6 +11,7 @@ mod live;
 mod local_client;
 mod node;
 mod outlets;
+mod parts;
 mod process;
 mod quarantine;
 mod record;

@@ -1,4 +1,7 @@
 //! The whole way of the data in one process: built in one straight line, then run until told to stop.
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use spool::{OpenReport, OsDisk, Spool};
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::outlets::{AlarmOutlet, RegistryFleet, TransitionOutlet};
+use crate::parts;
 use crate::spool_watch::watch;
 
 /// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
@@ -43,16 +47,6 @@ impl Node {
     pub(crate) async fn build(config: Config, registry: Registry, metrics: Metrics) -> Result<Self> {
         let data = &config.node.data_dir;
         std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-        let socket = config.socket();
-        let local = Listener::unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
-        let remote = match config.http.listen {
-            Some(address) => Some(
-                Listener::tcp(&address.to_string())
-                    .await
-                    .with_context(|| format!("cannot listen on {address}"))?,
-            ),
-            None => None,
-        };
         let (clock, registry) = (Clock::system(), Arc::new(Shared::new(registry)));
         let health = Health::new(clock.clone());
         let telemetry = open_spool(
@@ -69,6 +63,18 @@ impl Node {
                 .alerting
                 .resolve(data.join("spool/alerting"), &[alerting::CURSOR]),
         )?;
+        // The logs first: only whoever holds them may replace a socket file, which else may be that of a process that still drains,
+        // and a second process on this folder is told so and not that a port is in use.
+        let socket = config.socket();
+        let local = Listener::unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+        let remote = match config.http.listen {
+            Some(address) => Some(
+                Listener::tcp(&address.to_string())
+                    .await
+                    .with_context(|| format!("cannot listen on {address}, give http.listen a free one"))?,
+            ),
+            None => None,
+        };
         let gateway_config = gateway::Config::resolve(&config.gateway)?;
         let alerting = Alerting::build(alerting::Parts {
             config: config.alerting.clone(),
@@ -155,33 +161,22 @@ impl Node {
             } else {
                 "alerting-log"
             });
-            let stop = behind.requested();
-            let part = behind.register(format!("{name} log"));
-            let spool = spool.clone();
-            tokio::spawn(async move {
-                watch(name, spool, writable, stop).await;
-                drop(part);
-            });
+            let watched = watch(name, spool.clone(), writable, behind.requested());
+            parts::spawn_plain(&behind, &format!("{name} log"), watched);
         }
-        behind.spawn("ingestor", {
-            let stop = behind.requested();
-            async move {
-                self.ingestor.run(stop).await;
-                Ok::<(), std::convert::Infallible>(())
-            }
-        });
-        behind.spawn("alerting", self.alerting.run(behind.clone()));
-        behind.spawn("metrics", {
-            let keep = self.metrics.clone().keep(behind.clone());
-            async move {
-                keep.await;
-                Ok::<(), std::convert::Infallible>(())
-            }
+        let stop = behind.requested();
+        parts::spawn_plain(&behind, "ingestor", async move { self.ingestor.run(stop).await });
+        parts::spawn(&behind, "alerting", self.alerting.run(behind.clone()));
+        // Not one of those that must go on: where nothing is recorded there is nothing to keep.
+        let keep = self.metrics.clone().keep(behind.clone());
+        behind.spawn("metrics", async move {
+            keep.await;
+            Ok::<(), std::convert::Infallible>(())
         });
         if let Some(remote) = self.remote {
             let open = router(self.health.clone(), self.metrics.clone());
             let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
-            tokio::spawn(serve(remote, open, behind.requested()));
+            parts::spawn_plain(&behind, "http", serve(remote, open, behind.requested()));
         }
         let local = tokio::spawn(serve(self.local, routes, shutdown.requested()));
         let failed = {
@@ -189,9 +184,7 @@ impl Node {
             tokio::spawn(async move {
                 // A part that failed takes the whole down: the supervisor outside restarts it.
                 behind.requested().await;
-                if let Some(failure) = behind.failure() {
-                    shutdown.fail(&failure.part, &failure.error);
-                }
+                parts::pass_on_failure(&behind, &shutdown);
             })
         };
         if let Err(e) = self.gateway.run(shutdown.requested()).await {
@@ -207,6 +200,7 @@ impl Node {
             );
         }
         failed.abort();
+        parts::pass_on_failure(&behind, shutdown);
         let _ = std::fs::remove_file(&self.socket);
         Ok(())
     }

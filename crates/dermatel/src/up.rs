@@ -1,23 +1,29 @@
 //! `dermatel up`: everything in one process from a configuration file.
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use registry::Registry;
 use service::shutdown::Shutdown;
 
 use crate::config::Config;
 use crate::live;
 use crate::node::Node;
+use crate::parts;
 use crate::process;
 
 /// Runs until a signal; the exit code says whether a part failed.
 pub(crate) fn run(file: &Path) -> Result<i32> {
     let config = Config::read(file)?;
     service::logging::init(&config.node.log)?;
-    let registry = Registry::load(&config.node.registry_dir)?;
+    let registry = Registry::load(&config.node.registry_dir).with_context(|| {
+        format!(
+            "the registry in {} (node.registry_dir) is not used",
+            config.node.registry_dir.display()
+        )
+    })?;
     let metrics = process::metrics()?;
     let grace = config.node.grace;
-    process::runtime()?.block_on(async move {
+    parts::run_to_the_end(process::runtime()?, async move {
         let shutdown = Shutdown::new();
         shutdown.listen_to_signals()?;
         let node = Node::build(config, registry, metrics.clone()).await?;

@@ -115,6 +115,25 @@ fn benches(criterion: &mut Criterion) {
             })
         });
     });
+    let mut admitted = Vec::new();
+    decide(&registry, &messages, &mut Ledger::new(), |a| match a {
+        Admission::Admit(entry) => admitted.push(entry.admitted),
+        other => panic!("{other:?}"),
+    });
+    group.bench_function("encode_for_two_logs", |b| {
+        let (mut bytes, mut wrapped) = (Vec::new(), Vec::new());
+        b.iter(|| {
+            bytes.clear();
+            wrapped.clear();
+            for one in &admitted {
+                let start = bytes.len();
+                one.encode_into(&mut bytes);
+                wrapped.extend_from_slice(&[0; 20]);
+                wrapped.extend_from_slice(&bytes[start..]);
+            }
+            bytes.len() + wrapped.len()
+        });
+    });
     let dir = tempfile::tempdir().unwrap();
     let config = spool::Config {
         cap_bytes: 16 << 30,

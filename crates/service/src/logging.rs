@@ -35,15 +35,7 @@ pub enum LoggingError {
 /// # Errors
 /// When the filter does not parse or logging is already installed.
 pub fn init(filter: &str) -> Result<(), LoggingError> {
-    let text = if filter.trim().is_empty() {
-        DEFAULT_FILTER
-    } else {
-        filter
-    };
-    let parsed = EnvFilter::try_new(text).map_err(|source| LoggingError::Filter {
-        filter: clean(text, FIELD_MAX),
-        source,
-    })?;
+    let parsed = parse(filter)?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
@@ -55,6 +47,26 @@ pub fn init(filter: &str) -> Result<(), LoggingError> {
         builder.compact().finish().try_init()
     };
     installed.map_err(LoggingError::Installed)
+}
+
+/// Whether [`init`] would take this filter; installs nothing.
+///
+/// # Errors
+/// When the filter does not parse.
+pub fn check(filter: &str) -> Result<(), LoggingError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
+    let text = if filter.trim().is_empty() {
+        DEFAULT_FILTER
+    } else {
+        filter
+    };
+    EnvFilter::try_new(text).map_err(|source| LoggingError::Filter {
+        filter: clean(text, FIELD_MAX),
+        source,
+    })
 }
 
 /// Foreign text for a log field, a reason or a page: control characters become `\u{fffd}`, and it is cut to `max` bytes at
