@@ -204,11 +204,14 @@ macro_rules! opaque_id {
 
             /// 32 hexadecimal digits, for the store. Not `Display`: the id must not slip into logs and pages.
             pub fn to_hex(&self) -> String {
-                use fmt::Write as _;
-                self.0.iter().fold(String::with_capacity(32), |mut text, byte| {
-                    let _ = write!(text, "{byte:02x}");
-                    text
-                })
+                // Without the formatter: it is called for every stored record.
+                let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
+                let mut text = String::with_capacity(32);
+                for byte in self.0 {
+                    text.push(digit(byte >> 4));
+                    text.push(digit(byte & 0x0f));
+                }
+                text
             }
         }
 

@@ -177,7 +177,8 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no.
     pub fn dump(&self, measurement: &crate::schema::Measurement) -> Result<Vec<String>, SqliteError> {
-        let sql = format!("SELECT * FROM {}", measurement.name);
+        let order = super::sqlite::key(measurement).join(", ");
+        let sql = format!("SELECT * FROM {} ORDER BY {order}", measurement.name);
         self.all(&sql, [], |row| {
             let columns = row.as_ref().column_count();
             let values: Vec<String> = (0..columns)
