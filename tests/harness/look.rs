@@ -1,6 +1,6 @@
 //! What tests ask of a running [`Stack`] beside its API: the store's rows, its memory, its signals, its files.
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -97,6 +97,34 @@ impl Stack {
             Some(status) => Ok(status.code()),
             None => Err("still running"),
         })
+    }
+
+    /// As [`Stack::up`], with the signal for too large files ignored, so that [`Stack::limit_files`] is an error of writes
+    /// and not the end of the process.
+    pub fn up_with_failing_writes(&mut self) {
+        let log = std::fs::File::create(self.folder().join("log")).unwrap();
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(crate::dermatel())
+            .args(["up", "--config"])
+            .arg(self.folder().join("dermatel.toml"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.unwrap());
+        wait_for("readiness", SOON, || match self.get("/readyz") {
+            Ok((200, _)) => Ok(()),
+            other => Err(other),
+        });
+    }
+
+    /// From now on no file of the running process may be written beyond so many bytes, or `unlimited`.
+    pub fn limit_files(&self, bytes: &str) {
+        let pid = self.pid().to_string();
+        let limit = format!("--fsize={bytes}:unlimited");
+        let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Resident memory now, bytes.

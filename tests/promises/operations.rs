@@ -3,7 +3,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use ingestor::testing::{InfluxDouble, Trouble};
-use tests::{CLINIC, SOON, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, deliver_all, dermatel, wait_for};
+use tests::{
+    CLINIC, Mqtt, SOON, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, deliver_all, dermatel, wait_for,
+};
 
 #[test]
 fn a_term_signal_drains_what_was_taken_and_the_exit_code_is_zero() {
@@ -72,6 +74,40 @@ fn health_and_readiness_say_what_is_wrong() {
     let mut pen = Source::new("pen-1");
     let frame = pen.good(10);
     deliver_all(&pen.login(stack.mqtt, Version::V5), &pen.topic(), &[frame], |_| {});
+}
+
+#[test]
+fn writes_that_fail_stop_pubacks_and_turn_readiness_red_and_it_goes_on_by_itself() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::prepare(&StackSpec::plain(&webhook));
+    stack.up_with_failing_writes();
+    let mut pen = Source::new("pen-1");
+    let login = pen.login(stack.mqtt, Version::V5);
+    let mut mqtt = Mqtt::connect(&login).unwrap();
+    let frame = pen.good(10);
+    assert_eq!(mqtt.put(&pen.topic(), &frame), Some(0));
+
+    stack.limit_files("1");
+    let hazard = pen.hazard();
+    mqtt.publish(&pen.topic(), &hazard).unwrap();
+    let why = wait_for("readiness to be red", SOON, || match stack.get("/readyz") {
+        Ok((503, body)) => Ok(body),
+        other => Err(format!("{other:?}")),
+    });
+    assert!(why.contains("log") || why.contains("write"), "{why}");
+    assert!(stack.is_running());
+    stack.limit_files("unlimited");
+    // Whatever had no PUBACK is sent again, and is there once.
+    deliver_all(&login, &pen.topic(), &[hazard], |_| {});
+    stack.wait_number("SELECT count(*) FROM stroke_window", 2);
+    wait_for("the page", SOON, || {
+        webhook.of_rule("depth-above-limit").pop().ok_or(())
+    });
+    wait_for("readiness", SOON, || match stack.get("/readyz") {
+        Ok((200, _)) => Ok(()),
+        other => Err(other),
+    });
+    assert_eq!(stack.stop(), Some(0));
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub fn init(filter: &str) -> Result<(), LoggingError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_writer(std::io::stderr)
+        // A log line that cannot be written (its disk is full) is lost; telling so on the same stderr would panic.
+        .log_internal_errors(false)
         .with_ansi(terminal);
     let installed = if terminal {
         builder.finish().try_init()
