@@ -14,6 +14,8 @@ mod laws;
 mod process;
 #[path = "alerting/reload.rs"]
 mod reload;
+#[path = "alerting/repeats.rs"]
+mod repeats;
 #[path = "alerting/retain.rs"]
 mod retain;
 #[path = "alerting/rules.rs"]

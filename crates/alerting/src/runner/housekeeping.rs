@@ -7,6 +7,7 @@ use telemetry::UnixMicros;
 
 use super::Runner;
 use super::commit::Pending;
+use crate::store::StoreError;
 use crate::store::retain::Cut;
 use crate::{intake, metrics};
 
@@ -24,17 +25,49 @@ const FORGET_MORE: Duration = Duration::from_millis(500);
 const ORPHANS_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
+/// How much faster than our own time the calendar by which things are forgotten may run. A process that was off for a month
+/// has caught up after a day; a wall clock that jumps by years is seen by somebody before it has cost the journal a week.
+const CALENDAR_PACE: u32 = 24;
+/// How far the calendar goes on before that is put into the file.
+const CALENDAR_STEP: Duration = Duration::from_secs(3_600);
+
+/// The time by which things are forgotten: the wall clock's, but only so far after the last as time really passed.
+struct Calendar {
+    at: UnixMicros,
+    moved: Instant,
+    kept: UnixMicros,
+}
+
+/// Where the calendar stands `passed` after it stood at `at`.
+fn calendar(at: UnixMicros, passed: Duration, wall: UnixMicros) -> UnixMicros {
+    wall.min(at.plus(passed.saturating_mul(CALENDAR_PACE)))
+}
 
 /// When things were last done.
 pub(super) struct Last {
-    pub(super) cursor: Instant,
-    pub(super) registry: Instant,
+    /// See [`Calendar`]; not read yet at first.
+    calendar: Option<Calendar>,
+    cursor: Instant,
+    registry: Instant,
     /// The tick that was logged last, so that one deadline logs one.
-    pub(super) tick: Option<UnixMicros>,
+    tick: Option<UnixMicros>,
     /// When what is old is looked for next.
-    pub(super) forget: Instant,
+    forget: Instant,
     /// Versions that stand in the log as announced.
-    pub(super) versions: Option<(String, String)>,
+    versions: Option<(String, String)>,
+}
+
+impl Last {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            calendar: None,
+            cursor: now,
+            registry: now,
+            tick: None,
+            forget: now,
+            versions: None,
+        }
+    }
 }
 
 impl Runner {
@@ -102,7 +135,7 @@ impl Runner {
             self.gauges();
         }
         if Instant::now() >= last.forget {
-            let wait = if self.forget() { FORGET_MORE } else { FORGET_EVERY };
+            let wait = if self.forget(last) { FORGET_MORE } else { FORGET_EVERY };
             last.forget = Instant::now() + wait;
         }
         if last.cursor.elapsed() >= CURSOR_EVERY {
@@ -111,9 +144,43 @@ impl Runner {
         }
     }
 
+    /// Moves the calendar, first from where the file says that it stood.
+    fn calendar(&self, last: &mut Last) -> Result<UnixMicros, StoreError> {
+        let wall = self.now();
+        let known = match last.calendar.take() {
+            Some(known) => known,
+            None => {
+                let at = match self.store.calendar()? {
+                    Some(at) => at,
+                    None => {
+                        self.store.keep_calendar(wall)?;
+                        wall
+                    }
+                };
+                let moved = Instant::now();
+                Calendar { at, moved, kept: at }
+            }
+        };
+        let at = calendar(known.at, known.moved.elapsed(), wall);
+        let mut kept = known.kept;
+        if at.since(kept) >= CALENDAR_STEP {
+            self.store.keep_calendar(at)?;
+            kept = at;
+        }
+        let moved = Instant::now();
+        last.calendar = Some(Calendar { at, moved, kept });
+        Ok(at)
+    }
+
     /// Forgets what is old. `true`: there is more of it.
-    fn forget(&self) -> bool {
-        let now = self.now();
+    fn forget(&self, last: &mut Last) -> bool {
+        let now = match self.calendar(last) {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot tell what is old, trying again");
+                return false;
+            }
+        };
         // By whole days, so that a day's rows are cut off in few pieces, each of which leaves a row behind.
         let day = DAY_US * now.minus(self.config.journal_keep).0.div_euclid(DAY_US);
         let cut = Cut {
@@ -121,8 +188,8 @@ impl Runner {
             resolved: now.minus(self.config.resolved_keep),
         };
         let names: Vec<String> = self.config.receivers.iter().map(|r| r.name.clone()).collect();
-        let orphans = self.store.forget_orphans(&names, now.minus(ORPHANS_AFTER), now);
-        let gone = match orphans.and_then(|orphans| Ok((self.store.forget(cut, now)?, orphans))) {
+        let orphans = self.store.forget_orphans(&names, now.minus(ORPHANS_AFTER), self.now());
+        let gone = match orphans.and_then(|orphans| Ok((self.store.forget(cut, self.now())?, orphans))) {
             Ok((gone, orphans)) => {
                 if orphans > 0 {
                     ::metrics::counter!(metrics::UNDELIVERED, "receiver" => "none", "reason" => "no_receiver")
@@ -174,5 +241,21 @@ impl Runner {
         if let Err(error) = self.reader.commit(Offset(next)) {
             tracing::warn!(error = %error, "cannot move the cursor of alerting's log, its segments stay for now");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_jumps_by_years_moves_the_calendar_by_little_and_a_true_one_is_followed() {
+        let at = UnixMicros(1_000 * DAY_US);
+        let hour = Duration::from_secs(3_600);
+        let years = UnixMicros(9_000 * DAY_US);
+        assert_eq!(calendar(at, hour, years), UnixMicros(1_001 * DAY_US));
+        assert_eq!(calendar(at, hour, at.plus(hour)), at.plus(hour));
+        // Back to the truth: at once.
+        assert_eq!(calendar(years, hour, at), at);
     }
 }

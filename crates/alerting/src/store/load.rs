@@ -71,7 +71,7 @@ impl Store {
         Ok((clock, self.meta("next")?.and_then(|v| v.parse().ok())))
     }
 
-    fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+    pub(super) fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.db()
             .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
             .optional()

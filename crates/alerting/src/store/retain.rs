@@ -12,6 +12,9 @@ pub const MAX_ROWS: usize = 500;
 /// Transitions that wait for the store of readings; at the bound the oldest goes. They stay in the journal.
 pub const MAX_OUTLET: i64 = 200_000;
 
+/// Where the calendar stands.
+const CALENDAR: &str = "calendar";
+
 /// Up to when things are forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
@@ -81,6 +84,24 @@ impl Store {
                 .execute(params![MAX_OUTLET, MAX_ROWS as i64])?;
             gone.outlet = gone.count(rows);
             Ok(gone)
+        })
+    }
+
+    /// The time by which things were forgotten last; `None`: never.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn calendar(&self) -> Result<Option<UnixMicros>, StoreError> {
+        Ok(self.meta(CALENDAR)?.and_then(|at| at.parse().ok()).map(UnixMicros))
+    }
+
+    /// Keeps the time by which things are forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_calendar(&self, at: UnixMicros) -> Result<(), StoreError> {
+        self.write("keep its calendar", |tx| {
+            super::put_meta(tx, CALENDAR, &at.0.to_string())
         })
     }
 
