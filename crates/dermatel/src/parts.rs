@@ -55,7 +55,8 @@ mod tests {
     async fn a_part_that_ends_before_it_is_told_to_takes_the_process_down() {
         let shutdown = Shutdown::new();
         spawn_plain(&shutdown, "quitter", async {});
-        shutdown.requested().await;
+        let noticed = tokio::time::timeout(Duration::from_secs(10), shutdown.requested());
+        assert!(noticed.await.is_ok(), "nobody noticed");
         assert_eq!(shutdown.failure().unwrap().part, "quitter");
         let in_order = Shutdown::new();
         spawn_plain(&in_order, "part", in_order.requested());

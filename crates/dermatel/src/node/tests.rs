@@ -47,6 +47,8 @@ async fn a_second_process_on_the_same_folder_is_refused_and_takes_nothing_from_t
     let Node { telemetry, local, .. } = node(&config).await.unwrap();
     // The first one drains: it holds its logs, and its API no longer answers.
     drop(local);
+    // A second name keeps the inode from being given to another file.
+    std::fs::hard_link(config.socket(), dir.path().join("kept")).unwrap();
     let inode = || std::fs::metadata(config.socket()).unwrap().ino();
     let of_the_first = inode();
     let refused = node(&config).await.map(|_| ()).unwrap_err();
