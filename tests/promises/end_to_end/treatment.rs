@@ -53,7 +53,7 @@ pub(super) fn wait_until_complete(stack: &Stack, report: &Value) {
             WITHIN,
             || match session(stack, report, device) {
                 Some(row) if row.closed && row.complete == Some(true) => Ok(()),
-                seen => Err(seen),
+                seen => Err(format!("{seen:?}")),
             },
         );
     }
@@ -203,7 +203,7 @@ fn thousands(n: i64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
