@@ -42,6 +42,9 @@ pub(crate) const METRICS: &[(&str, &str, &str)] = &[
 ];
 
 /// Runs until `stop` resolves; `name` is the label of the log.
+///
+/// The gateway looks after the telemetry log too, because it must get along where nobody else does: the spool lets them take
+/// turns, and whoever comes second finds nothing to do.
 pub(crate) async fn watch(name: &'static str, spool: Spool, writable: Condition, stop: impl Future<Output = ()>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
