@@ -1,5 +1,5 @@
-#![allow(clippy::unwrap_used)]
 //! How a node starts and ends; what it does between is the business of the tests of the whole.
+#![allow(clippy::unwrap_used)]
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
