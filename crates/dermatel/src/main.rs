@@ -30,7 +30,11 @@ use clap::Parser;
 use cli::{Api, Cli, Command, ConfigAction, SpoolAction};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Up { .. } | Command::Demo(_)) {
+        process::with_few_arenas();
+    }
+    match run(command) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
             eprintln!("dermatel: {error:#}");

@@ -22,6 +22,7 @@ use crate::api::{self, Api};
 use crate::config::Config;
 use crate::outlets::{AlarmOutlet, RegistryFleet, TransitionOutlet};
 use crate::parts;
+use crate::process;
 use crate::spool_watch::watch;
 
 /// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
@@ -166,7 +167,7 @@ impl Node {
         }
         let stop = behind.requested();
         parts::spawn_plain(&behind, "ingestor", async move { self.ingestor.run(stop).await });
-        parts::spawn(&behind, "alerting", self.alerting.run(behind.clone()));
+        parts::spawn(&behind, "alerting", alarms_first(self.alerting, behind.clone())?);
         // Not one of those that must go on: where nothing is recorded there is nothing to keep.
         let keep = self.metrics.clone().keep(behind.clone());
         behind.spawn("metrics", async move {
@@ -204,6 +205,24 @@ impl Node {
         let _ = std::fs::remove_file(&self.socket);
         Ok(())
     }
+}
+
+/// Runs alerting on a runtime and a thread of its own, so that a page never waits behind devices' connections and the store.
+fn alarms_first(alerting: Alerting, shutdown: Shutdown) -> Result<impl Future<Output = Result<(), String>> + Send> {
+    let runtime = process::alarm_runtime()?;
+    let (ended, over) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("pages".to_owned())
+        .spawn(move || {
+            let result = runtime.block_on(alerting.run(shutdown));
+            // Who waits may have gone.
+            let _ = ended.send(result);
+        })
+        .context("alerting's thread cannot start")?;
+    Ok(async move {
+        let result = over.await.map_err(|_| "its thread panicked".to_owned())?;
+        result.map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    })
 }
 
 fn open_spool(name: &str, config: spool::Config) -> Result<Spool> {

@@ -23,7 +23,7 @@ pub(crate) fn run(file: &Path) -> Result<i32> {
     })?;
     let metrics = process::metrics()?;
     let grace = config.node.grace;
-    parts::run_to_the_end(process::runtime()?, async move {
+    parts::run_to_the_end(process::serving_runtime()?, async move {
         let shutdown = Shutdown::new();
         shutdown.listen_to_signals()?;
         let node = Node::build(config, registry, metrics.clone()).await?;

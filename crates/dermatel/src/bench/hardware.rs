@@ -1,6 +1,11 @@
 //! What the figures were measured on.
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
+use std::time::Instant;
+
+/// Appends that are timed to tell what a sync costs on the disk.
+const SYNCS: usize = 200;
 
 /// Processor, memory, kernel, file system of `dir`, version, load of the machine.
 pub(super) fn describe(dir: &Path, markdown: bool) -> String {
@@ -10,6 +15,10 @@ pub(super) fn describe(dir: &Path, markdown: bool) -> String {
         ("memory", field("/proc/meminfo", "MemTotal:").unwrap_or_else(unknown)),
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("data folder", format!("{} on {disk} ({kind})", dir.display())),
+        (
+            "4 KiB appended and synced there",
+            sync(dir).unwrap_or_else(|_| unknown()),
+        ),
         ("load average at the end", read("/proc/loadavg")),
         (
             "version",
@@ -47,8 +56,25 @@ fn processor() -> String {
     field("/proc/cpuinfo", "model name").unwrap_or_else(unknown)
 }
 
+/// What an append with its sync takes now, beside whatever else the machine does.
+fn sync(dir: &Path) -> std::io::Result<String> {
+    let path = dir.join("sync-probe");
+    let mut file = std::fs::File::create(&path)?;
+    let mut micros = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let started = Instant::now();
+        file.write_all(&[0x5a; 4096])?;
+        file.sync_data()?;
+        micros.push(started.elapsed().as_micros());
+    }
+    std::fs::remove_file(path)?;
+    micros.sort_unstable();
+    let at = |share: usize| micros.get(SYNCS * share / 100).copied().unwrap_or(0);
+    Ok(format!("median {} µs, p99 {} µs", at(50), at(99)))
+}
+
 /// Cores that this process may use.
-pub(super) fn cores() -> usize {
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -54,6 +54,11 @@ pub(crate) fn run(options: &cli::Bench) -> Result<()> {
     let wanted = |what| options.only.is_empty() || options.only.contains(&what);
     let measured = bench.all(wanted, &mut table);
     // What was measured before a failure is worth seeing.
+    table.note(format!(
+        "settings: what `dermatel config print` shows, but for log = \"warn\" and a webhook for all pages; {} devices, {} s of load each, \
+         embedded store where nothing else is said",
+        bench.connections, bench.seconds
+    ));
     let told = if options.markdown {
         table.markdown()
     } else {

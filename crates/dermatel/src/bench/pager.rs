@@ -33,9 +33,16 @@ const STROKES: u32 = 120;
 /// When hazards were due, by depth, and how long each took to become a page.
 #[derive(Debug, Default)]
 struct Seen {
-    due: HashMap<u32, Instant>,
-    took: HashMap<u32, Duration>,
+    due: HashMap<u32, (Instant, SystemTime)>,
+    took: HashMap<u32, Took>,
     pages: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    /// Until alerting's log had it, as the page says; the rest of `whole` is alerting's.
+    logged: Duration,
+    whole: Duration,
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -73,6 +80,8 @@ pub(super) struct Paged {
     pub(super) pages: u64,
     /// Publish to delivered page, in microseconds.
     pub(super) latency_us: Histogram<u64>,
+    /// Publish to alerting's log, in microseconds, by the clock of the page.
+    pub(super) logged_us: Histogram<u64>,
 }
 
 impl Pager {
@@ -141,15 +150,17 @@ impl Pager {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let seen = lock(&self.seen);
-        let mut latency_us = Histogram::new(3)?;
+        let (mut latency_us, mut logged_us) = (Histogram::new(3)?, Histogram::new(3)?);
         for took in seen.took.values() {
-            latency_us.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))?;
+            latency_us.record(u64::try_from(took.whole.as_micros())?)?;
+            logged_us.record(u64::try_from(took.logged.as_micros())?)?;
         }
         Ok(Paged {
             sent: seen.due.len(),
             paged: seen.took.len(),
             pages: seen.pages,
             latency_us,
+            logged_us,
         })
     }
 }
@@ -175,9 +186,15 @@ async fn take(State(seen): State<Shared>, Json(page): Json<Value>) -> StatusCode
     let ours = page.get("rule").and_then(Value::as_str) == Some(RULE);
     let depth = page.get("value").and_then(Value::as_f64).map(|value| value as u32);
     if let Some(depth) = depth.filter(|_| ours)
-        && let Some(due) = seen.due.get(&depth).copied()
+        && let Some((due, wall)) = seen.due.get(&depth).copied()
     {
-        seen.took.entry(depth).or_insert(now.duration_since(due));
+        let decided = page.get("decided_at").and_then(Value::as_str);
+        let decided = decided.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+        let logged = decided.and_then(|at| SystemTime::from(at).duration_since(wall).ok());
+        seen.took.entry(depth).or_insert(Took {
+            logged: logged.unwrap_or_default(),
+            whole: now.duration_since(due),
+        });
     }
     StatusCode::OK
 }
@@ -204,7 +221,9 @@ async fn hazards(order: &Order, seen: &Shared, mut phases: watch::Receiver<Phase
         while acks.try_recv().is_some() {}
         let uptime_us = 10_000_000 + u64::try_from(started.elapsed().as_micros()).unwrap_or(0);
         let payload = hazard(device, boot, number, uptime_us);
-        lock(seen).due.insert(DEEPEST_FIRST_UM + number, Instant::now());
+        lock(seen)
+            .due
+            .insert(DEEPEST_FIRST_UM + number, (Instant::now(), SystemTime::now()));
         if publisher
             .try_publish(topic, payload.into(), u64::from(number), false)
             .is_err()

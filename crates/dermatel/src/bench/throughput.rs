@@ -120,6 +120,10 @@ pub(super) async fn saturated(bench: &Bench, table: &mut Table) -> Result<()> {
         "resident memory of the server in that run (plain TCP)",
         format!("{:.0} MiB, at most {:.0} MiB", run.resident.0, run.resident.1),
     );
+    table.report(
+        "the same run: publish to PUBACK with 64 messages of each device under way",
+        pubacks(&run.load.latency_us),
+    );
     table.note(format!("saturated, the server's CPU went to: {}", run.threads));
     Ok(())
 }
@@ -225,10 +229,11 @@ fn tell_loss(table: &mut Table, which: &str, run: &Run) {
 fn pages(paged: &Paged) -> String {
     let at = |q| millis(paged.latency_us.value_at_quantile(q));
     format!(
-        "p50 {}, p99 {}, max {} ({} of {} hazards paged; {} pages in all)",
+        "p50 {}, p99 {}, max {} (of which until in alerting's log: {}; {} of {} hazards paged; {} pages in all)",
         at(0.5),
         at(0.99),
         millis(paged.latency_us.max()),
+        pubacks(&paged.logged_us),
         grouped(paged.paged as u64),
         grouped(paged.sent as u64),
         grouped(paged.pages)
@@ -240,7 +245,7 @@ pub(super) fn millis(us: u64) -> String {
     format!("{:.1} ms", us as f64 / 1_000.0)
 }
 
-/// A quantile of a load's PUBACKs.
+/// Median and 99th percentile of microseconds.
 pub(super) fn pubacks(latency_us: &Histogram<u64>) -> String {
     format!(
         "p50 {}, p99 {}",

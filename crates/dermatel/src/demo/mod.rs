@@ -30,7 +30,7 @@ pub(crate) fn run(options: &cli::Demo) -> Result<i32> {
     let config = config(&dir, options);
     let store = config.ingestor.dir.join(ingestor::STORE_FILE);
     let metrics = process::metrics()?;
-    process::runtime()?.block_on(async move {
+    process::serving_runtime()?.block_on(async move {
         let shutdown = Shutdown::new();
         shutdown.listen_to_signals()?;
         let node = Node::build(config, registry, metrics.clone()).await?;
