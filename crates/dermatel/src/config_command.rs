@@ -121,6 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_shipped_configuration_is_the_printed_one() {
+        let shipped = include_str!("../../../deploy/dermatel.toml");
+        assert!(
+            shipped == annotated(),
+            "run `dermatel config print > deploy/dermatel.toml`"
+        );
+    }
+
+    #[test]
     fn the_printed_configuration_loads_to_the_defaults() {
         let loaded: Config = load(&Sources::new().file("printed.toml", annotated())).unwrap();
         assert_eq!(loaded, Config::default());
