@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use telemetry::proto;
 use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic, UnixMicros};
 
-/// One record. `request` is drawn by the caller: the same request sent twice is one record. Unknown fields cannot be refused
-/// beside a flattened enum (serde), so they are ignored.
+/// One record. `request` is drawn by the caller: the same request sent twice is one record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     pub(crate) request: u64,
     pub(crate) tenant: TenantId,
