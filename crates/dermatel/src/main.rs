@@ -32,7 +32,7 @@ use cli::{Api, Cli, Command, ConfigAction, SpoolAction};
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     if matches!(command, Command::Up { .. } | Command::Demo(_)) {
-        process::with_few_arenas();
+        process::with_little_memory();
     }
     match run(command) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),

@@ -28,14 +28,16 @@ const WORKERS_MAX: usize = 4;
 /// and send pages are others, and go first when the machine is short of CPU. Storage may stall; alarms may not.
 const NICENESS: i32 = 5;
 
-/// The environment variable by which glibc bounds its arenas; it is read at the start of a process only.
-const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// How glibc keeps memory; it reads these at the start of a process only. Two arenas and not one for each thread, which keep
+/// what that thread once freed; and buffers of batches go back to the system instead of leaving holes. Measured at saturation:
+/// 240 MiB without, 130 MiB with the first, 95 MiB with both, and no difference in CPU.
+const MALLOC: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "1048576")];
 
-/// Starts this program again, in the same process, with few malloc arenas: one for each thread (glibc's default) keeps what
-/// that thread once freed, which made 240 MiB of what needs 90. What the operator has set stays.
-pub(crate) fn with_few_arenas() {
+/// Starts this program again, in the same process, with [`MALLOC`]. What the operator has set stays.
+pub(crate) fn with_little_memory() {
     use std::os::unix::process::CommandExt as _;
-    if std::env::var_os(ARENAS).is_some() || cfg!(not(target_env = "gnu")) {
+    let set = |(name, _): &(&str, &str)| std::env::var_os(name).is_some();
+    if MALLOC.iter().any(set) || cfg!(not(target_env = "gnu")) {
         return;
     }
     let Ok(program) = std::env::current_exe() else {
@@ -47,7 +49,7 @@ pub(crate) fn with_few_arenas() {
         again.arg0(name);
     }
     // It comes back only if it fails; then this goes on with more memory.
-    let _error = again.args(arguments).env(ARENAS, "2").exec();
+    let _error = again.args(arguments).envs(MALLOC).exec();
 }
 
 /// The runtime of a process that serves.

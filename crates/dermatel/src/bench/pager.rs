@@ -90,7 +90,7 @@ impl Pager {
         let seen = Shared::default();
         let (phase, phases) = watch::channel(Phase::Hazards);
         let (start, order) = oneshot::channel();
-        let (told, address) = std::sync::mpsc::channel();
+        let (told, address) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("pager".to_owned()).spawn({
             let seen = Arc::clone(&seen);
             move || {

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,10 +15,13 @@ use super::process;
 
 /// Longest wait for the process to listen.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(50);
+/// How often a condition is looked at: answering costs the process CPU, which is measured.
+const POLL: Duration = Duration::from_millis(200);
 /// How often a port is tried that should open at once.
 const POLL_PORT: Duration = Duration::from_millis(1);
+
+/// Ports that are tried: Linux gives outgoing connections those from 32768 on.
+const PORTS: (u16, u16) = (20_000, 32_000);
 
 /// How the process is set up.
 #[derive(Debug, Default, Clone)]
@@ -48,7 +52,7 @@ impl Server {
         }
         let text = configuration(setup, mqtt, http);
         std::fs::write(dir.join("dermatel.toml"), text).context("cannot write the configuration")?;
-        let server = Self {
+        let mut server = Self {
             child: spawn(dir)?,
             dir: dir.to_owned(),
             mqtt,
@@ -59,10 +63,11 @@ impl Server {
         Ok(server)
     }
 
-    fn wait_until_ready(&self) -> Result<()> {
+    fn wait_until_ready(&mut self) -> Result<()> {
         let started = Instant::now();
         while self.get("/healthz").is_err() {
-            if started.elapsed() > START_WITHIN {
+            let ended = self.child.try_wait().ok().flatten().is_some();
+            if ended || started.elapsed() > START_WITHIN {
                 bail!("the process did not start; look at {}", self.dir.join("log").display());
             }
             std::thread::sleep(POLL);
@@ -173,10 +178,18 @@ fn spawn(dir: &Path) -> Result<Child> {
         .context("cannot start `dermatel up`")
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the system gives to outgoing connections: the load makes many of them,
+/// and one of theirs would be taken by the time the process listens.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
-    Ok(listener.local_addr().context("there is no free port")?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % u32::from(PORTS.1 - PORTS.0)).unwrap_or(0);
+    for _ in PORTS.0..PORTS.1 {
+        let at = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.1 - PORTS.0);
+        if TcpListener::bind(("127.0.0.1", PORTS.0 + at)).is_ok() {
+            return Ok(PORTS.0 + at);
+        }
+    }
+    bail!("there is no free port between {} and {}", PORTS.0, PORTS.1)
 }
 
 fn configuration(setup: &Setup, mqtt: u16, http: u16) -> String {
