@@ -215,6 +215,8 @@ fn alarms_first(alerting: Alerting, shutdown: Shutdown) -> Result<impl Future<Ou
         .name("pages".to_owned())
         .spawn(move || {
             let result = runtime.block_on(alerting.run(shutdown));
+            // Waits for what still writes: who is told that this has ended may open the logs again.
+            drop(runtime);
             // Who waits may have gone.
             let _ = ended.send(result);
         })

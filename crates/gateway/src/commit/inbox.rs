@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::item::Item;
 use crate::endpoint::{CloseReason, Inbound, Kind};
@@ -90,6 +90,18 @@ impl Inbox {
         }
     }
 
+    /// Ends the taking: drops what is still on its way, so that whoever waits for an answer learns that there is none. A message
+    /// that got its place before and is sent after the receivers are gone would keep its sender waiting for ever.
+    pub(crate) async fn leave(&mut self) {
+        self.endpoint.close();
+        self.others.close();
+        let rest = async {
+            while self.endpoint.recv().await.is_some() {}
+            while self.others.recv().await.is_some() {}
+        };
+        let _ = timeout(LEAVE_WITHIN, rest).await;
+    }
+
     fn take_inbound(&mut self, inbound: Inbound) -> Option<Item> {
         self.taken[0] += 1;
         // Our own end says nothing about the device: recorded, it would read as a device that was lost.
@@ -158,6 +170,8 @@ pub(crate) struct WatermarkClock {
     drawn: Option<(Horizon, telemetry::UnixMicros)>,
 }
 
+/// Longest wait at the end for senders that have got a place and have not sent yet; none of them waits for anything between the two.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// What is stamped and not in a channel yet is younger than this: between the two there is no wait, only the scheduler.
 const STAMPED_UNSENT: Duration = Duration::from_secs(1);
 

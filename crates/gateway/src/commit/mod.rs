@@ -126,6 +126,7 @@ impl Committer {
             self.conditions.quarantine.green();
             while self.turn(&runtime) {}
         }
+        runtime.block_on(self.inbox.leave());
         self.snapshot(true);
     }
 
