@@ -125,7 +125,8 @@ fn tell_truths(report: &Report, fired: &Fired) {
             .filter(|(_, found)| !**found)
             .map(|(device, _)| device.as_str())
             .collect();
-        let rest = match (Kind::from_name(rule), missed.is_empty()) {
+        // A rule of the shipped set is called like its kind, with hyphens.
+        let rest = match (Kind::from_name(&rule.replace('-', "_")), missed.is_empty()) {
             (None, _) => "; this version has no such rule".to_owned(),
             (Some(_), true) => String::new(),
             (Some(_), false) => format!("; not (yet): {}", missed.join(", ")),
