@@ -164,37 +164,37 @@ impl Validate for Config {
 
 /// Every setting of the section, for the commented default file; paths are relative to the section.
 pub const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "file",
         "\"alerting.sqlite\"",
         "File with alerts, state, journal and outbox, below the data folder.",
     ),
-    setting(
+    Setting::new(
         "rules",
         "# \"rules\"",
         "Folder of rule files; not set: the rules that come with the program.",
     ),
-    setting(
+    Setting::new(
         "digest_after",
         "\"5m\"",
         "How often alerts about things older than a day leave, gathered into one digest.",
     ),
-    setting(
+    Setting::new(
         "journal_keep",
         "\"1095d\"",
         "How long the journal keeps a row, with its evidence and comments, and how long the use of a cartridge is remembered.",
     ),
-    setting(
+    Setting::new(
         "resolved_keep",
         "\"30d\"",
         "How long an alert can be listed after it ended; it stays in the journal.",
     ),
-    setting(
+    Setting::new(
         "evidence_max",
         "\"256MiB\"",
         "Most frames around transitions that are kept; at the bound the oldest go, counted.",
     ),
-    setting(
+    Setting::new(
         "receivers",
         "[]",
         "Who is told; with none nobody is paged, and readiness says so. One entry is, for example:\n\
@@ -205,10 +205,6 @@ pub const SETTINGS: &[Setting] = &[
          webhook = { url = { file = \"webhook-url\" }, timeout = \"10s\" }",
     ),
 ];
-
-const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { path, default, doc }
-}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

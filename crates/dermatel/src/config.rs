@@ -210,66 +210,62 @@ pub(crate) const SOCKET: &str = "dermatel.sock";
 
 /// Every setting of this file's own sections.
 pub(crate) const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "node.data_dir",
         "\"dermatel-data\"",
         "Folder of everything that is written: logs, store, state, socket.",
     ),
-    setting(
+    Setting::new(
         "node.registry_dir",
         "\"registry\"",
         "Folder of the registry: tenants, clinics, models, devices.",
     ),
-    setting(
+    Setting::new(
         "node.grace",
         "\"30s\"",
         "Time at shutdown for what was accepted to be finished.",
     ),
-    setting(
+    Setting::new(
         "node.log",
         "\"info\"",
         "What is logged: error, warn, info, debug, or a filter as spool=debug,info.",
     ),
-    setting(
+    Setting::new(
         "http.listen",
         "\"127.0.0.1:9464\"",
         "Address of /metrics, /healthz, /readyz and the API.",
     ),
-    setting(
+    Setting::new(
         "http.token",
         "# { file = \"token\" }",
         "Bearer token of the API on this address; without one only health and metrics are served there.",
     ),
-    setting(
+    Setting::new(
         "spool.telemetry.cap",
         "\"8GiB\"",
         "Most bytes of the telemetry log: the outage of the store that it bridges.",
     ),
-    setting("spool.telemetry.segment", "\"32MiB\"", "Size of one file of it."),
-    setting(
+    Setting::new("spool.telemetry.segment", "\"32MiB\"", "Size of one file of it."),
+    Setting::new(
         "spool.telemetry.at_cap",
         "\"refuse\"",
         "At the cap: refuse (devices keep their data and send again) or shed (the oldest goes, as a named gap).",
     ),
-    setting(
+    Setting::new(
         "spool.telemetry.keep",
         "\"10m\"",
         "How much longer consumed files stay.",
     ),
-    setting("spool.alerting.cap", "\"2GiB\"", "Most bytes of alerting's log."),
-    setting("spool.alerting.segment", "\"32MiB\"", "Size of one file of it."),
-    setting(
+    Setting::new("spool.alerting.cap", "\"2GiB\"", "Most bytes of alerting's log."),
+    Setting::new("spool.alerting.segment", "\"32MiB\"", "Size of one file of it."),
+    Setting::new(
         "spool.alerting.at_cap",
         "\"shed\"",
         "At the cap; see docs/guarantees.md before you choose refuse.",
     ),
-    setting(
+    Setting::new(
         "spool.alerting.keep",
         "\"30m\"",
         "How much longer consumed files stay, for evidence.",
     ),
 ];
-
-const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { path, default, doc }
-}

@@ -265,58 +265,54 @@ impl RawInflux {
 
 /// Every setting of the section, for the commented default file; paths are relative to the section.
 pub const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::new(
         "dir",
         "\"ingestor\"",
         "Folder of the session ledger and of the embedded store, below the data folder.",
     ),
-    setting(
+    Setting::new(
         "retention",
         "# \"90d\"",
         "Points are kept so long; not set: for ever (InfluxDB: as the bucket says).",
     ),
-    setting(
+    Setting::new(
         "influx",
         "# { url = \"http://127.0.0.1:8086\", org = \"clinics\", token = { file = \"token\" }, bucket = \"dermatel-{tenant}\" }",
         "InfluxDB 2; not set: the embedded store (SQLite). The token reads and writes the tenants' buckets.",
     ),
-    setting("batch_points", "5000", "Points in one write."),
-    setting("linger", "\"100ms\"", "Shortest wait for a batch to fill."),
-    setting("max_linger", "\"2s\"", "Longest wait, of a tenant with little to say."),
-    setting("in_flight", "4", "Writes under way at once."),
-    setting(
+    Setting::new("batch_points", "5000", "Points in one write."),
+    Setting::new("linger", "\"100ms\"", "Shortest wait for a batch to fill."),
+    Setting::new("max_linger", "\"2s\"", "Longest wait, of a tenant with little to say."),
+    Setting::new("in_flight", "4", "Writes under way at once."),
+    Setting::new(
         "held_records",
         "40000",
         "Records in memory that the store has not confirmed; then reading waits.",
     ),
-    setting("retry_cap", "\"10s\"", "Longest wait between two tries."),
-    setting(
+    Setting::new("retry_cap", "\"10s\"", "Longest wait between two tries."),
+    Setting::new(
         "fatal_retry",
         "\"30s\"",
         "Wait between two tries while the store refuses everything (401, 403, 404).",
     ),
-    setting("drain", "\"10s\"", "Time at shutdown for writes under way."),
-    setting(
+    Setting::new("drain", "\"10s\"", "Time at shutdown for writes under way."),
+    Setting::new(
         "summary_every",
         "\"5s\"",
         "How often summaries of touched sessions are written.",
     ),
-    setting(
+    Setting::new(
         "quiet_after",
         "\"30m\"",
         "A session that was silent for so long counts as over.",
     ),
-    setting("session_retention", "\"31d\"", "Sessions stay in the ledger so long."),
-    setting(
+    Setting::new("session_retention", "\"31d\"", "Sessions stay in the ledger so long."),
+    Setting::new(
         "max_sessions",
         "500000",
         "Sessions in the ledger; beyond, the oldest closed ones leave.",
     ),
 ];
-
-const fn setting(path: &'static str, default: &'static str, doc: &'static str) -> Setting {
-    Setting { path, default, doc }
-}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

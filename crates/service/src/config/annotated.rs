@@ -20,6 +20,13 @@ pub struct Setting {
     pub doc: &'static str,
 }
 
+impl Setting {
+    /// A row of a table.
+    pub const fn new(path: &'static str, default: &'static str, doc: &'static str) -> Self {
+        Self { path, default, doc }
+    }
+}
+
 /// The table as a TOML file: keys of the root first, then a section per prefix in the order of the table. A key without
 /// default is commented out.
 pub fn render(settings: &[Setting]) -> String {
