@@ -3,10 +3,7 @@ use std::sync::Arc;
 
 use telemetry::{ClinicId, DeviceId, ModelId, SkinType, TenantId, Zone};
 
-use super::{
-    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, Kind, NoParameters,
-    PulseAboveLimit, PulseAboveSet, SilentDevice,
-};
+use super::Head;
 
 /// Where a reading was made, for overrides.
 #[derive(Debug, Clone, Copy)]
@@ -88,68 +85,5 @@ impl<P> Rule<P> {
             .iter()
             .find(|o| o.matcher.matches(scope))
             .map_or(&self.base, |o| &o.params)
-    }
-}
-
-/// All rules: at most one of each kind; `None` is off.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Ruleset {
-    /// Hash of what was read.
-    pub version: String,
-    /// See [`Kind::DepthAboveLimit`].
-    pub depth_above_limit: Option<Rule<DepthAboveLimit>>,
-    /// See [`Kind::DepthOffSetpoint`].
-    pub depth_off_setpoint: Option<Rule<DepthOffSetpoint>>,
-    /// See [`Kind::DepthSetpointAboveLimit`].
-    pub depth_setpoint_above_limit: Option<Rule<NoParameters>>,
-    /// See [`Kind::PulseAboveSet`].
-    pub pulse_above_set: Option<Rule<PulseAboveSet>>,
-    /// See [`Kind::PulseAboveLimit`].
-    pub pulse_above_limit: Option<Rule<PulseAboveLimit>>,
-    /// See [`Kind::SterilizationOverdue`].
-    pub sterilization_overdue: Option<Rule<NoParameters>>,
-    /// See [`Kind::DisinfectionMissing`].
-    pub disinfection_missing: Option<Rule<DisinfectionMissing>>,
-    /// See [`Kind::IndicatorFailed`].
-    pub indicator_failed: Option<Rule<NoParameters>>,
-    /// See [`Kind::IndicatorOverdue`].
-    pub indicator_overdue: Option<Rule<NoParameters>>,
-    /// See [`Kind::FailedCycleUsed`].
-    pub failed_cycle_used: Option<Rule<NoParameters>>,
-    /// See [`Kind::CartridgeReused`].
-    pub cartridge_reused: Option<Rule<CartridgeReused>>,
-    /// See [`Kind::DeviceSilent`].
-    pub device_silent: Option<Rule<SilentDevice>>,
-    /// See [`Kind::GatewaySilent`].
-    pub gateway_silent: Option<Rule<GatewaySilent>>,
-    /// See [`Kind::ContextMissing`].
-    pub context_missing: Option<Rule<NoParameters>>,
-    /// See [`Kind::SequenceReused`].
-    pub sequence_reused: Option<Rule<NoParameters>>,
-}
-
-impl Ruleset {
-    /// The rule of a kind, if it is on.
-    pub fn head(&self, kind: Kind) -> Option<&Arc<Head>> {
-        fn of<P>(rule: &Option<Rule<P>>) -> Option<&Arc<Head>> {
-            rule.as_ref().map(|r| &r.head)
-        }
-        match kind {
-            Kind::DepthAboveLimit => of(&self.depth_above_limit),
-            Kind::DepthOffSetpoint => of(&self.depth_off_setpoint),
-            Kind::DepthSetpointAboveLimit => of(&self.depth_setpoint_above_limit),
-            Kind::PulseAboveSet => of(&self.pulse_above_set),
-            Kind::PulseAboveLimit => of(&self.pulse_above_limit),
-            Kind::SterilizationOverdue => of(&self.sterilization_overdue),
-            Kind::DisinfectionMissing => of(&self.disinfection_missing),
-            Kind::IndicatorFailed => of(&self.indicator_failed),
-            Kind::IndicatorOverdue => of(&self.indicator_overdue),
-            Kind::FailedCycleUsed => of(&self.failed_cycle_used),
-            Kind::CartridgeReused => of(&self.cartridge_reused),
-            Kind::DeviceSilent => of(&self.device_silent),
-            Kind::GatewaySilent => of(&self.gateway_silent),
-            Kind::ContextMissing => of(&self.context_missing),
-            Kind::SequenceReused => of(&self.sequence_reused),
-        }
     }
 }

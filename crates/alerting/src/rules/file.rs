@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use telemetry::{ClinicId, DeviceId, ModelId, Priority, SkinType, TenantId, Zone};
 use toml::{Spanned, Table, Value};
 
 use super::book::Matcher;
-use super::{DepthAboveLimit, DepthOffSetpoint, Head, Kind, Override, Rule, Ruleset, Window};
+use super::{Head, Kind, Override, Parameters, Rule, Ruleset};
 
 /// Most overrides of one rule: each is looked at when a device's parameters are resolved.
 const MAX_OVERRIDES: usize = 4_096;
@@ -58,7 +57,7 @@ struct RawFile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawRule {
+pub(super) struct RawRule {
     id: Spanned<String>,
     kind: Spanned<String>,
     priority: Priority,
@@ -145,7 +144,7 @@ struct Reader {
 
 /// Where in which file, for faults.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     file: &'a str,
     text: &'a str,
     at: usize,
@@ -205,63 +204,16 @@ impl Reader {
         }
         self.ids.push(raw.id.as_ref().clone());
         self.kinds.push(kind);
-        self.typed(place, kind, raw)
-    }
-
-    fn typed(&mut self, place: Place<'_>, kind: Kind, raw: RawRule) -> Result<(), RuleFault> {
-        let rules = &mut self.rules;
-        match kind {
-            Kind::DepthAboveLimit => {
-                rules.depth_above_limit =
-                    rule(place, kind, raw, |p: &DepthAboveLimit| window(p.k_strokes, p.n_strokes))?
-            }
-            Kind::DepthOffSetpoint => {
-                rules.depth_off_setpoint = rule(place, kind, raw, |p: &DepthOffSetpoint| {
-                    window(p.k_strokes, p.n_strokes)
-                })?
-            }
-            Kind::DepthSetpointAboveLimit => rules.depth_setpoint_above_limit = rule(place, kind, raw, fine)?,
-            Kind::PulseAboveSet => rules.pulse_above_set = rule(place, kind, raw, fine)?,
-            Kind::PulseAboveLimit => rules.pulse_above_limit = rule(place, kind, raw, fine)?,
-            Kind::SterilizationOverdue => rules.sterilization_overdue = rule(place, kind, raw, fine)?,
-            Kind::DisinfectionMissing => rules.disinfection_missing = rule(place, kind, raw, fine)?,
-            Kind::IndicatorFailed => rules.indicator_failed = rule(place, kind, raw, fine)?,
-            Kind::IndicatorOverdue => rules.indicator_overdue = rule(place, kind, raw, fine)?,
-            Kind::FailedCycleUsed => rules.failed_cycle_used = rule(place, kind, raw, fine)?,
-            Kind::CartridgeReused => rules.cartridge_reused = rule(place, kind, raw, fine)?,
-            Kind::DeviceSilent => rules.device_silent = rule(place, kind, raw, fine)?,
-            Kind::GatewaySilent => rules.gateway_silent = rule(place, kind, raw, fine)?,
-            Kind::ContextMissing => rules.context_missing = rule(place, kind, raw, fine)?,
-            Kind::SequenceReused => rules.sequence_reused = rule(place, kind, raw, fine)?,
-        }
-        Ok(())
+        self.rules.take(kind, place, raw)
     }
 }
 
-fn fine<P>(_: &P) -> Result<(), String> {
-    Ok(())
-}
-
-fn window(k: u32, n: u32) -> Result<(), String> {
-    if k == 0 || k > n || n > Window::MAX {
-        return Err(format!(
-            "k_strokes and n_strokes must be 1 <= k <= n <= {}",
-            Window::MAX
-        ));
-    }
-    Ok(())
-}
-
-fn rule<P: DeserializeOwned>(
-    place: Place<'_>,
-    kind: Kind,
-    raw: RawRule,
-    check: impl Fn(&P) -> Result<(), String>,
-) -> Result<Option<Rule<P>>, RuleFault> {
+/// One rule with its overrides, each of which is the rule's own parameters with some of them changed.
+pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) -> Result<Option<Rule<P>>, RuleFault> {
     let at = |at| Place { at, ..place };
     let base_place = raw.parameters.as_ref().map_or(place, |p| at(p.span().start));
     let base_table = raw.parameters.map(Spanned::into_inner).unwrap_or_default();
-    let base: P = params(base_place, base_table.clone(), &check)?;
+    let base: P = params(base_place, base_table.clone())?;
     if raw.overrides.len() > MAX_OVERRIDES {
         return Err(place.fault(format!("more than {MAX_OVERRIDES} overrides")));
     }
@@ -288,7 +240,7 @@ fn rule<P: DeserializeOwned>(
         table.extend(o.parameters.into_inner());
         overrides.push(Override {
             matcher,
-            params: params(inner, table, &check)?,
+            params: params(inner, table)?,
         });
     }
     overrides.sort_by_key(|o| std::cmp::Reverse(o.matcher.rank()));
@@ -301,15 +253,11 @@ fn rule<P: DeserializeOwned>(
     Ok(raw.enabled.then_some(Rule { head, base, overrides }))
 }
 
-fn params<P: DeserializeOwned>(
-    place: Place<'_>,
-    table: Table,
-    check: impl Fn(&P) -> Result<(), String>,
-) -> Result<P, RuleFault> {
+fn params<P: Parameters>(place: Place<'_>, table: Table) -> Result<P, RuleFault> {
     let params: P = Value::Table(table)
         .try_into()
         .map_err(|e: toml::de::Error| place.fault(format!("parameters: {}", e.message())))?;
-    check(&params).map_err(|what| place.fault(what))?;
+    params.check().map_err(|what| place.fault(what))?;
     Ok(params)
 }
 

@@ -1,5 +1,50 @@
 //! Parameters of the rules, with units in the keys. What is `Option` can only make a limit of the registry stricter.
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Window;
+
+/// Parameters of a kind of rule.
+pub trait Parameters: DeserializeOwned {
+    /// What contradicts itself, beyond what the types exclude.
+    ///
+    /// # Errors
+    /// What is wrong and what to write instead.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Refuses windows that cannot be.
+fn window(k: u32, n: u32) -> Result<(), String> {
+    if k == 0 || k > n || n > Window::MAX {
+        return Err(format!(
+            "k_strokes and n_strokes must be 1 <= k <= n <= {}",
+            Window::MAX
+        ));
+    }
+    Ok(())
+}
+
+impl Parameters for DepthAboveLimit {
+    fn check(&self) -> Result<(), String> {
+        window(self.k_strokes, self.n_strokes)
+    }
+}
+
+impl Parameters for DepthOffSetpoint {
+    fn check(&self) -> Result<(), String> {
+        window(self.k_strokes, self.n_strokes)
+    }
+}
+
+impl Parameters for NoParameters {}
+impl Parameters for PulseAboveSet {}
+impl Parameters for PulseAboveLimit {}
+impl Parameters for DisinfectionMissing {}
+impl Parameters for CartridgeReused {}
+impl Parameters for SilentDevice {}
+impl Parameters for GatewaySilent {}
 
 /// A rule without parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

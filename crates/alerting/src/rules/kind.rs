@@ -1,0 +1,145 @@
+//! The one table of what rules look for: name, parameters, unit and nature of each kind. A new rule begins with a row here.
+use std::fmt;
+use std::sync::Arc;
+
+use super::book::Rule;
+use super::file::{self, Place, RawRule};
+use super::{
+    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, NoParameters,
+    PulseAboveLimit, PulseAboveSet, RuleFault, SilentDevice,
+};
+
+/// What kind of condition a rule finds: how its alerts end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// Readings of a session that may become fine again: over when they are, or with the session.
+    Reading,
+    /// One reading of a session that cannot be undone by a later one: latches until a person acknowledges.
+    Harm,
+    /// Something that happened outside a session's readings and cannot be undone: latches until a person acknowledges.
+    Event,
+    /// A state of device, gateway or of ourselves: over when it is over.
+    Standing,
+    /// The data of a session are not good: about no person, over with its session.
+    Quality,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $field:ident: $params:ty, $unit:literal, $nature:ident;)+) => {
+        /// What a rule looks for. Closed: a rule is code with parameters, not an expression.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Kind { $($(#[$doc])* $variant,)+ }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in rule files; a bounded label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($field),)+ }
+            }
+
+            /// Unit of an alert's value and limit.
+            pub const fn unit(self) -> &'static str {
+                match self { $(Self::$variant => $unit,)+ }
+            }
+
+            /// What kind of condition it is.
+            pub const fn nature(self) -> Nature {
+                match self { $(Self::$variant => Nature::$nature,)+ }
+            }
+        }
+
+        /// All rules: at most one of each kind; `None` is off.
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct Ruleset {
+            /// Hash of what was read.
+            pub version: String,
+            $($(#[$doc])* pub $field: Option<Rule<$params>>,)+
+        }
+
+        impl Ruleset {
+            /// The rule of a kind, if it is on.
+            pub fn head(&self, kind: Kind) -> Option<&Arc<Head>> {
+                match kind { $(Kind::$variant => self.$field.as_ref().map(|rule| &rule.head),)+ }
+            }
+
+            /// Takes a rule as it was read.
+            pub(super) fn take(&mut self, kind: Kind, place: Place<'_>, raw: RawRule) -> Result<(), RuleFault> {
+                match kind { $(Kind::$variant => self.$field = file::rule::<$params>(place, kind, raw)?,)+ }
+                Ok(())
+            }
+        }
+    };
+}
+
+kinds! {
+    // Depth
+    /// Strokes deeper than the zone or the device allows.
+    DepthAboveLimit = depth_above_limit: DepthAboveLimit, "µm", Reading;
+    /// Strokes off their setpoint.
+    DepthOffSetpoint = depth_off_setpoint: DepthOffSetpoint, "µm", Reading;
+    /// The depth that was set is above the limit.
+    DepthSetpointAboveLimit = depth_setpoint_above_limit: NoParameters, "µm", Reading;
+
+    // Energy
+    /// A pulse above what was set.
+    PulseAboveSet = pulse_above_set: PulseAboveSet, "mJ/cm²", Harm;
+    /// A pulse above what its skin type allows.
+    PulseAboveLimit = pulse_above_limit: PulseAboveLimit, "mJ/cm²", Harm;
+
+    // Hygiene
+    /// An item is used whose sterilization is overdue.
+    SterilizationOverdue = sterilization_overdue: NoParameters, "h", Event;
+    /// No disinfection between two visits.
+    DisinfectionMissing = disinfection_missing: DisinfectionMissing, "", Event;
+    /// An indicator test failed.
+    IndicatorFailed = indicator_failed: NoParameters, "", Event;
+    /// A sterilizer is used whose indicator test is overdue.
+    IndicatorOverdue = indicator_overdue: NoParameters, "h", Standing;
+    /// An item is used whose last cycle did not pass.
+    FailedCycleUsed = failed_cycle_used: NoParameters, "", Event;
+    /// A cartridge is used for a second visit.
+    CartridgeReused = cartridge_reused: CartridgeReused, "visits", Event;
+
+    // Presence
+    /// A device in a session is not heard.
+    DeviceSilent = device_silent: SilentDevice, "s", Standing;
+    /// A gateway's watermark stands still.
+    GatewaySilent = gateway_silent: GatewaySilent, "s", Standing;
+
+    // Data quality
+    /// Readings without the context that they are judged by.
+    ContextMissing = context_missing: NoParameters, "", Quality;
+    /// Two frames with one sequence number.
+    SequenceReused = sequence_reused: NoParameters, "", Quality;
+}
+
+impl Kind {
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether its alerts wait for a person from the start: something happened that cannot be undone by a later reading.
+    pub const fn latches(self) -> bool {
+        matches!(self.nature(), Nature::Harm | Nature::Event)
+    }
+
+    /// Whether its alerts are about the data and not about a person: the end of a session ends them.
+    pub const fn is_data_quality(self) -> bool {
+        matches!(self.nature(), Nature::Quality)
+    }
+
+    /// Whether its alerts are about readings of a session, so that the end of the session is the end of the condition.
+    pub const fn is_about_readings(self) -> bool {
+        matches!(self.nature(), Nature::Reading | Nature::Harm | Nature::Quality)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
