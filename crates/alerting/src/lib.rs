@@ -6,6 +6,7 @@
 
 mod alerting;
 pub mod api;
+pub mod cases;
 pub mod config;
 pub mod engine;
 pub mod fleet;
@@ -17,6 +18,7 @@ pub mod metrics;
 mod notify;
 mod outlet;
 mod registry_fleet;
+pub mod rehearsal;
 pub mod rules;
 mod runner;
 pub mod store;

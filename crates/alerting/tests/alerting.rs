@@ -4,6 +4,10 @@
 #[path = "alerting/support.rs"]
 mod support;
 
+#[path = "alerting/cases.rs"]
+mod cases;
+#[path = "alerting/catalogue.rs"]
+mod catalogue;
 #[path = "alerting/crash.rs"]
 mod crash;
 #[path = "alerting/journal.rs"]
@@ -22,5 +26,3 @@ mod retain;
 mod rules;
 #[path = "alerting/trouble.rs"]
 mod trouble;
-#[path = "alerting/vectors.rs"]
-mod vectors;

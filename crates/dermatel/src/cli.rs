@@ -55,6 +55,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Ask what rules would do before they page anybody
+    Rules {
+        #[command(subcommand)]
+        action: crate::rules_command::RulesAction,
+    },
     /// Make a device's secret and the line for the registry
     Secret,
     /// Measure this machine: the table of docs/performance.md

@@ -15,6 +15,7 @@ mod parts;
 mod process;
 mod quarantine;
 mod record;
+mod rules_command;
 mod secret;
 mod sim;
 mod spool_files;
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Demo(options) => return demo::run(&options),
         Command::Up { config } => return up::run(&config),
         Command::Sim(options) => return sim::run(&options),
+        Command::Rules { action } => return rules_command::run(&action),
         Command::Bench(options) => bench::run(&options)?,
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,

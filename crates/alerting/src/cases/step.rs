@@ -1,0 +1,243 @@
+//! One step of a case, as its file says it: what a device, a gateway or a person does, and what must follow.
+use serde::Deserialize;
+use telemetry::{IndicatorKind, Outcome, SkinType, Zone, proto};
+
+use super::T0_US;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(super) struct In {
+    /// Seconds after the start at which it happened.
+    pub(super) at_s: f64,
+    /// When it was received, if later.
+    pub(super) received_s: Option<f64>,
+    #[serde(default = "pen")]
+    pub(super) device: String,
+    /// The case's, if not given.
+    pub(super) tenant: Option<String>,
+    /// Where the registry has the device, if not given.
+    pub(super) clinic: Option<String>,
+    #[serde(default = "gateway")]
+    pub(super) gateway: String,
+    #[serde(default = "first_boot")]
+    pub(super) boot: u64,
+    pub(super) sequence: Option<u64>,
+    pub(super) session: Option<u8>,
+    pub(super) visit: Option<u8>,
+    #[serde(default)]
+    pub(super) replayed: bool,
+    pub(super) strokes: Option<Strokes>,
+    pub(super) pulse: Option<Pulse>,
+    pub(super) start: Option<Start>,
+    pub(super) birth: Option<Birth>,
+    /// The gateway remembered the number and not the payload.
+    #[serde(default)]
+    pub(super) maybe_seen_before: bool,
+    #[serde(default)]
+    pub(super) end: bool,
+    pub(super) heartbeat: Option<bool>,
+    pub(super) disinfection: Option<Disinfection>,
+    pub(super) cycle: Option<Cycle>,
+    pub(super) indicator: Option<Indicator>,
+    /// Of its gateway.
+    #[serde(default)]
+    pub(super) watermark: bool,
+    #[serde(default)]
+    pub(super) tick: bool,
+    /// Acknowledges the open alert of this rule.
+    pub(super) acknowledge: Option<String>,
+}
+
+fn pen() -> String {
+    "pen-1".into()
+}
+
+fn gateway() -> String {
+    "gw-1".into()
+}
+
+fn first_boot() -> u64 {
+    1
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Strokes {
+    pub(super) first_ordinal: u64,
+    pub(super) zone: Option<Zone>,
+    pub(super) set_um: Option<u32>,
+    /// Pairs of (how many, depth in micrometres).
+    pub(super) depth_um: Vec<(usize, u32)>,
+    pub(super) cartridge: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pulse {
+    pub(super) ordinal: u64,
+    pub(super) skin: Option<SkinType>,
+    pub(super) zone: Option<Zone>,
+    pub(super) set_mj_per_cm2: Option<u32>,
+    pub(super) measured_mj_per_cm2: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Start {
+    pub(super) cartridge: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Birth {
+    pub(super) depth_offset_um: Option<i32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disinfection {
+    pub(super) items: Vec<String>,
+    /// When it was done, if told, in seconds after the start.
+    pub(super) performed_s: Option<f64>,
+    #[serde(default = "intermediate")]
+    pub(super) level: i32,
+}
+
+fn intermediate() -> i32 {
+    2
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cycle {
+    pub(super) id: String,
+    pub(super) items: Vec<String>,
+    pub(super) outcome: Outcome,
+    /// When it ended, if told, in seconds after the start.
+    pub(super) ended_s: Option<f64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Indicator {
+    pub(super) kind: IndicatorKind,
+    pub(super) outcome: Outcome,
+    /// When its cycle ended, if told, in seconds after the start.
+    pub(super) ended_s: Option<f64>,
+    pub(super) cycle: Option<String>,
+}
+
+/// A transition that must follow. Value and limit are compared where they are given, to two digits.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// Index of the input that causes it.
+    pub input: usize,
+    /// Id of the rule.
+    pub rule: String,
+    /// State after it.
+    pub to: String,
+    /// Why, as [`crate::engine::Why::as_str`] names it.
+    pub why: String,
+    /// Whether a person is told.
+    #[serde(default)]
+    pub page: bool,
+    /// Worst value, in the rule's unit.
+    pub value: Option<f64>,
+    /// The limit, in the rule's unit.
+    pub limit: Option<f64>,
+}
+
+/// Seconds after the start as a time that a device tells.
+fn wall(s: f64) -> i64 {
+    T0_US + (s * 1e6).round() as i64
+}
+
+impl In {
+    /// Microseconds after the start at which it happened.
+    pub(super) fn us(&self) -> i64 {
+        (self.at_s * 1e6).round() as i64
+    }
+
+    pub(super) fn body(&self) -> proto::frame::Body {
+        use proto::frame::Body;
+        if let Some(s) = &self.strokes {
+            let depths = s
+                .depth_um
+                .iter()
+                .flat_map(|&(n, depth)| std::iter::repeat_n(depth, n))
+                .collect();
+            return Body::StrokeBatch(proto::StrokeBatch {
+                first_ordinal: Some(s.first_ordinal),
+                first_uptime_us: Some(self.us() as u64),
+                duration_us: Some(100_000),
+                zone: s.zone.map(Zone::to_wire),
+                depth_setpoint_um: s.set_um,
+                depth_um: depths,
+                cartridge_serial: s.cartridge.clone(),
+                ..Default::default()
+            });
+        }
+        if let Some(p) = &self.pulse {
+            let pulse = proto::Pulse {
+                ordinal: Some(p.ordinal),
+                uptime_us: Some(self.us() as u64),
+                fluence_set_mj_per_cm2: p.set_mj_per_cm2,
+                fluence_measured_mj_per_cm2: p.measured_mj_per_cm2,
+                zone: p.zone.map(Zone::to_wire),
+                skin_type: p.skin.map(SkinType::to_wire),
+                fired: Some(true),
+                ..Default::default()
+            };
+            return Body::PulseBatch(proto::PulseBatch {
+                pulses: vec![pulse],
+                flush_reason: None,
+            });
+        }
+        if let Some(d) = &self.disinfection {
+            return Body::Disinfection(proto::Disinfection {
+                items: d.items.clone(),
+                level: Some(d.level),
+                performed_at_us: d.performed_s.map(wall),
+                ..Default::default()
+            });
+        }
+        if let Some(c) = &self.cycle {
+            return Body::SterilizationCycle(proto::SterilizationCycle {
+                cycle_id: Some(c.id.clone()),
+                items: c.items.clone(),
+                outcome: Some(c.outcome.to_wire()),
+                ended_at_us: c.ended_s.map(wall),
+                ..Default::default()
+            });
+        }
+        if let Some(i) = &self.indicator {
+            return Body::IndicatorResult(proto::IndicatorResult {
+                kind: Some(i.kind.to_wire()),
+                outcome: Some(i.outcome.to_wire()),
+                cycle_id: i.cycle.clone(),
+                cycle_ended_at_us: i.ended_s.map(wall),
+                ..Default::default()
+            });
+        }
+        if let Some(b) = &self.birth {
+            return Body::Birth(proto::Birth {
+                depth_offset_um: b.depth_offset_um,
+                ..Default::default()
+            });
+        }
+        if let Some(s) = &self.start {
+            return Body::SessionStart(proto::SessionStart {
+                cartridge_serial: s.cartridge.clone(),
+                ..Default::default()
+            });
+        }
+        if self.end {
+            return Body::SessionEnd(proto::SessionEnd::default());
+        }
+        Body::Heartbeat(proto::Heartbeat {
+            in_session: self.heartbeat,
+            ..Default::default()
+        })
+    }
+}

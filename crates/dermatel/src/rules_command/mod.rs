@@ -1,0 +1,57 @@
+//! `dermatel rules`: what a rule's author asks before the rules page anybody. Reads files; nothing runs, nothing is paged.
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alerting::rules::{Ruleset, builtin, load_dir};
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use registry::Registry;
+
+/// What is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesAction {
+    /// Play cases (inputs in, transitions out) and compare; exit code 1 when one differs
+    Test(test::Test),
+}
+
+/// Does it; the exit code.
+pub(crate) fn run(action: &RulesAction) -> Result<i32> {
+    match action {
+        RulesAction::Test(options) => test::run(options),
+    }
+}
+
+/// Rules of a folder; those that come with the program where none is given.
+fn rules(folder: Option<&Path>) -> Result<Arc<Ruleset>> {
+    let rules = match folder {
+        Some(folder) => load_dir(folder)?,
+        None => builtin()?,
+    };
+    Ok(Arc::new(rules))
+}
+
+fn registry(folder: &Path) -> Result<Arc<Registry>> {
+    let registry = Registry::load(folder).with_context(|| format!("{} is no registry", folder.display()))?;
+    Ok(Arc::new(registry))
+}
+
+/// The `*.toml` of a folder in the order of names, or the one file.
+fn toml_files(place: &Path) -> Result<Vec<PathBuf>> {
+    if place.is_file() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let entries = std::fs::read_dir(place).with_context(|| format!("cannot read {}", place.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot read {}", place.display()))?
+            .path();
+        if path.is_file() && path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
