@@ -145,8 +145,13 @@ impl Validate for Config {
         problems.check("evidence_max", some, "must be at least 1MiB");
         for (n, receiver) in self.receivers.iter().enumerate() {
             problems.entry("receivers", n, |problems| {
-                let named = !receiver.name.is_empty() && receiver.name.len() <= 63;
-                problems.check("name", named, "must have 1 to 63 characters");
+                // An alert about a receiver is named after it, as one about a device is.
+                let named = telemetry::DeviceId::new(&receiver.name).is_ok();
+                problems.check(
+                    "name",
+                    named,
+                    "must be a-z, 0-9 and, after the first character, -; at most 63",
+                );
                 let twice = self.receivers.iter().take(n).any(|other| other.name == receiver.name);
                 problems.check("name", !twice, "is there twice");
                 let one = receiver.webhook.is_some() != receiver.log.is_some();

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::Alert;
 use crate::id::AlertId;
-use crate::intake::{self, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES};
+use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Told};
 use crate::lifecycle::State;
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
@@ -157,37 +157,84 @@ impl Handle {
     /// # Errors
     /// [`CommandError`].
     pub async fn acknowledge(&self, id: AlertId, actor: &str, comment: &str) -> Result<Alert, CommandError> {
-        if actor.is_empty() || actor.len() > MAX_ACTOR_BYTES || comment.len() > MAX_COMMENT_BYTES {
-            return Err(CommandError::Text);
-        }
+        self.on_alert(Action::Acknowledge(id), actor, comment).await
+    }
+
+    /// Does something to an alert: acknowledge and take that back, assign, remark. Answers when that is durable and applied;
+    /// to a resolved one only remarks are added.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn on_alert(&self, action: Action, actor: &str, comment: &str) -> Result<Alert, CommandError> {
+        let id = action.alert().ok_or(CommandError::NotFound)?;
+        check_text(actor, comment)?;
         let known = self
             .alert(id)
             .await
             .map_err(CommandError::Store)?
             .ok_or(CommandError::NotFound)?;
-        if known.state() == State::Resolved {
+        if known.state() == State::Resolved && !matches!(action, Action::Annotate(_)) {
             return Ok(known);
         }
-        let mut command = [0u8; 16];
-        rand::rng().fill_bytes(&mut command);
-        let answered = self.wait_for(command)?;
-        let (actor, comment) = (actor.to_owned(), comment.to_owned());
-        let appended = self
-            .blocking(move |own| own.append(command, &actor, id, &comment))
-            .await;
-        if let Err(error) = appended {
-            self.forget(command);
-            return Err(error);
-        }
-        let answer = tokio::time::timeout(ANSWER_WITHIN, answered).await;
-        self.forget(command);
-        if !matches!(answer, Ok(Ok(()))) {
-            return Err(CommandError::NotYet);
-        }
+        self.command(action, actor, comment).await?;
         self.alert(id)
             .await
             .map_err(CommandError::Store)?
             .ok_or(CommandError::NotFound)
+    }
+
+    /// Puts a command into the log and waits until it is applied. Returns its id.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn command(&self, action: Action, actor: &str, comment: &str) -> Result<[u8; 16], CommandError> {
+        check_text(actor, comment)?;
+        let mut id = [0u8; 16];
+        rand::rng().fill_bytes(&mut id);
+        let command = Command {
+            id,
+            at: self.clock.now().into(),
+            actor: actor.to_owned(),
+            comment: comment.to_owned(),
+            action,
+        };
+        let answered = self.wait_for(id)?;
+        let appended = self.report(move || command.encode()).await;
+        if let Err(error) = appended {
+            self.forget(id);
+            return Err(error);
+        }
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+        self.forget(id);
+        if !matches!(answer, Ok(Ok(()))) {
+            return Err(CommandError::NotYet);
+        }
+        Ok(id)
+    }
+
+    /// Somebody whose silence is an alarm was heard. Durable when this returns; a sender that no rule expects is ignored.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn beat(&self, sender: &str) -> Result<(), CommandError> {
+        let beat = Beat {
+            sender: sender.to_owned(),
+            at: self.clock.now().into(),
+        };
+        self.report(move || beat.encode()).await
+    }
+
+    /// Another instance that judges the same frames has paged or acknowledged. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn told(&self, told: Told) -> Result<(), CommandError> {
+        self.report(move || told.encode()).await
+    }
+
+    /// Makes a record of the log durable.
+    async fn report(&self, encode: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<(), CommandError> {
+        self.blocking(move |own| own.append(&encode())).await
     }
 
     fn wait_for(&self, command: [u8; 16]) -> Result<oneshot::Receiver<()>, CommandError> {
@@ -208,11 +255,12 @@ impl Handle {
             .remove(&command);
     }
 
-    fn append(&self, command: [u8; 16], actor: &str, id: AlertId, comment: &str) -> Result<(), CommandError> {
-        let now = self.clock.now();
-        let bytes = intake::encode_acknowledge(command, now.into(), actor, id, comment);
-        let records = [NewRecord { lane: 0, bytes: &bytes }];
-        let appended = self.log.append(&records, now).map_err(CommandError::Append)?;
+    fn append(&self, bytes: &[u8]) -> Result<(), CommandError> {
+        let records = [NewRecord { lane: 0, bytes }];
+        let appended = self
+            .log
+            .append(&records, self.clock.now())
+            .map_err(CommandError::Append)?;
         self.log.sync_appended(&appended).map_err(CommandError::Sync)?;
         Ok(())
     }
@@ -230,6 +278,13 @@ impl Handle {
         })
         .await
     }
+}
+
+fn check_text(actor: &str, comment: &str) -> Result<(), CommandError> {
+    if actor.is_empty() || actor.len() > MAX_ACTOR_BYTES || comment.len() > MAX_COMMENT_BYTES {
+        return Err(CommandError::Text);
+    }
+    Ok(())
 }
 
 /// The configured rules, or those that come with the program.

@@ -168,6 +168,11 @@ pub enum Cause {
         /// Last sequence number heard.
         sequence: u64,
     },
+    /// A part of the installation is out of order since then, in microseconds since 1970.
+    Since {
+        /// Since when.
+        at: i64,
+    },
     /// A gateway's watermark stopped here, in microseconds since 1970.
     Watermark {
         /// The last one.
@@ -208,6 +213,10 @@ impl Cause {
             }
             Self::Watermark { at } => {
                 out.push(7);
+                out.extend(at.to_be_bytes());
+            }
+            Self::Since { at } => {
+                out.push(8);
                 out.extend(at.to_be_bytes());
             }
         }

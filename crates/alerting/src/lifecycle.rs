@@ -78,12 +78,19 @@ pub enum Signal {
     Heard,
     /// A person acknowledged.
     Acknowledged,
+    /// A person took the acknowledgement back.
+    Unacknowledged,
+    /// It keeps coming and going: it stays raised until it has settled.
+    Flapping,
+    /// It has not come back for long enough.
+    Settled,
     /// Evidence arrived that it never was violated.
     Retracted,
 }
 
 /// Where an alert stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(default)]
 pub struct Lifecycle {
     suspected: bool,
     confirmed: bool,
@@ -91,6 +98,7 @@ pub struct Lifecycle {
     acknowledged: bool,
     silent: bool,
     latching: bool,
+    flapping: bool,
     resolved: bool,
 }
 
@@ -124,19 +132,26 @@ impl Lifecycle {
                 ..
             } => State::Pending,
             Self { confirmed: false, .. } => State::Inactive,
+            // What flaps is neither over nor told anew with every turn.
             Self {
-                active: true,
-                silent: true,
+                active: false,
+                flapping: false,
                 ..
-            } => State::Unknown,
-            Self {
-                active: true,
-                acknowledged: true,
-                ..
-            } => State::Acknowledged,
-            Self { active: true, .. } => State::Firing,
-            Self { .. } => State::Latched,
+            } => State::Latched,
+            Self { silent: true, .. } => State::Unknown,
+            Self { acknowledged: true, .. } => State::Acknowledged,
+            Self { .. } => State::Firing,
         }
+    }
+
+    /// Whether it keeps coming and going.
+    pub fn is_flapping(self) -> bool {
+        self.flapping
+    }
+
+    /// Whether its condition holds, as far as is known.
+    pub fn is_active(self) -> bool {
+        self.active
     }
 
     /// Whether it was raised: only then there is something to acknowledge.
@@ -171,15 +186,27 @@ impl Lifecycle {
             Signal::Cleared => self.over(),
             Signal::SessionOver => {
                 self.latching |= self.confirmed;
+                self.flapping = false;
                 self.over();
             }
-            Signal::Silent => self.silent |= self.active,
+            Signal::Silent => self.silent |= self.active || self.flapping,
             Signal::Heard => self.silent = false,
             Signal::Acknowledged if self.confirmed => {
                 self.acknowledged = true;
-                self.resolved = !self.active;
+                self.resolved = !self.active && !self.flapping;
             }
             Signal::Acknowledged => {}
+            Signal::Unacknowledged => {
+                page = self.acknowledged;
+                self.acknowledged = false;
+            }
+            Signal::Flapping => self.flapping = self.confirmed,
+            Signal::Settled => {
+                self.flapping = false;
+                if !self.active {
+                    self.over();
+                }
+            }
             Signal::Retracted => {
                 self.resolved = self.confirmed;
                 self.suspected = false;
@@ -194,7 +221,7 @@ impl Lifecycle {
         self.suspected = false;
         self.active = false;
         self.silent = false;
-        self.resolved = self.confirmed && (self.acknowledged || !self.latching);
+        self.resolved = self.confirmed && !self.flapping && (self.acknowledged || !self.latching);
     }
 }
 
@@ -205,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    const SIGNALS: [Signal; 11] = [
+    const SIGNALS: [Signal; 14] = [
         Signal::Suspected,
         Signal::Violated {
             single: false,
@@ -228,6 +255,9 @@ mod tests {
         Signal::Silent,
         Signal::Heard,
         Signal::Acknowledged,
+        Signal::Unacknowledged,
+        Signal::Flapping,
+        Signal::Settled,
         Signal::Retracted,
     ];
 
@@ -282,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_violation_of_something_new_pages_and_no_other_signal_does() {
+    fn every_violation_of_something_new_pages_and_no_other_signal_but_a_person_who_takes_back_does() {
         for (at, signal, _, step) in every_edge() {
             let resolved = at.state() == State::Resolved;
             let paged = step.is_some_and(|s| s.page);
@@ -291,6 +321,7 @@ mod tests {
                     assert_eq!(paged, !at.confirmed || (worse && at.acknowledged), "{at:?}");
                     assert!(!paged || step.unwrap().to == State::Firing);
                 }
+                Signal::Unacknowledged => assert_eq!(paged, at.acknowledged && !resolved, "{at:?}"),
                 _ => assert!(!paged, "{at:?} {signal:?}"),
             }
         }
@@ -305,6 +336,31 @@ mod tests {
                     assert!(step.page || step.from != step.to);
                 }
                 None => assert_eq!(at.state(), next.state()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_flaps_is_told_once_and_ends_only_by_settling_its_session_or_evidence() {
+        for (at, signal, next, step) in every_edge() {
+            if at.flapping && at.state() != State::Resolved && next.state() == State::Resolved {
+                assert!(
+                    matches!(signal, Signal::Settled | Signal::SessionOver | Signal::Retracted),
+                    "{at:?} {signal:?}"
+                );
+            }
+            let turn = matches!(signal, Signal::Cleared | Signal::Violated { worse: false, .. });
+            if at.flapping && !at.silent && turn {
+                assert_eq!(step, None, "{at:?} {signal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_that_is_taken_back_leaves_the_alert_as_needing_a_person() {
+        for (at, signal, next, _) in every_edge() {
+            if signal == Signal::Unacknowledged && at.confirmed && at.state() != State::Resolved {
+                assert!(next.needs_person(), "{at:?}");
             }
         }
     }

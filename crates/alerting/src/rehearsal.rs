@@ -7,8 +7,8 @@ use telemetry::{DeviceKey, UnixMicros};
 
 use crate::engine::{Changes, Cold, ColdError, Engine, FactKey, Outcome, Snapshot};
 use crate::fleet::Fleet;
-use crate::id::AlertId;
-use crate::intake::Input;
+use crate::id::{AlertId, TransitionId};
+use crate::intake::{Input, Told};
 use crate::lifecycle::State;
 use crate::rules::Ruleset;
 
@@ -32,6 +32,8 @@ struct Memory {
     devices: BTreeMap<DeviceKey, String>,
     gateways: BTreeMap<String, String>,
     alerts: BTreeMap<AlertId, String>,
+    beats: BTreeMap<String, String>,
+    told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
 }
 
@@ -46,6 +48,8 @@ impl Memory {
         self.facts.extend(changes.facts);
         self.devices.extend(changes.devices);
         self.gateways.extend(changes.gateways);
+        self.beats.extend(changes.beats);
+        self.told.extend(changes.told.into_iter().map(|t| (t.transition, t)));
         self.clock = changes.clock;
         for (id, alert) in changes.alerts {
             let open = !matches!(alert.state(), State::Resolved | State::Inactive);
@@ -71,6 +75,12 @@ impl Memory {
                 .iter()
                 .filter_map(|(k, v)| Some((k.clone(), parse(v)?)))
                 .collect(),
+            beats: self
+                .beats
+                .iter()
+                .filter_map(|(k, v)| Some((k.clone(), parse(v)?)))
+                .collect(),
+            told: self.told.values().cloned().collect(),
             alerts: self.alerts.values().filter_map(|v| parse(v)).collect(),
             clock: self.clock,
         }

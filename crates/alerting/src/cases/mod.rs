@@ -33,9 +33,9 @@ use self::step::In;
 use crate::engine::ColdError;
 use crate::fleet::Fleet;
 use crate::id::AlertId;
-use crate::intake::{self, InputError};
+use crate::intake::{self, Action, Command, InputError};
 use crate::rehearsal::Rehearsal;
-use crate::rules::Ruleset;
+use crate::rules::{RulesError, Ruleset, parse};
 
 /// When second 0 of a case is: 2027-01-15T08:00:00Z.
 pub const T0_US: i64 = 1_800_000_000_000_000;
@@ -50,6 +50,8 @@ pub struct Case {
     pub kind: Option<String>,
     /// Whose devices; the one that the caller says where it is not given.
     pub tenant: Option<String>,
+    /// Other rules than the caller's, as a rule file.
+    rules: Option<String>,
     input: Vec<In>,
     /// What must follow, in order.
     #[serde(default)]
@@ -140,6 +142,9 @@ pub enum CaseError {
         #[source]
         source: InputError,
     },
+    /// The rules of the case are refused.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// Memory was not readable.
     #[error("what was put away cannot be read")]
     Cold(#[from] ColdError),
@@ -165,10 +170,14 @@ pub fn read(text: &str) -> Result<Case, CaseError> {
 /// # Errors
 /// [`CaseError`]: the case cannot be played.
 pub fn run(case: &Case, setting: &Setting, restart: bool) -> Result<Vec<Line>, CaseError> {
+    let rules = match &case.rules {
+        Some(text) => Arc::new(parse(&[("rules".to_owned(), text.clone())])?),
+        None => Arc::clone(&setting.rules),
+    };
     let mut stage = Stage {
         case,
         setting,
-        rehearsal: Rehearsal::new(Arc::clone(&setting.rules), Arc::clone(&setting.fleet)),
+        rehearsal: Rehearsal::new(rules, Arc::clone(&setting.fleet)),
         sequences: BTreeMap::new(),
     };
     let mut lines = Vec::new();
@@ -213,9 +222,26 @@ impl Stage<'_> {
         if step.tick {
             return Ok(intake::encode_tick(at));
         }
-        if let Some(rule) = &step.acknowledge {
-            let alert = self.only_alert(rule).map_err(wrong)?;
-            return Ok(intake::encode_acknowledge([n as u8; 16], at, "ann", alert, ""));
+        if step.configured {
+            return Ok(intake::encode_configured(at, "", ""));
+        }
+        if let Some(report) = step.report(at) {
+            return Ok(report);
+        }
+        let said = match (&step.acknowledge, &step.unacknowledge) {
+            (Some(rule), _) => Some(Action::Acknowledge(self.only_alert(rule).map_err(wrong)?)),
+            (None, Some(rule)) => Some(Action::Unacknowledge(self.only_alert(rule).map_err(wrong)?)),
+            (None, None) => None,
+        };
+        if let Some(action) = said {
+            let command = Command {
+                id: [n as u8; 16],
+                at,
+                actor: "ann".to_owned(),
+                comment: String::new(),
+                action,
+            };
+            return Ok(command.encode());
         }
         let admitted = self.admitted(step).map_err(wrong)?;
         let mut into = Vec::new();

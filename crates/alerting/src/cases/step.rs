@@ -1,8 +1,9 @@
 //! One step of a case, as its file says it: what a device, a gateway or a person does, and what must follow.
 use serde::Deserialize;
-use telemetry::{IndicatorKind, Outcome, SkinType, Zone, proto};
+use telemetry::{IndicatorKind, Outcome, SkinType, UnixMicros, Zone, proto};
 
 use super::T0_US;
+use crate::intake::{Beat, ReceiverState};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -44,8 +45,24 @@ pub(super) struct In {
     pub(super) watermark: bool,
     #[serde(default)]
     pub(super) tick: bool,
+    /// Rules and registry are announced.
+    #[serde(default)]
+    pub(super) configured: bool,
     /// Acknowledges the open alert of this rule.
     pub(super) acknowledge: Option<String>,
+    /// Takes the acknowledgement of the open alert of this rule back.
+    pub(super) unacknowledge: Option<String>,
+    pub(super) receiver: Option<Receiver>,
+    /// A heartbeat of this sender.
+    pub(super) beat: Option<String>,
+}
+
+/// A receiver fails or takes its pages again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Receiver {
+    pub(super) name: String,
+    pub(super) failing: bool,
 }
 
 fn pen() -> String {
@@ -157,6 +174,27 @@ impl In {
     /// Microseconds after the start at which it happened.
     pub(super) fn us(&self) -> i64 {
         (self.at_s * 1e6).round() as i64
+    }
+
+    /// What a part of the installation reports, as it would stand in the log.
+    pub(super) fn report(&self, at: UnixMicros) -> Option<Vec<u8>> {
+        let receiver = self.receiver.as_ref().map(|receiver| {
+            let state = ReceiverState {
+                receiver: receiver.name.clone(),
+                failing: receiver.failing,
+                reason: "connect".to_owned(),
+                at,
+            };
+            state.encode()
+        });
+        let beat = |sender: &String| {
+            Beat {
+                sender: sender.clone(),
+                at,
+            }
+            .encode()
+        };
+        receiver.or_else(|| self.beat.as_ref().map(beat))
     }
 
     pub(super) fn body(&self) -> proto::frame::Body {

@@ -52,6 +52,12 @@ pub struct Alert {
     pub violations: u64,
     /// Who acknowledged.
     pub acknowledged_by: Option<String>,
+    /// Who takes care of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_to: Option<String>,
+    /// Since when its condition is over, on its gateway's clock, while it flaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_since: Option<UnixMicros>,
     /// Where it stands.
     pub life: Lifecycle,
 }
@@ -85,6 +91,10 @@ pub enum Why {
     Heard,
     /// A person acknowledged.
     Acknowledged,
+    /// A person took the acknowledgement back.
+    Unacknowledged,
+    /// It came and went, and has not come back for long enough.
+    Settled,
     /// Evidence arrived.
     EvidenceArrived,
 }
@@ -102,6 +112,8 @@ impl Why {
             Self::Silent => "silent",
             Self::Heard => "heard",
             Self::Acknowledged => "acknowledged",
+            Self::Unacknowledged => "unacknowledged",
+            Self::Settled => "settled",
             Self::EvidenceArrived => "evidence_arrived",
         }
     }
@@ -124,6 +136,8 @@ pub struct Transition {
     pub event_time: UnixMicros,
     /// When, by the input log.
     pub decided_at: UnixMicros,
+    /// The instance that has paged this step already, if another one has.
+    pub told_by: Option<String>,
     /// The alert after the step.
     pub alert: Alert,
     /// Offsets of the frames that show it, in the log.

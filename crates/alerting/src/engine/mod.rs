@@ -1,9 +1,12 @@
 //! The engine: `(state, input) -> (state', transitions)`. No clock and no I/O but looking up what it has put away itself:
 //! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
 mod alert;
+mod commands;
 mod facts;
+mod flapping;
 mod frame;
 mod hygiene;
+mod ours;
 mod presence;
 mod raise;
 mod readings;
@@ -23,11 +26,10 @@ use telemetry::{DeviceKey, UnixMicros};
 use self::facts::Book;
 use self::frame::Judged;
 use self::presence::Timers;
-use self::state::{Device, Gateway};
+use self::state::{BeatState, Device, Gateway};
 use crate::fleet::Fleet;
-use crate::id::{AlertId, Trigger};
-use crate::intake::{Class, Input};
-use crate::lifecycle::Signal;
+use crate::id::{AlertId, TransitionId, Trigger};
+use crate::intake::{Class, Input, Told};
 use crate::rules::Ruleset;
 
 /// What an input did.
@@ -39,8 +41,8 @@ pub struct Outcome {
     pub duplicate: bool,
     /// Rules and registry to judge by from here on were announced.
     pub configured: bool,
-    /// It was an acknowledgement of an alert that is open and was raised.
-    pub acknowledged: bool,
+    /// It was a command about an alert that is open and was raised, and it had an effect.
+    pub effect: bool,
 }
 
 /// What changed since the last time, for one transaction.
@@ -54,6 +56,10 @@ pub struct Changes {
     pub gateways: BTreeMap<String, String>,
     /// Alerts.
     pub alerts: BTreeMap<AlertId, Alert>,
+    /// Heartbeats that are expected, as JSON.
+    pub beats: BTreeMap<String, String>,
+    /// What another instance has told.
+    pub told: Vec<Told>,
     /// The input log's clock.
     pub clock: UnixMicros,
 }
@@ -67,6 +73,10 @@ pub struct Snapshot {
     pub gateways: Vec<(String, Gateway)>,
     /// Every alert that is not resolved.
     pub alerts: Vec<Alert>,
+    /// Every heartbeat that is expected.
+    pub beats: Vec<(String, BeatState)>,
+    /// What another instance has told.
+    pub told: Vec<Told>,
     /// The input log's clock.
     pub clock: UnixMicros,
 }
@@ -99,9 +109,13 @@ pub struct Engine {
     owners: HashMap<AlertId, DeviceKey>,
     book: Book,
     timers: Timers,
+    beats: BTreeMap<String, BeatState>,
+    told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
     changed_devices: BTreeSet<DeviceKey>,
     changed_gateways: BTreeSet<String>,
+    changed_beats: BTreeSet<String>,
+    changed_told: Vec<Told>,
     changed_alerts: BTreeMap<AlertId, Alert>,
     out: Vec<Transition>,
 }
@@ -118,9 +132,13 @@ impl Engine {
             owners: HashMap::new(),
             book: Book::default(),
             timers: Timers::default(),
+            beats: snapshot.beats.into_iter().collect(),
+            told: snapshot.told.into_iter().map(|t| (t.transition, t)).collect(),
             clock: snapshot.clock,
             changed_devices: BTreeSet::new(),
             changed_gateways: BTreeSet::new(),
+            changed_beats: BTreeSet::new(),
+            changed_told: Vec::new(),
             changed_alerts: BTreeMap::new(),
             out: Vec::new(),
         };
@@ -133,6 +151,7 @@ impl Engine {
                 .owners
                 .extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
             engine.rearm(&key, &mut slot);
+            engine.rearm_settling(&key, &slot.device);
             engine.devices.insert(key, slot);
         }
         engine
@@ -170,20 +189,27 @@ impl Engine {
                 self.advance(*now);
                 self.tick();
             }
-            Input::Acknowledge {
-                command,
-                at,
-                actor,
-                alert,
-                ..
-            } => {
-                self.advance(*at);
-                outcome.acknowledged = self.acknowledge(*command, *at, actor, *alert);
+            Input::Command(command) => {
+                self.advance(command.at);
+                outcome.effect = self.command(command);
             }
             Input::Configured { at, .. } => {
                 self.advance(*at);
                 self.restarted();
+                self.expect_beats();
                 outcome.configured = true;
+            }
+            Input::ReceiverState(state) => {
+                self.advance(state.at);
+                self.receiver_state(state);
+            }
+            Input::Beat(beat) => {
+                self.advance(beat.at);
+                self.beat(beat);
+            }
+            Input::Told(told) => {
+                self.advance(told.at);
+                self.told_elsewhere(told);
             }
         }
         outcome.transitions = std::mem::take(&mut self.out);
@@ -207,20 +233,32 @@ impl Engine {
             .iter()
             .filter_map(|id| Some((id.clone(), serde_json::to_string(self.gateways.get(id)?).ok()?)))
             .collect();
+        let beats = self
+            .changed_beats
+            .iter()
+            .filter_map(|id| Some((id.clone(), serde_json::to_string(self.beats.get(id)?).ok()?)))
+            .collect();
         self.changed_devices.clear();
         self.changed_gateways.clear();
+        self.changed_beats.clear();
         Changes {
             devices,
             facts: self.book.take_changes(),
             gateways,
             alerts: std::mem::take(&mut self.changed_alerts),
+            beats,
+            told: std::mem::take(&mut self.changed_told),
             clock: self.clock,
         }
     }
 
     /// How many inputs' worth of devices wait for a transaction.
     pub fn is_changed(&self) -> bool {
-        !self.changed_devices.is_empty() || !self.changed_gateways.is_empty() || !self.changed_alerts.is_empty()
+        !self.changed_devices.is_empty()
+            || !self.changed_gateways.is_empty()
+            || !self.changed_beats.is_empty()
+            || !self.changed_told.is_empty()
+            || !self.changed_alerts.is_empty()
     }
 
     /// Open alerts.
@@ -231,34 +269,5 @@ impl Engine {
     /// One open alert.
     pub fn alert(&self, id: AlertId) -> Option<&Alert> {
         self.alerts.get(&id)
-    }
-
-    /// A person acknowledges. `false`: no alert that was raised and is open has this id, and nothing changed.
-    fn acknowledge(&mut self, command: [u8; 16], at: UnixMicros, actor: &str, id: AlertId) -> bool {
-        let Some(alert) = self.alerts.get_mut(&id).filter(|alert| alert.life.is_confirmed()) else {
-            return false;
-        };
-        let key = self.owners.get(&id).cloned();
-        let Some(key) = key.or_else(|| raise::gateway_key(alert)) else {
-            return false;
-        };
-        alert.acknowledged_by = Some(actor.to_owned());
-        alert.told = alert.value;
-        // Also where the state stays: what is unknown stays unknown, and a person knows.
-        self.changed_alerts.insert(id, alert.clone());
-        let mut slot = self.devices.remove(&key).unwrap_or_default();
-        let moment = Moment {
-            key: &key,
-            trigger: Trigger::Command { id: command },
-            class: Class::Live,
-            event_time: at,
-            evidence: Vec::new(),
-        };
-        self.signal(&mut slot.device, id, Signal::Acknowledged, Why::Acknowledged, &moment);
-        if self.owners.contains_key(&id) || slot.device != Device::default() {
-            self.changed_devices.insert(key.clone());
-            self.devices.insert(key, slot);
-        }
-        true
     }
 }

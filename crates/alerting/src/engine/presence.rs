@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use telemetry::{DeviceKey, UnixMicros};
 
-use super::raise::{Finding, gateway_key_of};
+use super::raise::{Finding, our_key_of};
 use super::state::{Device, Gateway};
 use super::{Engine, Moment, Slot, Why};
 use crate::id::{Cause, Trigger};
@@ -22,6 +22,8 @@ pub(super) enum Due {
     Silence,
     /// Evidence of a disinfection may be missing.
     Evidence,
+    /// A flapping alert may have been quiet for long enough.
+    Settle,
 }
 
 /// Deadlines by gateway, on the clock of its watermark. An entry may be too early (it is then put off), never too late.
@@ -74,7 +76,7 @@ impl Engine {
         state.moved_at = clock;
         let alert = state.alert.take();
         self.changed_gateways.insert(gateway.to_owned());
-        if let (Some(id), Some(key)) = (alert, gateway_key_of(gateway)) {
+        if let (Some(id), Some(key)) = (alert, our_key_of(gateway)) {
             let moment = Moment::due(&key, Trigger::Gateway { at: at.0 }, at);
             self.signal(&mut Device::default(), id, Signal::Cleared, Why::Heard, &moment);
         }
@@ -85,6 +87,7 @@ impl Engine {
             match what {
                 Due::Silence => self.silence_due(gateway, due, &key, &mut slot),
                 Due::Evidence => self.evidence_due(due, &key, &mut slot.device),
+                Due::Settle => self.settle_due(due, &key, &mut slot),
             }
             self.devices.insert(key, slot);
         }
@@ -166,14 +169,17 @@ impl Engine {
         Some(Duration::from_secs(u64::from(rule.base.silent_after_s)))
     }
 
-    /// When a tick is needed, on the input log's clock: only for a watermark that may stand still.
+    /// When a tick is needed, on the input log's clock: for a watermark that may stand still, or a heartbeat that may not come.
     pub fn next_deadline(&self) -> Option<UnixMicros> {
-        let after = self.gateway_silent_after()?;
-        let waiting = self.gateways.values().filter(|g| g.alert.is_none());
-        waiting.map(|g| g.moved_at.plus(after)).min()
+        let standstill = self.gateway_silent_after().and_then(|after| {
+            let waiting = self.gateways.values().filter(|g| g.alert.is_none());
+            waiting.map(|g| g.moved_at.plus(after)).min()
+        });
+        standstill.into_iter().chain(self.next_beat()).min()
     }
 
     pub(super) fn tick(&mut self) {
+        self.tick_beats();
         let Some(after) = self.gateway_silent_after() else {
             return;
         };
@@ -194,20 +200,22 @@ impl Engine {
             return;
         };
         self.changed_gateways.insert(gateway.to_owned());
-        let in_session = |slot: &Slot| slot.device.gateway == gateway && slot.device.in_session;
-        let mut keys: Vec<DeviceKey> = self
-            .devices
-            .iter()
-            .filter(|(_, slot)| in_session(slot))
-            .map(|(key, _)| key.clone())
-            .collect();
+        // Whatever is behind it is unknown from here on: sessions, and alerts outside of one.
+        let behind = |slot: &Slot| {
+            let device = &slot.device;
+            device.gateway == gateway && (device.in_session || !device.open.is_empty())
+        };
+        let behind = self.devices.iter().filter(|(_, slot)| behind(slot));
+        let mut keys: Vec<DeviceKey> = behind.map(|(key, _)| key.clone()).collect();
         keys.sort();
+        let sessions = keys.iter().filter_map(|key| self.devices.get(key));
+        let sessions = sessions.filter(|slot| slot.device.in_session).count();
         let trigger = Trigger::Due {
             at: state.moved_at.plus(after).0,
         };
         let mut alert = None;
         // A clinic that is closed may switch its gateway off.
-        if let (false, Some(key)) = (keys.is_empty(), gateway_key_of(gateway)) {
+        if let (true, Some(key)) = (sessions > 0, our_key_of(gateway)) {
             let moment = Moment::due(&key, trigger.clone(), state.watermark);
             let finding = Finding {
                 kind: Kind::GatewaySilent,
@@ -220,9 +228,8 @@ impl Engine {
                 margin: 0.0,
                 single: false,
                 what_happened: format!(
-                    "gateway said nothing for {} s while {} devices were in a session",
-                    after.as_secs(),
-                    keys.len()
+                    "gateway said nothing for {} s while {sessions} devices were in a session",
+                    after.as_secs()
                 ),
                 at: state.watermark,
             };

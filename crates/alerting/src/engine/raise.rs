@@ -1,14 +1,15 @@
 //! Raising and moving alerts: one open alert per rule, device, visit and zone; its id comes from what happened first.
 use telemetry::{DeviceId, DeviceKey, TenantId, UnixMicros, Zone};
 
+use super::flapping::raised;
 use super::state::{Device, MAX_OPEN, Open};
-use super::{Alert, Engine, Moment, Transition, Why};
+use super::{Alert, Engine, Moment, Transition, Why, words};
 use crate::id::{AlertId, Cause, Opaque, Subject, alert_id, transition_id};
 use crate::lifecycle::{Lifecycle, Signal, State};
 use crate::rules::Kind;
 
-/// Under what "tenant" a gateway's own alerts stand: a gateway may serve several.
-const GATEWAY_TENANT: &str = "-";
+/// Under what "tenant" alerts about ourselves stand: a gateway or a receiver may serve several.
+const OUR_TENANT: &str = "-";
 
 /// What is wrong, about what.
 pub(super) struct Finding {
@@ -25,17 +26,16 @@ pub(super) struct Finding {
     pub(super) at: UnixMicros,
 }
 
-/// The key under which a gateway's alert is signalled; gateways are no devices, so it is never looked up.
-pub(super) fn gateway_key(alert: &Alert) -> Option<DeviceKey> {
-    (alert.kind == Kind::GatewaySilent)
-        .then(|| gateway_key_of(&alert.device))
-        .flatten()
+/// The key under which an alert about ourselves is signalled; none of these is a device, so it is never looked up.
+pub(super) fn our_key(alert: &Alert) -> Option<DeviceKey> {
+    alert.kind.is_ours().then(|| our_key_of(&alert.device)).flatten()
 }
 
-pub(super) fn gateway_key_of(gateway: &str) -> Option<DeviceKey> {
+/// The same for a gateway, a receiver or a heartbeat by its name.
+pub(super) fn our_key_of(name: &str) -> Option<DeviceKey> {
     Some(DeviceKey {
-        tenant: TenantId::new("gateway").ok()?,
-        device: DeviceId::new(gateway).ok()?,
+        tenant: TenantId::new("ours").ok()?,
+        device: DeviceId::new(name).ok()?,
     })
 }
 
@@ -98,12 +98,8 @@ impl Engine {
         moment: &Moment<'_>,
     ) -> Option<AlertId> {
         let head = self.rules.head(finding.kind)?.clone();
-        let of_gateway = finding.kind == Kind::GatewaySilent;
-        let tenant = if of_gateway {
-            GATEWAY_TENANT
-        } else {
-            moment.key.tenant.as_str()
-        };
+        let ours = finding.kind.is_ours();
+        let tenant = if ours { OUR_TENANT } else { moment.key.tenant.as_str() };
         let id = alert_id(
             Subject {
                 rule: &head.id,
@@ -118,6 +114,7 @@ impl Engine {
         if device.closed.contains(&id) || self.alerts.contains_key(&id) {
             return None;
         }
+        let flapping = raised(device, finding.kind, finding.zone, finding.at);
         let alert = Alert {
             id,
             rule: head.id.to_string(),
@@ -130,7 +127,11 @@ impl Engine {
             zone: finding.zone,
             visit: finding.visit,
             session: finding.session,
-            what_happened: finding.what_happened,
+            what_happened: if flapping {
+                words::flapping(&finding.what_happened)
+            } else {
+                finding.what_happened
+            },
             event_time: finding.at,
             decided_at: self.clock,
             updated_at: self.clock,
@@ -140,10 +141,12 @@ impl Engine {
             limit: finding.limit,
             violations: 1,
             acknowledged_by: None,
+            assigned_to: None,
+            quiet_since: None,
             life: Lifecycle::new(finding.kind.latches()),
         };
         self.alerts.insert(id, alert);
-        if !of_gateway {
+        if !ours {
             self.owners.insert(id, moment.key.clone());
             device.open.push(Open {
                 kind: finding.kind,
@@ -153,6 +156,10 @@ impl Engine {
             });
         }
         self.signal(device, id, signal, why, moment);
+        if flapping {
+            self.signal(device, id, Signal::Flapping, why, moment);
+        }
+        self.acknowledged_before(id);
         Some(id)
     }
 
@@ -162,7 +169,12 @@ impl Engine {
             return;
         };
         let before = alert.life;
-        let Some(step) = alert.life.step(signal) else {
+        let stepped = alert.life.step(signal);
+        self.settling(device, id, moment.key);
+        let Some(alert) = self.alerts.get_mut(&id) else {
+            return;
+        };
+        let Some(step) = stepped else {
             // Nothing to tell, and still something to remember, for example that it latches from now on.
             if alert.life != before {
                 let alert = alert.clone();
@@ -200,8 +212,10 @@ impl Engine {
     }
 
     fn tell(&mut self, alert: &Alert, (from, to): (State, State), why: Why, page: bool, moment: &Moment<'_>) {
+        let id = transition_id(alert.id, to.as_str(), &moment.trigger);
         self.out.push(Transition {
-            id: transition_id(alert.id, to.as_str(), &moment.trigger),
+            id,
+            told_by: self.told.get(&id).map(|told| told.instance.clone()),
             from,
             to,
             why,

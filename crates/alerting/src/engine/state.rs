@@ -26,6 +26,10 @@ pub const MAX_OPEN: usize = 128;
 pub const MAX_CLOSED: usize = 64;
 /// Frames before a violation that are kept as evidence.
 pub const MAX_OFFSETS: usize = 4;
+/// Raises of the last minutes that are remembered per device, to see what flaps; at the bound the oldest goes.
+pub const MAX_RAISES: usize = 16;
+/// Steps of alerts that another instance has told; at the bound the oldest go, and what they are about may page twice.
+pub const MAX_TOLD: usize = 8_192;
 /// Wipes that are remembered per item; at the bound the oldest goes.
 pub const MAX_WIPES: usize = 8;
 /// Visits whose time is remembered per item; those before only count.
@@ -198,6 +202,9 @@ pub struct Device {
     pub depth: DepthMemory,
     /// Open alerts.
     pub open: Vec<Open>,
+    /// Raises of the last minutes.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub raises: VecDeque<(Kind, Option<Zone>, UnixMicros)>,
     /// Resolved alerts.
     pub closed: VecDeque<AlertId>,
     /// Disinfections that are awaited or were not there.
@@ -306,4 +313,14 @@ pub struct Gateway {
     pub moved_at: UnixMicros,
     /// The alert about its standstill.
     pub alert: Option<AlertId>,
+}
+
+/// Of one heartbeat.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BeatState {
+    /// Whether the rules expect it.
+    pub expected: bool,
+    /// When it was heard, or expected anew.
+    pub heard_at: UnixMicros,
 }

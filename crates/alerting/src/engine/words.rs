@@ -77,3 +77,9 @@ pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> Stri
     };
     format!("sterilizer used {hours:.0} h after {since}; allowed are {limit:.0} h")
 }
+
+/// Of what keeps coming and going.
+pub(super) fn flapping(what: &str) -> String {
+    let minutes = super::flapping::FLAPS_WITHIN.as_secs() / 60;
+    format!("{what}; it keeps coming and going and is told once until it has been quiet for {minutes} min")
+}

@@ -4,7 +4,7 @@ use telemetry::{Admitted, ClinicId, ClockQuality, Content, DeviceId, GatewayId, 
 
 use super::rfc3339;
 use crate::engine::Transition;
-use crate::intake::Class;
+use crate::intake::{Class, priority_to_wire};
 
 /// The body of a page, without what differs between attempts.
 pub(super) fn body(t: &Transition) -> Value {
@@ -30,12 +30,7 @@ pub(super) fn body(t: &Transition) -> Value {
 /// The transition as a message for the store; `None` for a gateway's alert, which is no tenant's.
 pub(crate) fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admitted> {
     let a = &t.alert;
-    let priority = match a.priority {
-        telemetry::Priority::Info => proto::Priority::Info,
-        telemetry::Priority::Low => proto::Priority::Low,
-        telemetry::Priority::Medium => proto::Priority::Medium,
-        telemetry::Priority::High => proto::Priority::High,
-    };
+    let priority = priority_to_wire(a.priority);
     let message = proto::AlertTransition {
         transition_id: t.id.0.to_vec(),
         alert_id: a.id.0.to_vec(),

@@ -81,6 +81,8 @@ mod tests {
             limit: 0.5,
             violations: 1,
             acknowledged_by: None,
+            assigned_to: None,
+            quiet_since: None,
             life: Lifecycle::default(),
         };
         Transition {
@@ -91,6 +93,7 @@ mod tests {
             page,
             event_time: UnixMicros(1),
             decided_at: UnixMicros(2),
+            told_by: None,
             alert,
             evidence: Vec::new(),
         }

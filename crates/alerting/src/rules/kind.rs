@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::book::Rule;
 use super::file::{self, Place, RawRule};
 use super::{
-    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, NoParameters,
-    PulseAboveLimit, PulseAboveSet, RuleFault, SilentDevice,
+    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, HeartbeatMissing,
+    NoParameters, PulseAboveLimit, PulseAboveSet, RuleFault, SilentDevice,
 };
 
 /// What kind of condition a rule finds: how its alerts end.
@@ -114,6 +114,12 @@ kinds! {
     ContextMissing = context_missing: NoParameters, "", Quality;
     /// Two frames with one sequence number.
     SequenceReused = sequence_reused: NoParameters, "", Quality;
+
+    // Ourselves
+    /// A receiver does not take its pages.
+    PageUndelivered = page_undelivered: NoParameters, "", Standing;
+    /// A heartbeat that is expected from elsewhere does not come.
+    HeartbeatMissing = heartbeat_missing: HeartbeatMissing, "s", Standing;
 }
 
 impl Kind {
@@ -135,6 +141,14 @@ impl Kind {
     /// Whether its alerts are about readings of a session, so that the end of the session is the end of the condition.
     pub const fn is_about_readings(self) -> bool {
         matches!(self.nature(), Nature::Reading | Nature::Harm | Nature::Quality)
+    }
+
+    /// Whether its alerts are about a part of the installation and no tenant's: a gateway, a receiver, a heartbeat.
+    pub const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::GatewaySilent | Self::PageUndelivered | Self::HeartbeatMissing
+        )
     }
 }
 

@@ -17,8 +17,8 @@ pub use book::{Override, Rule, Scope};
 pub use file::{RuleFault, RulesError, builtin, load_dir, parse};
 pub use kind::{Kind, Nature, Ruleset};
 pub use params::{
-    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, NoParameters, Parameters,
-    PulseAboveLimit, PulseAboveSet, SilentDevice,
+    CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, HeartbeatMissing,
+    NoParameters, Parameters, PulseAboveLimit, PulseAboveSet, SilentDevice,
 };
 use telemetry::Priority;
 pub use window::Window;

@@ -126,3 +126,25 @@ pub struct GatewaySilent {
     /// Longest time without a watermark, in seconds.
     pub silent_after_s: u32,
 }
+
+/// Of `heartbeat_missing`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatMissing {
+    /// Whose heartbeats are expected, by the names under which they call.
+    pub senders: Vec<String>,
+    /// Longest time without one, in seconds.
+    pub silent_after_s: u32,
+}
+
+impl Parameters for HeartbeatMissing {
+    fn check(&self) -> Result<(), String> {
+        match self.senders.iter().find(|name| telemetry::DeviceId::new(name).is_err()) {
+            Some(name) => Err(format!(
+                "sender {name:?} must be a-z, 0-9 and, after the first character, -; at most 63"
+            )),
+            None if self.silent_after_s == 0 => Err("silent_after_s must be at least 1".to_owned()),
+            None => Ok(()),
+        }
+    }
+}

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::engine::{Engine, Outcome};
 use crate::handle::Shared;
-use crate::id;
-use crate::intake::{self, Input};
+use crate::id::{self, AlertId};
+use crate::intake::{self, Action, Input};
 use crate::metrics;
 use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::Entry;
@@ -181,18 +181,11 @@ impl Runner {
         if outcome.duplicate {
             ::metrics::counter!(metrics::DUPLICATES).increment(1);
         }
-        if let Input::Acknowledge {
-            command,
-            at,
-            actor,
-            alert,
-            comment,
-        } = input
-        {
-            let body = json!({"command": id::hex(command), "alert": alert, "actor": actor, "at_us": at.0,
-                "effect": outcome.acknowledged});
-            let entry = Entry::new(self.now(), "acknowledge", &body).with_text(*alert, comment);
-            pending.commands.push((*command, entry));
+        if let Some((id, entry)) = said(input, &outcome, self.now()) {
+            match id {
+                Some(command) => pending.commands.push((command, entry)),
+                None => pending.entry(entry),
+            }
         }
         for t in &outcome.transitions {
             let labels = [("rule", t.alert.kind.as_str()), ("to", t.to.as_str())];
@@ -209,6 +202,38 @@ impl Runner {
     fn configure(&mut self) {
         let fleet = RegistryFleet(self.shared.registry.current());
         self.engine.configure(self.shared.rules(), Arc::new(fleet));
+    }
+}
+
+/// What people and other instances said, for the journal: with the id of the command that waits for its answer.
+fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8; 16]>, Entry)> {
+    match input {
+        Input::Command(command) => {
+            let mut body = json!({"command": id::hex(&command.id), "actor": command.actor, "at_us": command.at.0,
+                "effect": outcome.effect});
+            match &command.action {
+                Action::Silence(silence) => body["silence"] = json!(silence),
+                Action::EndSilence(silence) => body["silence_id"] = json!(id::hex(silence)),
+                Action::Assign { assignee, .. } => body["assignee"] = json!(assignee),
+                Action::Acknowledge(_) | Action::Unacknowledge(_) | Action::Annotate(_) => {}
+            }
+            let alert = command.action.alert();
+            if let Some(alert) = alert {
+                body["alert"] = json!(alert);
+            }
+            let entry = Entry::new(now, command.action.as_str(), &body);
+            let about = alert.unwrap_or(AlertId(command.id));
+            Some((Some(command.id), entry.with_text(about, &command.comment)))
+        }
+        Input::ReceiverState(state) => {
+            let body = json!({"receiver": state.receiver, "failing": state.failing, "reason": state.reason,
+                "at_us": state.at.0});
+            Some((None, Entry::new(now, "receiver_state", &body)))
+        }
+        Input::Told(told) => Some((None, Entry::new(now, "told", &json!(told)))),
+        Input::Frame(_) | Input::Watermark { .. } | Input::Tick { .. } | Input::Configured { .. } | Input::Beat(_) => {
+            None
+        }
     }
 }
 

@@ -57,6 +57,12 @@ impl Store {
         for [body] in self.strings::<1>("read alerts", "SELECT body FROM alert WHERE open = 1")? {
             snapshot.alerts.push(self.parse("alert", &body)?);
         }
+        for [name, state] in self.strings::<2>("read heartbeats", "SELECT name, state FROM heartbeat")? {
+            snapshot.beats.push((name, self.parse("heartbeat", &state)?));
+        }
+        for [state] in self.strings::<1>("read what was told", "SELECT state FROM told")? {
+            snapshot.told.push(self.parse("told", &state)?);
+        }
         let (clock, next) = self.position()?;
         snapshot.clock = clock;
         Ok((snapshot, next))

@@ -16,13 +16,19 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use telemetry::{Priority, UnixMicros};
 
 use self::journal::Entry;
+use crate::engine::state::MAX_TOLD;
 use crate::engine::{Changes, Cold, ColdError, FactKey, Transition};
+use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// How the tables came about, from each version to the next.
-const SCHEMA: [&str; SCHEMA_VERSION as usize] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 /// How long a writer waits for another one: the runner and the notifier share the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -251,6 +257,11 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusq
     for (id, state) in &changes.gateways {
         gateways.execute(params![id, state])?;
     }
+    let mut beats = tx.prepare_cached("INSERT OR REPLACE INTO heartbeat (name, state) VALUES (?1, ?2)")?;
+    for (name, state) in &changes.beats {
+        beats.execute(params![name, state])?;
+    }
+    put_told(tx, &changes.told)?;
     let mut alerts = tx.prepare_cached(
         "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body, ended_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
@@ -268,6 +279,23 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusq
             (!open).then_some(now.0)
         ])?;
     }
+    Ok(())
+}
+
+/// What another instance told, the newest of it.
+fn put_told(tx: &Transaction<'_>, told: &[Told]) -> rusqlite::Result<()> {
+    if told.is_empty() {
+        return Ok(());
+    }
+    let mut insert =
+        tx.prepare_cached("INSERT OR REPLACE INTO told (transition_id, state, at_us) VALUES (?1, ?2, ?3)")?;
+    for told in told {
+        let state = serde_json::to_string(told).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        insert.execute(params![told.transition.to_hex(), state, told.at.0])?;
+    }
+    let beyond = "DELETE FROM told WHERE transition_id IN (SELECT transition_id FROM told ORDER BY at_us DESC LIMIT -1 OFFSET ?1)";
+    tx.prepare_cached(beyond)?
+        .execute([i64::try_from(MAX_TOLD).unwrap_or(i64::MAX)])?;
     Ok(())
 }
 

@@ -3,8 +3,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alerting::RegistryFleet;
+use alerting::engine::state::BeatState;
 use alerting::engine::{Changes, Cold, ColdError, Engine, FactKey, Snapshot, Transition};
-use alerting::intake::{self, Input};
+use alerting::id::{AlertId, TransitionId};
+use alerting::intake::{self, Action, Command, Input, Told};
 use alerting::lifecycle::State;
 use alerting::rules::{Ruleset, builtin};
 use registry::Registry;
@@ -173,16 +175,20 @@ pub(crate) fn tick(at_us: i64) -> Vec<u8> {
     encode(proto::input::Input::Tick(proto::Tick { now_us: T0 + at_us }))
 }
 
-pub(crate) fn acknowledge(alert: [u8; 16], command: u8, at_us: i64) -> Vec<u8> {
-    encode(proto::input::Input::Command(proto::Command {
-        command_id: vec![command; 16],
-        at_us: T0 + at_us,
+pub(crate) fn acknowledge(alert: [u8; 16], id: u8, at_us: i64) -> Vec<u8> {
+    command(Action::Acknowledge(AlertId(alert)), id, at_us)
+}
+
+/// What ann does.
+pub(crate) fn command(action: Action, id: u8, at_us: i64) -> Vec<u8> {
+    let command = Command {
+        id: [id; 16],
+        at: UnixMicros(T0 + at_us),
         actor: "ann".into(),
-        action: Some(proto::command::Action::Acknowledge(proto::AcknowledgeAlert {
-            alert_id: alert.to_vec(),
-            comment: String::new(),
-        })),
-    }))
+        comment: String::new(),
+        action,
+    };
+    command.encode()
 }
 
 fn encode(input: proto::input::Input) -> Vec<u8> {
@@ -221,7 +227,9 @@ struct Disk {
     facts: BTreeMap<FactKey, String>,
     devices: BTreeMap<DeviceKey, String>,
     gateways: BTreeMap<String, String>,
-    alerts: BTreeMap<alerting::id::AlertId, String>,
+    alerts: BTreeMap<AlertId, String>,
+    beats: BTreeMap<String, String>,
+    told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
 }
 
@@ -236,6 +244,8 @@ impl Disk {
         self.facts.extend(changes.facts);
         self.devices.extend(changes.devices);
         self.gateways.extend(changes.gateways);
+        self.beats.extend(changes.beats);
+        self.told.extend(changes.told.into_iter().map(|t| (t.transition, t)));
         self.clock = changes.clock;
         for (id, alert) in changes.alerts {
             match alert.state() {
@@ -255,6 +265,12 @@ impl Disk {
                 .map(|(k, v)| (k.clone(), serde_json::from_str(v).unwrap()))
                 .collect(),
             alerts: self.alerts.values().map(|v| serde_json::from_str(v).unwrap()).collect(),
+            beats: self
+                .beats
+                .iter()
+                .map(|(k, v)| (k.clone(), serde_json::from_str::<BeatState>(v).unwrap()))
+                .collect(),
+            told: self.told.values().cloned().collect(),
             clock: self.clock,
         }
     }

@@ -258,14 +258,14 @@ async fn a_high_page_does_not_queue_behind_older_low_ones() {
         sql(
             dir.path(),
             &format!(
-                "INSERT INTO outbox VALUES ({}, 'desk', NULL, 'low{n}', 'a', '{{}}', 0, 0, {n}, 1)",
+                "INSERT INTO outbox VALUES ({}, 'desk', NULL, 'low{n}', 'a', '{{}}', 0, 0, {n}, 1, 0, NULL)",
                 n + 1
             ),
         );
     }
     sql(
         dir.path(),
-        "INSERT INTO outbox VALUES (99, 'desk', NULL, 'high', 'a', '{}', 0, 0, 50, 3)",
+        "INSERT INTO outbox VALUES (99, 'desk', NULL, 'high', 'a', '{}', 0, 0, 50, 3, 0, NULL)",
     );
     let desk = Desk::default();
     let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
@@ -281,8 +281,8 @@ fn pages_of_a_receiver_that_is_not_configured_are_given_up_in_time_and_the_journ
     let store = alerting::store::Store::open(&file(dir.path())).unwrap();
     sql(
         dir.path(),
-        "INSERT INTO outbox VALUES (1, 'desk', NULL, 't1', 'a1', '{}', 0, 0, 5, 3), (2, 'gone', NULL, 't2', 'a2', '{}', 0, 0, 5, 3),
-         (3, 'gone', NULL, 't3', 'a3', '{}', 0, 0, 50, 3)",
+        "INSERT INTO outbox VALUES (1, 'desk', NULL, 't1', 'a1', '{}', 0, 0, 5, 3, 0, NULL), (2, 'gone', NULL, 't2', 'a2', '{}', 0, 0, 5, 3, 0, NULL),
+         (3, 'gone', NULL, 't3', 'a3', '{}', 0, 0, 50, 3, 0, NULL)",
     );
     let given_up = store.forget_orphans(
         &["desk".to_owned()],

@@ -115,6 +115,10 @@ const NOT_A_CLIENTS: &[(&str, &str)] = &[
         "staff who acknowledge an alert, in alerting's own log; never a client",
     ),
     (
+        "Command.comment",
+        "staff's words in alerting's own log; outside of the hash chain, so that it can be erased",
+    ),
+    (
         "AcknowledgeAlert.comment",
         "staff's words in alerting's own log; outside of the hash chain, so that it can be erased",
     ),

@@ -10,7 +10,12 @@ use telemetry::{
     Admitted, Content, GatewayId, IdError, Origin, Rejected, Status, Telemetry, UnixMicros, Uptime, proto,
 };
 
-use crate::id::AlertId;
+mod command;
+mod report;
+
+pub(crate) use command::priority_to_wire;
+pub use command::{Action, Command, Silence};
+pub use report::{Beat, ReceiverState, Told};
 
 /// A frame is live up to this age.
 pub const LIVE_UP_TO: Duration = Duration::from_secs(60);
@@ -139,29 +144,6 @@ pub(crate) fn encode_tick(now: UnixMicros) -> Vec<u8> {
     into
 }
 
-pub(crate) fn encode_acknowledge(
-    command: [u8; 16],
-    at: UnixMicros,
-    actor: &str,
-    alert: AlertId,
-    comment: &str,
-) -> Vec<u8> {
-    let mut into = Vec::new();
-    put(
-        proto::input::Input::Command(proto::Command {
-            command_id: command.to_vec(),
-            at_us: at.0,
-            actor: actor.to_owned(),
-            action: Some(proto::command::Action::Acknowledge(proto::AcknowledgeAlert {
-                alert_id: alert.0.to_vec(),
-                comment: comment.to_owned(),
-            })),
-        }),
-        &mut into,
-    );
-    into
-}
-
 pub(crate) fn encode_configured(at: UnixMicros, rules: &str, registry: &str) -> Vec<u8> {
     let mut into = Vec::new();
     put(
@@ -173,6 +155,10 @@ pub(crate) fn encode_configured(at: UnixMicros, rules: &str, registry: &str) -> 
         &mut into,
     );
     into
+}
+
+fn id16(bytes: &[u8]) -> Result<[u8; 16], InputError> {
+    <[u8; 16]>::try_from(bytes).map_err(|_| InputError::Missing("an id of 16 bytes"))
 }
 
 fn put(input: proto::input::Input, into: &mut Vec<u8>) {
@@ -201,19 +187,8 @@ pub enum Input {
         /// Now.
         now: UnixMicros,
     },
-    /// A person acknowledged.
-    Acknowledge {
-        /// The command's id.
-        command: [u8; 16],
-        /// When.
-        at: UnixMicros,
-        /// Who.
-        actor: String,
-        /// What.
-        alert: AlertId,
-        /// Why.
-        comment: String,
-    },
+    /// A person did something.
+    Command(Command),
     /// Rules or registry changed, or the process started.
     Configured {
         /// When.
@@ -223,6 +198,12 @@ pub enum Input {
         /// Version of the registry.
         registry: String,
     },
+    /// A receiver does not take its pages, or takes them again.
+    ReceiverState(ReceiverState),
+    /// Somebody whose silence is an alarm was heard.
+    Beat(Beat),
+    /// Another instance that judges the same frames has paged or acknowledged.
+    Told(Told),
 }
 
 impl Input {
@@ -232,8 +213,11 @@ impl Input {
             Self::Frame(_) => "frame",
             Self::Watermark { .. } => "watermark",
             Self::Tick { .. } => "tick",
-            Self::Acknowledge { .. } => "command",
+            Self::Command(_) => "command",
             Self::Configured { .. } => "configured",
+            Self::ReceiverState(_) => "receiver_state",
+            Self::Beat(_) => "beat",
+            Self::Told(_) => "told",
         }
     }
 }
@@ -296,19 +280,10 @@ pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
         proto::input::Input::Tick(tick) => Ok(Input::Tick {
             now: UnixMicros(tick.now_us),
         }),
-        proto::input::Input::Command(command) => {
-            let id16 = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).map_err(|_| InputError::Missing("an id of 16 bytes"));
-            let Some(proto::command::Action::Acknowledge(ack)) = command.action else {
-                return Err(InputError::Missing("an action that this version knows"));
-            };
-            Ok(Input::Acknowledge {
-                command: id16(&command.command_id)?,
-                at: UnixMicros(command.at_us),
-                actor: command.actor,
-                alert: AlertId(id16(&ack.alert_id)?),
-                comment: ack.comment,
-            })
-        }
+        proto::input::Input::Command(command) => Command::from_wire(command).map(Input::Command),
+        proto::input::Input::ReceiverState(state) => Ok(Input::ReceiverState(state.into())),
+        proto::input::Input::Beat(beat) => Ok(Input::Beat(beat.into())),
+        proto::input::Input::Told(told) => Told::from_wire(told).map(Input::Told),
         proto::input::Input::Configured(c) => Ok(Input::Configured {
             at: UnixMicros(c.at_us),
             rules: c.rules_version,

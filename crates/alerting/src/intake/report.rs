@@ -1,0 +1,114 @@
+//! What parts of the installation report: receivers that fail, heartbeats, another instance that has paged already.
+use serde::{Deserialize, Serialize};
+use telemetry::{UnixMicros, proto};
+
+use super::{InputError, id16, put};
+use crate::id::{AlertId, TransitionId};
+
+/// A receiver does not take its pages, or takes them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverState {
+    /// Its name.
+    pub receiver: String,
+    /// Whether it fails.
+    pub failing: bool,
+    /// A bounded name of why.
+    pub reason: String,
+    /// Since when.
+    pub at: UnixMicros,
+}
+
+/// Somebody whose silence is an alarm was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// As the rule names it.
+    pub sender: String,
+    /// When.
+    pub at: UnixMicros,
+}
+
+/// Another instance has done this already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which instance.
+    pub instance: String,
+    /// The alert, which both compute alike.
+    pub alert: AlertId,
+    /// The step that it paged, or by which it was acknowledged.
+    pub transition: TransitionId,
+    /// When.
+    pub at: UnixMicros,
+    /// Who acknowledged it there; `None`: nobody yet.
+    pub acknowledged_by: Option<String>,
+}
+
+fn encode(input: proto::input::Input) -> Vec<u8> {
+    let mut into = Vec::new();
+    put(input, &mut into);
+    into
+}
+
+impl ReceiverState {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::ReceiverState(proto::ReceiverState {
+            receiver: self.receiver.clone(),
+            failing: self.failing,
+            reason: self.reason.clone(),
+            at_us: self.at.0,
+        }))
+    }
+}
+
+impl From<proto::ReceiverState> for ReceiverState {
+    fn from(wire: proto::ReceiverState) -> Self {
+        Self {
+            receiver: wire.receiver,
+            failing: wire.failing,
+            reason: wire.reason,
+            at: UnixMicros(wire.at_us),
+        }
+    }
+}
+
+impl Beat {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::Beat(proto::Beat {
+            sender: self.sender.clone(),
+            at_us: self.at.0,
+        }))
+    }
+}
+
+impl From<proto::Beat> for Beat {
+    fn from(wire: proto::Beat) -> Self {
+        Self {
+            sender: wire.sender,
+            at: UnixMicros(wire.at_us),
+        }
+    }
+}
+
+impl Told {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::Told(proto::Told {
+            instance: self.instance.clone(),
+            alert_id: self.alert.0.to_vec(),
+            transition_id: self.transition.0.to_vec(),
+            at_us: self.at.0,
+            acknowledged_by: self.acknowledged_by.clone().unwrap_or_default(),
+        }))
+    }
+
+    pub(super) fn from_wire(wire: proto::Told) -> Result<Self, InputError> {
+        Ok(Self {
+            alert: AlertId(id16(&wire.alert_id)?),
+            transition: TransitionId(id16(&wire.transition_id)?),
+            instance: wire.instance,
+            at: UnixMicros(wire.at_us),
+            acknowledged_by: Some(wire.acknowledged_by).filter(|who| !who.is_empty()),
+        })
+    }
+}

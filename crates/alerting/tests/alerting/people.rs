@@ -1,0 +1,106 @@
+//! What people and other instances do to alerts.
+use alerting::id::{AlertId, TransitionId};
+use alerting::intake::{Action, Told};
+use alerting::lifecycle::State;
+use telemetry::UnixMicros;
+
+use crate::support::{Said, T0, World, acknowledge, command, strokes, tick, watermark};
+
+const SECOND: i64 = 1_000_000;
+
+/// A pen that is sterile, with one stroke too deep at second 1.
+fn too_deep(sequence: u64) -> Said {
+    Said::new("pen-4", sequence, SECOND, strokes(Some(6), Some(800), 0, SECOND, vec![1_900]))
+}
+
+fn deep(world: &mut World) -> (AlertId, TransitionId) {
+    let all = world.say(&too_deep(0));
+    let found = all.iter().find(|t| t.alert.rule == "depth-above-limit").unwrap();
+    assert!(found.page);
+    (found.alert.id, found.id)
+}
+
+fn told(alert: AlertId, transition: TransitionId, by: Option<&str>) -> Vec<u8> {
+    let told = Told {
+        instance: "clinic".into(),
+        alert,
+        transition,
+        at: UnixMicros(T0 + 2 * SECOND),
+        acknowledged_by: by.map(str::to_owned),
+    };
+    told.encode()
+}
+
+#[test]
+fn two_engines_over_the_same_frames_raise_the_same_alert_by_the_same_step() {
+    let (mut clinic, mut upstream) = (World::new(), World::new());
+    assert_eq!(deep(&mut clinic), deep(&mut upstream));
+}
+
+#[test]
+fn a_step_that_the_clinics_own_instance_has_paged_says_so_here_also_after_a_restart() {
+    let (alert, step) = deep(&mut World::new());
+    let mut upstream = World::new();
+    upstream.apply(&told(alert, step, None));
+    upstream.restart();
+    let all = upstream.say(&too_deep(0));
+    let here = all.iter().find(|t| t.id == step).unwrap();
+    assert_eq!(here.told_by.as_deref(), Some("clinic"));
+    // What the clinic has not told is nobody's but ours.
+    assert!(all.iter().filter(|t| t.id != step).all(|t| t.told_by.is_none()));
+}
+
+#[test]
+fn an_acknowledgement_in_the_clinic_counts_here_whether_it_comes_before_or_after_the_frames() {
+    let (alert, _) = deep(&mut World::new());
+    let there = TransitionId([9; 16]);
+    for first in [true, false] {
+        let mut upstream = World::new();
+        if first {
+            upstream.apply(&told(alert, there, Some("ann")));
+        }
+        deep(&mut upstream);
+        if !first {
+            upstream.apply(&told(alert, there, Some("ann")));
+        }
+        let known = upstream.engine.alert(alert).unwrap();
+        assert_eq!((known.state(), known.acknowledged_by.as_deref()), (State::Acknowledged, Some("ann")));
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_is_taken_back_pages_again_under_the_same_id() {
+    let mut world = World::new();
+    let (id, _) = deep(&mut world);
+    world.apply(&acknowledge(id.0, 1, 2 * SECOND));
+    world.restart();
+    let steps = world.apply(&command(Action::Unacknowledge(id), 2, 3 * SECOND));
+    let [step] = &steps[..] else { panic!("{steps:?}") };
+    assert_eq!((step.alert.id, step.to, step.page), (id, State::Firing, true));
+    assert_eq!(step.alert.acknowledged_by, None);
+    // Taking back what nobody acknowledged is nothing.
+    assert!(world.apply(&command(Action::Unacknowledge(id), 3, 4 * SECOND)).is_empty());
+}
+
+#[test]
+fn whoever_is_assigned_stays_so_over_a_restart() {
+    let mut world = World::new();
+    let (alert, _) = deep(&mut world);
+    let assignee = "kim".to_owned();
+    world.apply(&command(Action::Assign { alert, assignee }, 1, 2 * SECOND));
+    world.restart();
+    assert_eq!(world.engine.alert(alert).unwrap().assigned_to.as_deref(), Some("kim"));
+}
+
+#[test]
+fn behind_a_gateway_that_stands_still_every_open_alert_is_unknown_and_none_is_resolved() {
+    let mut world = World::new();
+    world.apply(&watermark("gw-1", 0));
+    let (id, _) = deep(&mut world);
+    // The pen is in a session; after 120 s without a watermark its gateway is silent.
+    let steps = world.apply(&tick(200 * SECOND));
+    assert!(steps.iter().any(|t| t.alert.rule == "gateway-silent" && t.to == State::Firing));
+    assert_eq!(world.engine.alert(id).unwrap().state(), State::Unknown);
+    assert!(world.engine.alert(id).unwrap().life.needs_person());
+    assert!(steps.iter().all(|t| t.to != State::Resolved), "{steps:?}");
+}
