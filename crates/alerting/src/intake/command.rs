@@ -73,7 +73,7 @@ impl Action {
         }
     }
 
-    /// A bounded name, also the journal's.
+    /// A bounded name.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Acknowledge(_) => "acknowledge",

@@ -23,7 +23,7 @@ use crate::id::{self, AlertId};
 use crate::intake::{self, Action, Input};
 use crate::metrics;
 use crate::registry_fleet::RegistryFleet;
-use crate::store::journal::Entry;
+use crate::store::journal::{Entry, EntryKind};
 use crate::store::{Store, StoreError};
 
 use self::commit::Pending;
@@ -122,7 +122,7 @@ impl Runner {
                         "log has a gap"
                     );
                     let body = json!({"from": gap.from.0, "to": gap.to.0, "reason": gap.reason.as_str()});
-                    pending.entry(Entry::new(self.now(), "gap", &body));
+                    pending.entry(Entry::new(self.now(), EntryKind::Gap, &body));
                 }
                 Item::Record(record) => {
                     if !self.apply_record(record, pending) {
@@ -148,7 +148,7 @@ impl Runner {
                 let text: String = with_sources(&error).chars().take(MAX_ERROR_BYTES).collect();
                 pending.entry(Entry::new(
                     self.now(),
-                    "rejected",
+                    EntryKind::Rejected,
                     &json!({"offset": record.offset.0, "error": text}),
                 ));
                 return true;
@@ -163,7 +163,7 @@ impl Runner {
             // What is judged by from here on; what was announced may be older when the program was started again since.
             let (rules, registry) = self.versions();
             let body = json!({"rules": rules, "registry": registry});
-            pending.entry(Entry::new(self.now(), "configured", &body));
+            pending.entry(Entry::new(self.now(), EntryKind::Configured, &body));
         }
         match self.engine.apply(record.offset.0, &input, &self.store) {
             Ok(outcome) => {
@@ -205,6 +205,18 @@ impl Runner {
     }
 }
 
+/// How an action stands in the journal.
+const fn kind_of(action: &Action) -> EntryKind {
+    match action {
+        Action::Acknowledge(_) => EntryKind::Acknowledge,
+        Action::Unacknowledge(_) => EntryKind::Unacknowledge,
+        Action::Assign { .. } => EntryKind::Assign,
+        Action::Annotate(_) => EntryKind::Annotate,
+        Action::Silence(_) => EntryKind::Silence,
+        Action::EndSilence(_) => EntryKind::EndSilence,
+    }
+}
+
 /// What people and other instances said, for the journal: with the id of the command that waits for its answer.
 fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8; 16]>, Entry)> {
     match input {
@@ -221,16 +233,16 @@ fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8
             if let Some(alert) = alert {
                 body["alert"] = json!(alert);
             }
-            let entry = Entry::new(now, command.action.as_str(), &body);
+            let entry = Entry::new(now, kind_of(&command.action), &body);
             let about = alert.unwrap_or(AlertId(command.id));
             Some((Some(command.id), entry.with_text(about, &command.comment)))
         }
         Input::ReceiverState(state) => {
             let body = json!({"receiver": state.receiver, "failing": state.failing, "reason": state.reason,
                 "at_us": state.at.0});
-            Some((None, Entry::new(now, "receiver_state", &body)))
+            Some((None, Entry::new(now, EntryKind::ReceiverState, &body)))
         }
-        Input::Told(told) => Some((None, Entry::new(now, "told", &json!(told)))),
+        Input::Told(told) => Some((None, Entry::new(now, EntryKind::Told, &json!(told)))),
         Input::Frame(_) | Input::Watermark { .. } | Input::Tick { .. } | Input::Configured { .. } | Input::Beat(_) => {
             None
         }

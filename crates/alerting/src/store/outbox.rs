@@ -3,6 +3,7 @@ use rusqlite::params;
 use serde_json::json;
 use telemetry::UnixMicros;
 
+use super::journal::EntryKind;
 use super::{Store, StoreError, journal};
 
 /// A page that is due.
@@ -145,11 +146,11 @@ impl Store {
                     }
                     PageOutcome::Delivered { receipt } => {
                         body["receipt"] = json!(receipt);
-                        "delivered"
+                        EntryKind::Delivered
                     }
                     PageOutcome::Undelivered { reason } => {
                         body["reason"] = json!(reason);
-                        "undelivered"
+                        EntryKind::Undelivered
                     }
                 };
                 journal::append(tx, &journal::Entry::new(now, kind, &body))?;
@@ -195,7 +196,7 @@ impl Store {
             })?;
             let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
             for (n, body) in &rows {
-                journal::append(tx, &journal::Entry::new(now, "undelivered", body))?;
+                journal::append(tx, &journal::Entry::new(now, EntryKind::Undelivered, body))?;
                 tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([n])?;
             }
             Ok(rows.len())

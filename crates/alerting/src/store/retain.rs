@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 use telemetry::UnixMicros;
 
-use super::journal::{self, Anchor, Entry};
+use super::journal::{self, Anchor, Entry, EntryKind};
 use super::{Store, StoreError};
 
 /// Most rows of each kind in one transaction: some milliseconds of work.
@@ -120,7 +120,7 @@ impl Store {
             let erased = tx.execute("DELETE FROM free_text WHERE alert_id = ?1", [alert.to_hex()])?;
             if erased > 0 {
                 let body = json!({"alert": alert, "actor": actor, "comments": erased});
-                journal::append(tx, &Entry::new(now, "erased", &body))?;
+                journal::append(tx, &Entry::new(now, EntryKind::Erased, &body))?;
             }
             Ok(erased)
         })?;
@@ -173,7 +173,7 @@ fn journal_head(tx: &Transaction<'_>, before: UnixMicros, now: UnixMicros) -> ru
     tx.prepare_cached("DELETE FROM journal WHERE n <= ?1")?
         .execute([last])?;
     anchor.put(tx)?;
-    journal::append_after(tx, Some(&anchor), &Entry::new(now, journal::CUT, &anchor.body()))?;
+    journal::append_after(tx, Some(&anchor), &Entry::new(now, EntryKind::Cut, &anchor.body()))?;
     Ok(old.len())
 }
 

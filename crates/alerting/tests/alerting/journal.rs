@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use alerting::store::Store;
-use alerting::store::journal::Entry;
+use alerting::store::journal::{Entry, EntryKind};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use serde_json::json;
@@ -27,7 +27,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&file(dir.path())).unwrap();
         for n in 0..rows {
-            store.journal(&Entry::new(UnixMicros(n), "test", &json!({"n": n}))).unwrap();
+            store.journal(&Entry::new(UnixMicros(n), EntryKind::Gap, &json!({"from": n}))).unwrap();
         }
         let whole = store.verify_journal().unwrap();
         prop_assert_eq!((whole.rows as i64, whole.broken_at), (rows, None));
@@ -65,9 +65,11 @@ fn a_comment_can_be_erased_for_good_and_the_chain_still_holds() {
     let store = Store::open(&file(dir.path())).unwrap();
     let alert = alerting::id::AlertId([5; 16]);
     let text = "the client of room 3 has blisters";
-    let entry = Entry::new(UnixMicros(1), "acknowledge", &json!({"alert": alert})).with_text(alert, text);
+    let entry = Entry::new(UnixMicros(1), EntryKind::Acknowledge, &json!({"alert": alert})).with_text(alert, text);
     store.journal(&entry).unwrap();
-    store.journal(&Entry::new(UnixMicros(2), "test", &json!({}))).unwrap();
+    store
+        .journal(&Entry::new(UnixMicros(2), EntryKind::Gap, &json!({})))
+        .unwrap();
     let before = store.verify_journal().unwrap();
     assert_eq!((before.rows, before.broken_at), (2, None));
     assert!(holds(dir.path(), text));

@@ -10,7 +10,12 @@ const SECOND: i64 = 1_000_000;
 
 /// A pen that is sterile, with one stroke too deep at second 1.
 fn too_deep(sequence: u64) -> Said {
-    Said::new("pen-4", sequence, SECOND, strokes(Some(6), Some(800), 0, SECOND, vec![1_900]))
+    Said::new(
+        "pen-4",
+        sequence,
+        SECOND,
+        strokes(Some(6), Some(800), 0, SECOND, vec![1_900]),
+    )
 }
 
 fn deep(world: &mut World) -> (AlertId, TransitionId) {
@@ -64,7 +69,10 @@ fn an_acknowledgement_in_the_clinic_counts_here_whether_it_comes_before_or_after
             upstream.apply(&told(alert, there, Some("ann")));
         }
         let known = upstream.engine.alert(alert).unwrap();
-        assert_eq!((known.state(), known.acknowledged_by.as_deref()), (State::Acknowledged, Some("ann")));
+        assert_eq!(
+            (known.state(), known.acknowledged_by.as_deref()),
+            (State::Acknowledged, Some("ann"))
+        );
     }
 }
 
@@ -79,7 +87,11 @@ fn an_acknowledgement_that_is_taken_back_pages_again_under_the_same_id() {
     assert_eq!((step.alert.id, step.to, step.page), (id, State::Firing, true));
     assert_eq!(step.alert.acknowledged_by, None);
     // Taking back what nobody acknowledged is nothing.
-    assert!(world.apply(&command(Action::Unacknowledge(id), 3, 4 * SECOND)).is_empty());
+    assert!(
+        world
+            .apply(&command(Action::Unacknowledge(id), 3, 4 * SECOND))
+            .is_empty()
+    );
 }
 
 #[test]
@@ -99,7 +111,11 @@ fn behind_a_gateway_that_stands_still_every_open_alert_is_unknown_and_none_is_re
     let (id, _) = deep(&mut world);
     // The pen is in a session; after 120 s without a watermark its gateway is silent.
     let steps = world.apply(&tick(200 * SECOND));
-    assert!(steps.iter().any(|t| t.alert.rule == "gateway-silent" && t.to == State::Firing));
+    assert!(
+        steps
+            .iter()
+            .any(|t| t.alert.rule == "gateway-silent" && t.to == State::Firing)
+    );
     assert_eq!(world.engine.alert(id).unwrap().state(), State::Unknown);
     assert!(world.engine.alert(id).unwrap().life.needs_person());
     assert!(steps.iter().all(|t| t.to != State::Resolved), "{steps:?}");

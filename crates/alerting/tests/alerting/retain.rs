@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alerting::engine::{Changes, FactKey, Table};
 use alerting::id::AlertId;
-use alerting::store::journal::Entry;
+use alerting::store::journal::{Entry, EntryKind};
 use alerting::store::retain::{Cut, MAX_OUTLET, MAX_ROWS};
 use alerting::store::{Batch, Leaving, Store};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn number(dir: &Path, sql: &str) -> i64 {
 }
 
 fn entry(at: i64) -> Entry {
-    Entry::new(UnixMicros(at), "test", &json!({"at": at}))
+    Entry::new(UnixMicros(at), EntryKind::Gap, &json!({"from": at}))
 }
 
 fn cut(journal: i64, resolved: i64) -> Cut {

@@ -1,5 +1,8 @@
 //! The journal: append-only and hash-chained, so that a row that was changed, added, moved or removed shows. Free text
 //! stands beside it under a random key; the chain holds the keyed digest, so a text can be erased and the chain still holds.
+mod kinds;
+
+pub use kinds::EntryKind;
 use rand::RngCore as _;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
@@ -9,16 +12,13 @@ use telemetry::UnixMicros;
 use crate::engine::Transition;
 use crate::id::{AlertId, hex};
 
-/// The kind of the row that says that the head was cut, and where.
-pub(super) const CUT: &str = "cut";
-
 /// One row to be.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// When, by the wall clock.
     pub at: UnixMicros,
-    /// What kind; a bounded name.
-    pub kind: &'static str,
+    /// What kind.
+    pub kind: EntryKind,
     /// What, as JSON. No free text of people.
     pub body: Value,
     /// Free text of a person and the alert that it is about: beside the chain, which holds its keyed digest.
@@ -26,8 +26,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Of what this is made: any JSON.
-    pub fn new(at: UnixMicros, kind: &'static str, body: &Value) -> Self {
+    /// Of what this is made: the fields that its kind names.
+    pub fn new(at: UnixMicros, kind: EntryKind, body: &Value) -> Self {
+        debug_assert_eq!(
+            kind.stranger(body),
+            None,
+            "not in the list of fields of {kind:?}, see kinds.rs"
+        );
         Self {
             at,
             kind,
@@ -51,7 +56,7 @@ impl Entry {
             "zone": a.zone, "value": a.value, "limit": a.limit, "unit": a.kind.unit(), "event_us": t.event_time.0,
             "decided_us": t.decided_at.0, "actor": a.acknowledged_by,
         });
-        Self::new(now, "transition", &body)
+        Self::new(now, EntryKind::Transition, &body)
     }
 }
 
@@ -103,12 +108,12 @@ pub(super) fn append_after(tx: &Transaction<'_>, cut: Option<&Anchor>, entry: &E
     let (n, previous) = head.map_or_else(|| (1, vec![0; 32]), |(n, hash)| (n + 1, hash));
     let mut body = entry.body.clone();
     if let Some((alert, text)) = &entry.text {
-        body["comment_digest"] = json!(put_text(tx, *alert, text)?);
+        body[kinds::DIGEST] = json!(put_text(tx, *alert, text)?);
     }
     let body = body.to_string();
-    let hash = link(&previous, n, entry.at.0, entry.kind, &body);
+    let hash = link(&previous, n, entry.at.0, entry.kind.as_str(), &body);
     tx.prepare_cached("INSERT INTO journal (n, at_us, kind, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![n, entry.at.0, entry.kind, body, previous, hash])?;
+        .execute(params![n, entry.at.0, entry.kind.as_str(), body, previous, hash])?;
     Ok(())
 }
 
@@ -166,7 +171,7 @@ pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
             found.broken_at = Some(n);
             return Ok(found);
         };
-        if row.get::<_, String>(2)? == CUT {
+        if row.get::<_, String>(2)? == EntryKind::Cut.as_str() {
             witnessed = told.as_ref() == Some(&row.get::<_, String>(3)?);
         }
         found.head = hash;
