@@ -24,12 +24,42 @@ pub struct Facts {
     pub depth_tolerance_um: u32,
     /// What a single stroke must be above the limit to fire alone, in micrometres.
     pub depth_guard_band_um: u32,
+    /// Declared standard deviation of one stroke's reading, in micrometres; 0: none.
+    pub depth_sigma_um: u32,
+    /// Slowest stroke rate of a working motor, in hertz.
+    pub stroke_rate_min_hz: u32,
+    /// Fastest stroke rate, in hertz; 0: it makes no strokes.
+    pub stroke_rate_max_hz: u32,
     /// Greatest fluence by skin type in mJ/cm²; index 0: skin type not known.
     pub fluence_max_mj_per_cm2: [u32; SKIN_TYPES],
     /// How far a pulse may be above its set fluence, in thousandths.
     pub fluence_tolerance_permille: u32,
+    /// Other limits of light.
+    pub light: Light,
     /// Hygiene and presence.
     pub policy: Hygiene,
+}
+
+/// Limits of pulses beside their fluence. `None`: the registry declares none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Light {
+    /// Shortest time between two pulses, in microseconds.
+    pub pulse_interval_min_us: Option<u32>,
+    /// Hottest skin, in thousandths of a degree Celsius.
+    pub skin_temperature_max_mdegc: Option<i32>,
+    /// Hottest tip, in thousandths of a degree Celsius.
+    pub tip_temperature_max_mdegc: Option<i32>,
+    /// Shortest cut-off by skin type, in nanometres; index 0: skin type not known.
+    pub filter_cutoff_min_nm: [Option<u32>; SKIN_TYPES],
+    /// Shots after which a lamp is to be replaced.
+    pub lamp_life_shots: Option<u64>,
+}
+
+impl Light {
+    /// Shortest cut-off in nanometres for a skin type, the strictest where it is not known.
+    pub fn filter_cutoff_min(&self, skin: Option<SkinType>) -> Option<u32> {
+        self.filter_cutoff_min_nm.get(skin_index(skin)).copied().flatten()
+    }
 }
 
 /// What a clinic has decided about hygiene and presence. `None`: not demanded.
@@ -63,9 +93,13 @@ impl Facts {
 
     /// Greatest fluence in mJ/cm² for a skin type, the strictest where it is not known.
     pub fn fluence_max(&self, skin: Option<SkinType>) -> u32 {
-        let at = skin.map_or(0, |s| usize::try_from(s.to_wire()).unwrap_or(0));
-        self.fluence_max_mj_per_cm2.get(at).copied().unwrap_or(0)
+        self.fluence_max_mj_per_cm2.get(skin_index(skin)).copied().unwrap_or(0)
     }
+}
+
+/// Index of a skin type in tables by skin type; 0 for unknown.
+fn skin_index(skin: Option<SkinType>) -> usize {
+    skin.map_or(0, |s| usize::try_from(s.to_wire()).unwrap_or(0))
 }
 
 /// Index of a zone in tables by zone; 0 for unknown.

@@ -1,10 +1,10 @@
 //! The registry as the engine sees it: limits and policy of a device, flattened.
 use std::sync::Arc;
 
-use registry::Registry;
+use registry::{LightLimits, Registry};
 use telemetry::{DeviceKey, SkinType, Zone};
 
-use crate::fleet::{Facts, Fleet, Hygiene};
+use crate::fleet::{Facts, Fleet, Hygiene, Light};
 
 /// One version of the registry.
 pub struct RegistryFleet(pub Arc<Registry>);
@@ -22,8 +22,12 @@ impl Fleet for RegistryFleet {
             depth_max_um: [depth(None); Zone::ALL.len() + 1],
             depth_tolerance_um: limits.needle.as_ref().map_or(0, |n| n.depth_tolerance.get()),
             depth_guard_band_um: limits.needle.as_ref().map_or(0, |n| n.depth_guard_band.get()),
+            depth_sigma_um: limits.needle.as_ref().map_or(0, |n| n.depth_sigma.get()),
+            stroke_rate_min_hz: limits.needle.as_ref().map_or(0, |n| n.stroke_rate_min_hz),
+            stroke_rate_max_hz: limits.needle.as_ref().map_or(0, |n| n.stroke_rate_max_hz),
             fluence_max_mj_per_cm2: [fluence(None); SkinType::ALL.len() + 1],
             fluence_tolerance_permille: limits.light.as_ref().map_or(0, |l| l.fluence_tolerance_permille),
+            light: limits.light.as_ref().map(light).unwrap_or_default(),
             policy: Hygiene {
                 disinfection_between_visits: policy.disinfection_between_visits,
                 disinfection_level: Some(policy.disinfection_level),
@@ -48,4 +52,19 @@ impl Fleet for RegistryFleet {
     fn version(&self) -> String {
         self.0.version().to_string()
     }
+}
+
+fn light(limits: &LightLimits) -> Light {
+    let filter = |skin| limits.filter_cutoff_min(skin).map(|w| w.get());
+    let mut light = Light {
+        pulse_interval_min_us: limits.pulse_interval_min.map(|w| w.get()),
+        skin_temperature_max_mdegc: limits.skin_temperature_max.map(|t| t.get()),
+        tip_temperature_max_mdegc: limits.tip_temperature_max.map(|t| t.get()),
+        filter_cutoff_min_nm: [filter(None); SkinType::ALL.len() + 1],
+        lamp_life_shots: limits.lamp_life_shots,
+    };
+    for (at, skin) in light.filter_cutoff_min_nm.iter_mut().skip(1).zip(SkinType::ALL) {
+        *at = filter(Some(*skin));
+    }
+    light
 }

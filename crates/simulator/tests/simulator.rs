@@ -1,6 +1,8 @@
 //! What a simulated fleet promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "simulator/detected.rs"]
+mod detected;
 #[path = "simulator/faults.rs"]
 mod faults;
 #[path = "simulator/healthy.rs"]

@@ -85,7 +85,18 @@ pub(super) struct Strokes {
     pub(super) set_um: Option<u32>,
     /// Pairs of (how many, depth in micrometres).
     pub(super) depth_um: Vec<(usize, u32)>,
+    /// How long they took.
+    #[serde(default = "tenth")]
+    pub(super) duration_s: f64,
     pub(super) cartridge: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn tenth() -> f64 {
+    0.1
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -96,6 +107,15 @@ pub(super) struct Pulse {
     pub(super) zone: Option<Zone>,
     pub(super) set_mj_per_cm2: Option<u32>,
     pub(super) measured_mj_per_cm2: Option<u32>,
+    pub(super) energy_set_mj: Option<u32>,
+    pub(super) energy_measured_mj: Option<u32>,
+    pub(super) spot_mm2: Option<u32>,
+    pub(super) filter_nm: Option<u32>,
+    pub(super) skin_mdegc: Option<i32>,
+    pub(super) tip_mdegc: Option<i32>,
+    pub(super) lamp_shots: Option<u64>,
+    #[serde(default = "yes")]
+    pub(super) fired: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -108,6 +128,7 @@ pub(super) struct Start {
 #[serde(deny_unknown_fields)]
 pub(super) struct Birth {
     pub(super) depth_offset_um: Option<i32>,
+    pub(super) lamp: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -208,7 +229,7 @@ impl In {
             return Body::StrokeBatch(proto::StrokeBatch {
                 first_ordinal: Some(s.first_ordinal),
                 first_uptime_us: Some(self.us() as u64),
-                duration_us: Some(100_000),
+                duration_us: Some((s.duration_s * 1e6).round() as u32),
                 zone: s.zone.map(Zone::to_wire),
                 depth_setpoint_um: s.set_um,
                 depth_um: depths,
@@ -224,7 +245,14 @@ impl In {
                 fluence_measured_mj_per_cm2: p.measured_mj_per_cm2,
                 zone: p.zone.map(Zone::to_wire),
                 skin_type: p.skin.map(SkinType::to_wire),
-                fired: Some(true),
+                energy_set_mj: p.energy_set_mj,
+                energy_measured_mj: p.energy_measured_mj,
+                spot_area_mm2: p.spot_mm2,
+                filter_cutoff_nm: p.filter_nm,
+                skin_temperature_mdegc: p.skin_mdegc,
+                tip_temperature_mdegc: p.tip_mdegc,
+                lamp_shot_count: p.lamp_shots,
+                fired: Some(p.fired),
                 ..Default::default()
             };
             return Body::PulseBatch(proto::PulseBatch {
@@ -261,6 +289,7 @@ impl In {
         if let Some(b) = &self.birth {
             return Body::Birth(proto::Birth {
                 depth_offset_um: b.depth_offset_um,
+                lamp_serial: b.lamp.clone(),
                 ..Default::default()
             });
         }

@@ -7,21 +7,20 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::presence::Due;
 use super::state::{Device, Heard, Repeat};
 use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why};
-use crate::fleet::{Facts, zone_index};
+use crate::fleet::Facts;
 use crate::id::{Cause, Opaque, Trigger};
 use crate::intake::{Class, Frame, Said};
 use crate::lifecycle::Signal;
 use crate::rules::depth::DepthBounds;
+use crate::rules::pen::PenBounds;
 use crate::rules::{Kind, Ruleset, Scope};
-
-/// Zones and "unknown".
-const ZONES: usize = Zone::ALL.len() + 1;
 
 /// What a device is judged by, resolved once per configuration.
 #[derive(Debug)]
 pub(super) struct Judged {
     pub(super) facts: Arc<Facts>,
-    depth: [Option<DepthBounds>; ZONES],
+    /// Of the zone that was judged last: zones change every few minutes, strokes come a hundred a second.
+    strokes: Option<(Option<Zone>, DepthBounds, PenBounds)>,
 }
 
 impl Judged {
@@ -41,16 +40,17 @@ impl Judged {
         }
     }
 
-    pub(super) fn depth(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> DepthBounds {
-        let at = zone_index(zone);
-        if let Some(bounds) = self.depth.get(at).copied().flatten() {
-            return bounds;
+    pub(super) fn strokes(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> (DepthBounds, PenBounds) {
+        if let Some((of, depth, pen)) = &self.strokes
+            && *of == zone
+        {
+            return (*depth, *pen);
         }
-        let bounds = DepthBounds::resolve(rules, &self.facts, &self.scope(key, zone, None));
-        if let Some(slot) = self.depth.get_mut(at) {
-            *slot = Some(bounds);
-        }
-        bounds
+        let scope = self.scope(key, zone, None);
+        let depth = DepthBounds::resolve(rules, &self.facts, &scope);
+        let pen = PenBounds::resolve(rules, &self.facts, &scope);
+        self.strokes = Some((zone, depth, pen));
+        (depth, pen)
     }
 }
 
@@ -80,10 +80,7 @@ impl Engine {
     /// What a device is judged by; `None`: the registry does not know it.
     pub(super) fn judged<'a>(&self, key: &DeviceKey, slot: &'a mut Slot) -> Option<&'a mut Judged> {
         if slot.judged.is_none() {
-            slot.judged = self.fleet.facts(key).map(|facts| Judged {
-                facts,
-                depth: [None; ZONES],
-            });
+            slot.judged = self.fleet.facts(key).map(|facts| Judged { facts, strokes: None });
         }
         slot.judged.as_mut()
     }
@@ -202,6 +199,11 @@ impl Engine {
         if let Some(old) = device.session.filter(|old| Some(*old) != next) {
             device.ended = Some(old);
             device.depth = Default::default();
+            device.light = None;
+            if let Some(pen) = device.pen.take() {
+                self.session_mean(context, pen.mean, old, slot);
+            }
+            let device = &mut slot.device;
             self.signal_all(device, Signal::SessionOver, Why::SessionOver, context.moment, |a| {
                 a.session == Some(old) && a.kind.is_about_readings() && !a.kind.is_data_quality()
             });
@@ -210,6 +212,7 @@ impl Engine {
                 a.session == Some(old) && a.kind.is_data_quality()
             });
         }
+        let device = &mut slot.device;
         device.session = next;
         device.in_session = next.is_some() && context.frame.class == Class::Live;
         device.heard = Some(Heard {
@@ -233,6 +236,7 @@ impl Engine {
                 self.pulses(context, batch, visit, slot);
             }
             Body::SessionStart(start) => {
+                self.lamp_in_use(context, start.lamp.as_ref(), slot);
                 self.visit(context, slot, context.moment.event_time, start.cartridge.as_ref())?;
             }
             Body::Birth(birth) => self.birth(context, birth, slot)?,
@@ -246,7 +250,8 @@ impl Engine {
 
     fn birth(&mut self, context: &Context<'_>, birth: &telemetry::Birth, slot: &mut Slot) -> Result<(), ColdError> {
         if context.newest {
-            slot.device.depth_offset_um = birth.depth_offset_um;
+            self.calibrated(context, birth.depth_offset_um, slot);
+            self.lamp_in_use(context, birth.lamp.as_ref(), slot);
         }
         let Some(serial) = birth.serial.as_ref().map(|s| s.as_str().to_owned()) else {
             return Ok(());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use telemetry::{Pulse, PulseBatch, StrokeBatch, UnixMicros, Zone};
 
 use super::frame::Context;
+use super::light::LampRules;
 use super::raise::Finding;
 use super::state::{Device, Visit};
 use super::{Engine, Slot, Why, words};
@@ -11,6 +12,9 @@ use crate::id::{Cause, Opaque};
 use crate::lifecycle::Signal;
 use crate::rules::depth::{self, DepthMemory, DepthVerdict};
 use crate::rules::energy::{self, PulseBounds};
+use crate::rules::pen;
+use crate::rules::pulse::LightBounds;
+use crate::rules::seconds::Column;
 use crate::rules::{Kind, Violation};
 
 /// What strokes lack of what they are judged by.
@@ -39,13 +43,13 @@ fn missing_of_pulse(pulse: &Pulse, visit: Option<Visit>) -> Option<&'static str>
 
 /// What readings are about.
 #[derive(Clone, Copy)]
-struct About {
-    visit: Option<Opaque>,
-    zone: Option<Zone>,
+pub(super) struct About {
+    pub(super) visit: Option<Opaque>,
+    pub(super) zone: Option<Zone>,
 }
 
 impl About {
-    fn finding(
+    pub(super) fn finding(
         self,
         context: &Context<'_>,
         kind: Kind,
@@ -84,12 +88,14 @@ impl Engine {
         let Some(judged) = self.judged(context.key, slot) else {
             return;
         };
-        let bounds = judged.depth(&rules, context.key, batch.zone);
+        let (bounds, pen) = judged.strokes(&rules, context.key, batch.zone);
         let device = &mut slot.device;
+        let column = Column::of(batch);
+        let expected = bounds.expected(batch, device.depth_offset_um.unwrap_or(0));
         // A frame out of order is judged by itself: what came before it is not what the device did before it.
         let mut alone = DepthMemory::default();
         let memory = if context.newest { &mut device.depth } else { &mut alone };
-        let verdict = depth::judge(batch, &bounds, device.depth_offset_um.unwrap_or(0), memory);
+        let verdict = depth::judge(batch, column, expected.as_ref(), &bounds, memory);
         let about = About {
             visit: visit.map(|v| v.key),
             zone: batch.zone,
@@ -109,6 +115,10 @@ impl Engine {
         // What happened before does not end what fires now.
         if context.newest {
             self.strokes_fine_again(context, about, &verdict, device);
+            let calibrated = device.depth_offset_um.is_some();
+            let memory = device.pen.get_or_insert_default();
+            let verdict = pen::judge(batch, column, expected.as_ref(), &pen, calibrated, memory);
+            self.pen(context, batch, about.visit, &verdict, at, device);
         }
     }
 
@@ -137,6 +147,8 @@ impl Engine {
             };
             let scope = judged.scope(context.key, pulse.zone, pulse.skin_type);
             let bounds = PulseBounds::resolve(&rules, &judged.facts, &scope);
+            let light = LightBounds::resolve(&rules, &judged.facts, &scope);
+            let lamp = LampRules::resolve(&rules, &judged.facts, &scope);
             let verdict = energy::judge(pulse, index, &bounds);
             let about = About {
                 visit: visit.map(|v| v.key),
@@ -151,6 +163,10 @@ impl Engine {
                 let words = words::above_limit(v.value, v.limit, pulse.skin_type.is_some());
                 let finding = about.finding(context, Kind::PulseAboveLimit, v, words, at);
                 self.violated(&mut slot.device, finding, context.moment);
+            }
+            self.light(context, (pulse, index), about, &light, at, &mut slot.device);
+            if context.newest {
+                self.lamp(context, (pulse, index), &lamp, at, &mut slot.device);
             }
         }
     }

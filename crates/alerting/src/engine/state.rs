@@ -9,6 +9,10 @@ use crate::id::{AlertId, Opaque};
 use crate::rules::Kind;
 use crate::rules::depth::DepthMemory;
 use crate::rules::disinfection::{Between, Wipe};
+use crate::rules::drift::Baseline;
+use crate::rules::lamp::Lamp;
+use crate::rules::pen::PenMemory;
+use crate::rules::pulse::PulseMemory;
 use crate::rules::sterilization::FailedCycle;
 
 /// Boots that are remembered per device; at the bound the one heard longest ago goes.
@@ -200,6 +204,18 @@ pub struct Device {
     pub cartridge: Option<String>,
     /// Of the depth rules.
     pub depth: DepthMemory,
+    /// Of the rules over seconds of strokes; none outside a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pen: Option<Box<PenMemory>>,
+    /// Of the rule over sessions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub baseline: Baseline,
+    /// Of the rules on pulses; none outside a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub light: Option<Box<PulseMemory>>,
+    /// The lamp in it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lamp: Lamp,
     /// Open alerts.
     pub open: Vec<Open>,
     /// Raises of the last minutes.
@@ -211,6 +227,10 @@ pub struct Device {
     pub awaited: Vec<Awaited>,
     /// Offsets of its newest frames in the log.
     pub offsets: VecDeque<u64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Device {

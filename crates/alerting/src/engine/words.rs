@@ -1,4 +1,6 @@
 //! What happened, in a sentence for the person who is paged: no session, no visit, nothing about the client.
+use telemetry::Pulse;
+
 use crate::rules::sterilization::Overdue;
 use crate::rules::{Kind, Violation};
 
@@ -31,6 +33,70 @@ fn depth_off(value: f64, limit: f64) -> String {
 
 fn setpoint(value: f64, limit: f64) -> String {
     format!("depth is set to {}, allowed are {}", mm(value), mm(limit))
+}
+
+/// Of a rule over seconds or sessions of strokes.
+pub(super) fn pen(kind: Kind, v: &Violation) -> String {
+    let (value, limit) = (v.value, v.limit);
+    match kind {
+        Kind::DepthDrift => format!(
+            "depth is about {} off its factory calibration; of no account are {}",
+            mm(value),
+            mm(limit)
+        ),
+        Kind::DepthBaselineShift => format!(
+            "over its last sessions the depth is {} off its factory calibration, allowed are {}",
+            mm(value),
+            mm(limit)
+        ),
+        Kind::DepthSensorStuck => format!("the depth sensor repeats one reading, {value:.0} strokes so far"),
+        Kind::DepthSensorJitter => format!(
+            "depth readings of one second are {} apart, no more than {} are noise",
+            mm(value),
+            mm(limit)
+        ),
+        Kind::StrokeRateOff if value < limit => {
+            format!("{value:.1} strokes a second, a working motor makes {limit:.1} at least")
+        }
+        Kind::StrokeRateOff => format!("{value:.1} strokes a second, a working motor makes {limit:.1} at most"),
+        _ => format!("needles go in {} deep on average, hardly at all", mm(value)),
+    }
+}
+
+/// Of a pulse or the lamp that made it.
+pub(super) fn pulse(kind: Kind, v: &Violation, pulse: &Pulse) -> String {
+    let (value, limit) = (v.value, v.limit);
+    match kind {
+        Kind::FluenceInconsistent => format!(
+            "fluence is {:.0} % off energy over area, {:.0} % are tolerated: is the right tip told?",
+            value / 10.0,
+            limit / 10.0
+        ),
+        Kind::PulseWithoutEnergy => {
+            "a pulse fired and no energy was measured: how much it carried is not known".to_owned()
+        }
+        Kind::PulseUnfired => format!("{value:.0} or more of the last {limit:.0} pulses were set and did not fire"),
+        Kind::PulseStacking => format!(
+            "two pulses on one zone within {:.2} s, at least {:.2} s are asked for",
+            1.0 / value,
+            1.0 / limit
+        ),
+        Kind::SkinTooHot => format!("skin at {value:.1} °C, allowed are {limit:.1} °C"),
+        Kind::TipTooHot => format!("tip at {value:.1} °C, allowed are {limit:.1} °C: cooling fails"),
+        Kind::FilterMismatch => format!(
+            "a pulse through a filter from {value:.0} nm, {} asks for {limit:.0} nm at least",
+            pulse.skin_type.map_or_else(
+                || "the strictest skin type (none was told)".to_owned(),
+                |s| format!("skin type {s}")
+            )
+        ),
+        Kind::LampWorn => format!("the lamp has fired {value:.0} shots, it is made for {limit:.0}"),
+        _ => format!(
+            "the lamp gives {:.0} % more or less than is set, {:.0} % are tolerated",
+            value / 10.0,
+            limit / 10.0
+        ),
+    }
 }
 
 pub(super) fn above_set(value: f64, limit: f64) -> String {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use telemetry::{StrokeBatch, Zone};
 
+use super::seconds::{Column, Expected};
 use super::{Ruleset, Scope, Violation, Window};
 use crate::fleet::Facts;
 
@@ -18,6 +19,8 @@ pub struct DepthBounds {
     above: Option<(u32, u32, u32)>,
     off: Option<(u32, u32, u32)>,
     tolerance_um: u32,
+    /// Strokes shallower than this share of what is expected are `depth_too_shallow`'s; 0: nobody's.
+    shallow_permille: u32,
     setpoint: bool,
 }
 
@@ -40,8 +43,32 @@ impl DepthBounds {
             above: above.map(|p| (p.k_strokes, p.n_strokes, p.clear_after_strokes)),
             off: off.map(|p| (p.k_strokes, p.n_strokes, p.clear_after_strokes)),
             tolerance_um,
+            shallow_permille: rules
+                .depth_too_shallow
+                .as_ref()
+                .map_or(0, |r| r.params(scope).share_permille),
             setpoint: rules.depth_setpoint_above_limit.is_some(),
         }
+    }
+
+    /// What is expected of a batch's strokes; `None` without a setpoint. `offset_um`: the device's own factory offset, measured
+    /// minus set depth. A healthy pen may sit anywhere within its scale tolerance (±0.15 mm for a cleared one, K182407), so
+    /// what is off is judged from there; an offset beyond the tolerance counts as the tolerance.
+    pub fn expected(&self, batch: &StrokeBatch, offset_um: i32) -> Option<Expected> {
+        let tolerance = i32::try_from(self.tolerance_um).unwrap_or(i32::MAX);
+        let set = batch.setpoint?.get();
+        let depth_um = set.saturating_add_signed(offset_um.clamp(-tolerance, tolerance));
+        // Of what is no deeper than the tolerance nobody can say that it hardly goes in.
+        let shallow_below_um = if depth_um > self.tolerance_um {
+            depth_um * self.shallow_permille / 1_000
+        } else {
+            0
+        };
+        Some(Expected {
+            depth_um,
+            tolerance_um: self.tolerance_um,
+            shallow_below_um,
+        })
     }
 }
 
@@ -70,10 +97,15 @@ pub struct DepthVerdict {
     pub setpoint_cleared: bool,
 }
 
-/// Judges a batch. `offset_um`: the device's own factory offset, measured minus set depth. A healthy pen may sit anywhere
-/// within its scale tolerance (±0.15 mm for a cleared one, K182407), so what is off is judged from there; an offset beyond the
-/// tolerance counts as the tolerance. Limits are judged by what was measured.
-pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, offset_um: i32, memory: &mut DepthMemory) -> DepthVerdict {
+/// Judges a batch of which `column` is what one look showed. Without a setpoint nothing is off it. Limits are judged by what
+/// was measured.
+pub fn judge(
+    batch: &StrokeBatch,
+    column: Option<Column>,
+    expected: Option<&Expected>,
+    bounds: &DepthBounds,
+    memory: &mut DepthMemory,
+) -> DepthVerdict {
     let set = batch.setpoint.map(|s| s.get());
     if memory.context != Some((batch.zone, set)) {
         *memory = DepthMemory {
@@ -81,22 +113,15 @@ pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, offset_um: i32, memory: 
             ..DepthMemory::default()
         };
     }
-    // Without a setpoint nothing is off it.
-    let tolerance = i32::try_from(bounds.tolerance_um).unwrap_or(i32::MAX);
-    let expected = set.map(|s| s.saturating_add_signed(offset_um.clamp(-tolerance, tolerance)));
-    let low = expected.map_or(0, |e| e.saturating_sub(bounds.tolerance_um));
-    let high = expected.map_or(u32::MAX, |e| e.saturating_add(bounds.tolerance_um));
+    let low = expected.map_or(0, |e| e.depth_um.saturating_sub(e.tolerance_um));
+    let high = expected.map_or(u32::MAX, |e| e.depth_um.saturating_add(e.tolerance_um));
     let mut verdict = DepthVerdict::default();
-    let fine = batch.depths_if_all_read().is_some_and(|depths| {
-        let (least, most) = extremes(depths);
-        most <= bounds.limit_um.min(high) && least >= low
-    });
-    if fine {
+    if column.is_some_and(|all| all.most <= bounds.limit_um.min(high) && all.least >= low) {
         let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         memory.above.push_clean(count);
         memory.off.push_clean(count);
     } else {
-        walk(batch, bounds, memory, expected.unwrap_or(0), (low, high), &mut verdict);
+        walk(batch, bounds, memory, expected, &mut verdict);
     }
     verdict.above_cleared = verdict.above.is_none() && cleared(&memory.above, bounds.above);
     verdict.off_cleared = verdict.off.is_none() && set.is_some() && cleared(&memory.off, bounds.off);
@@ -109,14 +134,6 @@ pub fn judge(batch: &StrokeBatch, bounds: &DepthBounds, offset_um: i32, memory: 
 
 fn cleared(window: &Window, rule: Option<(u32, u32, u32)>) -> bool {
     rule.is_some_and(|(_, n, after)| window.clean() >= after.max(n))
-}
-
-/// Least and greatest of a column. Two independent folds without branches: the compiler vectorises them.
-#[inline]
-fn extremes(depths: &[u32]) -> (u32, u32) {
-    depths.iter().fold((u32::MAX, 0), |(least, most), &depth| {
-        (least.min(depth), most.max(depth))
-    })
 }
 
 fn violation(ordinal: u64, index: usize, value: u32, limit: u32, margin: u32) -> Violation {
@@ -135,8 +152,7 @@ fn walk(
     batch: &StrokeBatch,
     bounds: &DepthBounds,
     memory: &mut DepthMemory,
-    expected: u32,
-    (low, high): (u32, u32),
+    expected: Option<&Expected>,
     verdict: &mut DepthVerdict,
 ) {
     let band = bounds.alone_um - bounds.limit_um;
@@ -153,11 +169,11 @@ fn walk(
                 worse(&mut verdict.above, found);
             }
         }
-        if let Some((k, n, _)) = bounds.off
-            && memory.off.push(depth < low || depth > high, ordinal, k, n)
+        if let (Some((k, n, _)), Some(expected)) = (bounds.off, expected)
+            && memory.off.push(expected.is_off(depth), ordinal, k, n)
         {
             let first = memory.off.first_bad().unwrap_or(ordinal);
-            let off_by = depth.abs_diff(expected);
+            let off_by = depth.abs_diff(expected.depth_um);
             worse(
                 &mut verdict.off,
                 violation(first, index, off_by, bounds.tolerance_um, bounds.tolerance_um),

@@ -3,7 +3,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::book::Rule;
+use super::drift::{DepthBaselineShift, DepthDrift};
 use super::file::{self, Place, RawRule};
+use super::lamp::{LampDrift, LampWorn};
+use super::pulse::{
+    FilterMismatch, FluenceInconsistent, PulseStacking, PulseUnfired, PulseWithoutEnergy, SkinTooHot, TipTooHot,
+};
+use super::sensor::{DepthSensorJitter, DepthSensorStuck, DepthTooShallow, StrokeRateOff};
 use super::{
     CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, HeartbeatMissing,
     NoParameters, PulseAboveLimit, PulseAboveSet, RuleFault, SilentDevice,
@@ -82,12 +88,42 @@ kinds! {
     DepthOffSetpoint = depth_off_setpoint: DepthOffSetpoint, "µm", Reading;
     /// The depth that was set is above the limit.
     DepthSetpointAboveLimit = depth_setpoint_above_limit: NoParameters, "µm", Reading;
+    /// The mean depth left its factory calibration within a session.
+    DepthDrift = depth_drift: DepthDrift, "µm", Reading;
+    /// The mean depth of sessions is off the factory calibration.
+    DepthBaselineShift = depth_baseline_shift: DepthBaselineShift, "µm", Standing;
+    /// The depth sensor repeats one reading.
+    DepthSensorStuck = depth_sensor_stuck: DepthSensorStuck, "strokes", Reading;
+    /// Readings scatter far more than the sensor's declared noise.
+    DepthSensorJitter = depth_sensor_jitter: DepthSensorJitter, "µm", Reading;
+    /// Strokes come slower or faster than a working motor makes them.
+    StrokeRateOff = stroke_rate_off: StrokeRateOff, "Hz", Reading;
+    /// Needles hardly go in.
+    DepthTooShallow = depth_too_shallow: DepthTooShallow, "µm", Reading;
 
     // Energy
     /// A pulse above what was set.
     PulseAboveSet = pulse_above_set: PulseAboveSet, "mJ/cm²", Harm;
     /// A pulse above what its skin type allows.
     PulseAboveLimit = pulse_above_limit: PulseAboveLimit, "mJ/cm²", Harm;
+    /// Fluence is not energy over area.
+    FluenceInconsistent = fluence_inconsistent: FluenceInconsistent, "‰", Reading;
+    /// A pulse that fired and of which nothing was measured.
+    PulseWithoutEnergy = pulse_without_energy: PulseWithoutEnergy, "mJ", Reading;
+    /// Pulses that were set and did not fire.
+    PulseUnfired = pulse_unfired: PulseUnfired, "pulses", Reading;
+    /// Two pulses too soon after one another on one zone.
+    PulseStacking = pulse_stacking: PulseStacking, "pulses/s", Harm;
+    /// Skin is too hot.
+    SkinTooHot = skin_too_hot: SkinTooHot, "°C", Harm;
+    /// The cooled tip is too hot.
+    TipTooHot = tip_too_hot: TipTooHot, "°C", Reading;
+    /// A filter lets through what the skin type must not get.
+    FilterMismatch = filter_mismatch: FilterMismatch, "nm", Harm;
+    /// A lamp has fired more than it is made for.
+    LampWorn = lamp_worn: LampWorn, "shots", Standing;
+    /// A lamp no longer gives what is set.
+    LampDrift = lamp_drift: LampDrift, "‰", Standing;
 
     // Hygiene
     /// An item is used whose sterilization is overdue.

@@ -1,12 +1,19 @@
 //! The rules: typed, with units, one file per family, each a pure function over (reading, context, state, limits).
 mod book;
 pub mod cartridge;
+pub mod control;
 pub mod depth;
 pub mod disinfection;
+pub mod drift;
 pub mod energy;
 mod file;
 mod kind;
+pub mod lamp;
 mod params;
+pub mod pen;
+pub mod pulse;
+pub mod seconds;
+pub mod sensor;
 pub mod silence;
 pub mod sterilization;
 mod window;
@@ -51,4 +58,22 @@ pub struct Violation {
     pub margin: f64,
     /// One reading was enough.
     pub single: bool,
+}
+
+/// What a rule says of readings.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Judgement {
+    /// Nothing new.
+    #[default]
+    Nothing,
+    /// They violate it.
+    Violated(Violation),
+    /// They prove that its condition is over.
+    Cleared,
+}
+
+impl Judgement {
+    fn cleared_if(over: bool) -> Self {
+        if over { Self::Cleared } else { Self::Nothing }
+    }
 }

@@ -16,25 +16,22 @@ pub trait Parameters: DeserializeOwned {
 }
 
 /// Refuses windows that cannot be.
-fn window(k: u32, n: u32) -> Result<(), String> {
+pub(super) fn window(names: &str, k: u32, n: u32) -> Result<(), String> {
     if k == 0 || k > n || n > Window::MAX {
-        return Err(format!(
-            "k_strokes and n_strokes must be 1 <= k <= n <= {}",
-            Window::MAX
-        ));
+        return Err(format!("{names} must be 1 <= k <= n <= {}", Window::MAX));
     }
     Ok(())
 }
 
 impl Parameters for DepthAboveLimit {
     fn check(&self) -> Result<(), String> {
-        window(self.k_strokes, self.n_strokes)
+        window("k_strokes and n_strokes", self.k_strokes, self.n_strokes)
     }
 }
 
 impl Parameters for DepthOffSetpoint {
     fn check(&self) -> Result<(), String> {
-        window(self.k_strokes, self.n_strokes)
+        window("k_strokes and n_strokes", self.k_strokes, self.n_strokes)
     }
 }
 

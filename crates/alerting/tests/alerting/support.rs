@@ -41,6 +41,11 @@ maker = "Maker"
 fluence_max_mj_per_cm2 = 15000
 fluence_tolerance_permille = 200
 skin_fluence_max_mj_per_cm2 = { I = 15000, II = 15000, III = 8000, IV = 7000, V = 5000, VI = 0 }
+pulse_interval_min_us = 800000
+skin_temperature_max_mdegc = 44000
+tip_temperature_max_mdegc = 20000
+lamp_life_shots = 300000
+skin_filter_cutoff_min_nm = { I = 515, II = 515, III = 530, IV = 560, V = 640, VI = 695 }
 "#;
 
 const PLAIN: &str = "name = \"Plain\"\nmaker = \"Maker\"\n[policy]\ndisinfection_between_visits = false\n";

@@ -8,7 +8,7 @@ use telemetry::{FlushReason, SkinType, Zone, proto};
 
 use super::Emission;
 use super::core::{Core, HEARTBEAT_IN_SESSION_US, InSession};
-use crate::fault::{FaultKind, Truth};
+use crate::fault::{FaultKind, LightFault, Truth};
 use crate::fleet::Fleet;
 use crate::visit::{Session, Step, Visit, Visits};
 
@@ -17,7 +17,7 @@ pub(crate) const SPOT_MM2: u32 = 480;
 /// Between two pulses.
 const REPEAT_US: (u64, u64) = (1_200_000, 3_000_000);
 /// From a zone's start to its first pulse.
-const AIM_US: (u64, u64) = (500_000, 1_500_000);
+const AIM_US: (u64, u64) = (900_000, 1_500_000);
 /// Shots of a lamp's rated life.
 const LAMP_LIFE: u64 = 300_000;
 /// Output lost at the end of the rated life.
@@ -41,6 +41,7 @@ pub(super) struct Ipl {
     run: Option<Run>,
     lamp: String,
     lamp_shots: u64,
+    faults: Vec<LightFault>,
     bias: f64,
     worn_pulses: u64,
     over_told: bool,
@@ -54,13 +55,17 @@ struct Run {
     step: usize,
     ordinal: u64,
     next_pulse_us: u64,
+    /// The last pulse in this zone.
+    previous_us: Option<u64>,
     skin_c: f64,
 }
 
 impl Ipl {
     pub(super) fn new(fleet: &Fleet, mut core: Core) -> Self {
-        let worn = core.device.faults.iter().any(|f| f.kind == FaultKind::LampAgeing);
-        let shots = if worn {
+        let has = |kind| core.device.faults.iter().any(|f| f.kind == kind);
+        let shots = if has(FaultKind::LampPastLife) {
+            LAMP_LIFE
+        } else if has(FaultKind::LampAgeing) {
             core.rng.between(290_000, 310_000)
         } else {
             core.rng.between(5_000, 60_000)
@@ -71,6 +76,7 @@ impl Ipl {
             run: None,
             lamp: format!("LAMP-{:06X}", core.rng.bits() & 0xff_ffff),
             lamp_shots: shots,
+            faults: LightFault::among(&core.device.faults),
             bias: core.rng.uniform(-0.02, 0.02),
             worn_pulses: 0,
             over_told: false,
@@ -145,6 +151,7 @@ impl Ipl {
             step: 0,
             ordinal: 0,
             next_pulse_us,
+            previous_us: None,
             skin_c: 32.0,
         });
     }
@@ -166,6 +173,7 @@ impl Ipl {
                     run.step += 1;
                     run.next_pulse_us = step.end_us + self.core.rng.between(AIM_US.0, AIM_US.1);
                     run.skin_c = 32.0;
+                    run.previous_us = None;
                 }
                 self.run = Some(run);
                 self.visit = Some(visit);
@@ -183,7 +191,7 @@ impl Ipl {
         let energy_mj = (f64::from(energy_set_mj) * factor).round() as u32;
         self.lamp_shots += 1;
         run.skin_c = (run.skin_c + self.core.rng.uniform(1.2, 1.8)).min(36.0 + self.core.rng.uniform(0.0, 1.0));
-        let pulse = proto::Pulse {
+        let mut pulse = proto::Pulse {
             ordinal: Some(run.ordinal),
             uptime_us: Some(self.core.uptime_us(at_us)),
             energy_set_mj: Some(energy_set_mj),
@@ -195,20 +203,27 @@ impl Ipl {
             lamp_shot_count: Some(self.lamp_shots),
             ..steady(step.zone, skin)
         };
+        let mut offences: Vec<FaultKind> = offence.into_iter().collect();
+        for fault in &mut self.faults {
+            if fault.apply(&mut pulse, at_us, run.previous_us) {
+                offences.push(fault.fault.kind);
+            }
+        }
+        run.previous_us = Some(at_us);
         let beyond = factor > 1.0 + 0.20;
         let reason = if beyond {
             FlushReason::Limit
         } else {
             FlushReason::Period
         };
-        let truths = offence
+        let truths = offences
+            .into_iter()
             .map(|kind| {
                 let detail = format!("energy {energy_mj} mJ, set {energy_set_mj} mJ, skin type {skin}");
                 Truth::new(kind, self.core.who(), at_us, detail)
                     .at(self.core.place())
                     .ordinal(run.ordinal)
             })
-            .into_iter()
             .collect();
         let body = proto::PulseBatch {
             pulses: vec![pulse],
@@ -216,7 +231,9 @@ impl Ipl {
         };
         self.core.emit_with(at_us, proto::frame::Body::PulseBatch(body), truths);
         run.ordinal += 1;
-        run.next_pulse_us = at_us + self.core.rng.between(REPEAT_US.0, REPEAT_US.1);
+        let usual = self.core.rng.between(REPEAT_US.0, REPEAT_US.1);
+        let hasty = self.faults.iter().find_map(|fault| fault.repeat_us(at_us));
+        run.next_pulse_us = at_us + hasty.unwrap_or(usual);
     }
 
     /// Measured over set energy, and the fault that offends for the first time with this pulse.

@@ -216,7 +216,7 @@ impl Pen {
                 .map(|batch| batch.due(self.batch_us, run.last_limit_flush_us));
             let flush_us = due.map_or(u64::MAX, |(at_us, _)| at_us);
             let next_event_us = flush_us.min(self.core.heartbeat_due_us).min(step.end_us);
-            let interval_us = self.interval_us(step);
+            let interval_us = self.interval_us(step, run.next_stroke_us);
             if run.next_stroke_us + interval_us <= next_event_us {
                 self.stroke(run, step, interval_us);
                 continue;
@@ -245,8 +245,9 @@ impl Pen {
     }
 
     /// The time that the next stroke takes.
-    fn interval_us(&mut self, step: &Step) -> u64 {
-        let even = 1_000_000_000.0 / f64::from(step.rate_mhz.max(1));
+    fn interval_us(&mut self, step: &Step, at_us: u64) -> u64 {
+        let slower: f64 = self.faults.iter().map(|fault| fault.slower(at_us)).product();
+        let even = 1_000_000_000.0 / f64::from(step.rate_mhz.max(1)) * slower;
         if self.core.device.evenly {
             return even as u64;
         }

@@ -1,4 +1,4 @@
-//! Faults of a pen's depth: what the sensor reads instead.
+//! Faults of a pen's strokes: what the sensor reads instead, or how fast the motor runs.
 use telemetry::Zone;
 
 use super::{Fault, FaultKind};
@@ -10,6 +10,19 @@ const CREEP_UM_PER_S: f64 = 60.0;
 const CREEP_MAX_UM: f64 = 400.0;
 /// How far beyond the limit the needles go around the eyes: more than tolerance and six sigma.
 const OVERSHOOT_UM: f64 = 500.0;
+
+/// How much deeper a pen goes whose depth has shifted.
+const SHIFT_UM: f64 = 120.0;
+/// How far off its calibration a pen is that ought to be calibrated again.
+const CALIBRATION_OFF_UM: f64 = 45.0;
+/// How many more times its noise a jittering sensor adds.
+const JITTER: f64 = 4.0;
+/// Share of its strokes that a slow motor does not make.
+const SLOWER_BY: f64 = 0.4;
+/// Share of the set depth that needles go in which are not seated.
+const NOT_SEATED: f64 = 0.1;
+/// Needles set no deeper than this could as well be a healthy pen at the end of its scale.
+const NOT_SEATED_FROM_UM: u32 = 2 * SCALE_TOLERANCE_UM;
 
 /// A healthy reading and what it was made under.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +55,12 @@ impl DepthFault {
                 fault.kind,
                 FaultKind::DepthCreep
                     | FaultKind::DepthOvershootEye
+                    | FaultKind::DepthShift
+                    | FaultKind::CalibrationOff
                     | FaultKind::StuckSensor
+                    | FaultKind::SensorJitter
+                    | FaultKind::SlowMotor
+                    | FaultKind::NeedleNotSeated
                     | FaultKind::SetpointAboveLimit
             )
         };
@@ -68,7 +86,15 @@ impl DepthFault {
                 let beyond = OVERSHOOT_UM * self.fault.strength + reading.noise_um;
                 ((f64::from(reading.limit_um) + beyond).max(0.0) as u32, true)
             }
+            FaultKind::DepthShift => (self.shifted(reading, SHIFT_UM), true),
+            FaultKind::CalibrationOff => (self.shifted(reading, CALIBRATION_OFF_UM), true),
             FaultKind::StuckSensor => self.stuck(reading),
+            FaultKind::SensorJitter => (self.shifted(reading, JITTER * reading.noise_um), true),
+            FaultKind::SlowMotor => (reading.depth_um, true),
+            FaultKind::NeedleNotSeated => {
+                let depth_um = f64::from(reading.setpoint_um) * NOT_SEATED + reading.noise_um * NOT_SEATED;
+                (depth_um.max(0.0) as u32, reading.setpoint_um > NOT_SEATED_FROM_UM)
+            }
             // The pen does as it is told: the fault is the setpoint.
             FaultKind::SetpointAboveLimit => (reading.depth_um, reading.setpoint_um > reading.limit_um),
             _ => (reading.depth_um, false),
@@ -76,6 +102,22 @@ impl DepthFault {
         let first = offends && !self.told;
         self.told |= offends;
         (depth_um, first)
+    }
+
+    /// By how much longer a stroke takes.
+    pub(crate) fn slower(&self, at_us: u64) -> f64 {
+        let slow = self.fault.kind == FaultKind::SlowMotor && self.fault.is_active(at_us);
+        if slow {
+            1.0 / (1.0 - (SLOWER_BY * self.fault.strength).min(0.9))
+        } else {
+            1.0
+        }
+    }
+
+    fn shifted(&self, reading: Reading, by_um: f64) -> u32 {
+        (f64::from(reading.depth_um) + by_um * self.fault.strength)
+            .round()
+            .max(0.0) as u32
     }
 
     fn creep(&self, reading: Reading) -> (u32, bool) {

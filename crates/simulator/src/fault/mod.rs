@@ -3,6 +3,7 @@
 //! A fault changes behaviour where the harm happens (a depth, an energy, a skipped wipe) or frames where the fault is in
 //! firmware or network; the rest of the simulator does not know about it. Every fault tells its [`Truth`].
 mod depth;
+mod light;
 mod selection;
 mod truth;
 mod wire;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::DeviceKind;
 
 pub(crate) use depth::{DepthFault, Reading};
+pub(crate) use light::LightFault;
 pub(crate) use selection::resolve;
 pub use selection::{FaultSpec, SelectionError};
 pub use truth::Truth;
@@ -26,8 +28,18 @@ pub enum FaultKind {
     DepthCreep,
     /// Around the eyes the needles go 500 µm deeper than the zone's limit.
     DepthOvershootEye,
+    /// All depths are 120 µm more than before: within the tolerance, and no longer as calibrated.
+    DepthShift,
+    /// All depths are 45 µm more than the factory calibration says: too little to see in one session.
+    CalibrationOff,
     /// The depth sensor repeats its last reading.
     StuckSensor,
+    /// Readings scatter five times as wide as the sensor's noise does.
+    SensorJitter,
+    /// The motor makes 40 % fewer strokes than set.
+    SlowMotor,
+    /// Needles that are not seated: they go in a tenth of what is set.
+    NeedleNotSeated,
     /// The operator dials 300 µm more than the zone's limit, and the pen follows.
     SetpointAboveLimit,
     /// The operator sets 15 % more fluence than the client's skin type bears, and the unit follows.
@@ -36,6 +48,22 @@ pub enum FaultKind {
     LampOverEnergy,
     /// A worn lamp: from -10 % on, each pulse carries 0.5 % less than the one before, down to -40 %.
     LampAgeing,
+    /// The tip that is told is smaller than the one that is on: fluence is no longer energy over area.
+    WrongTip,
+    /// Pulses fire and the energy sensor reads nothing.
+    EnergySensorDead,
+    /// Pulses are set and do not fire.
+    Misfiring,
+    /// The operator pulses every 0.4 s.
+    HastyPulses,
+    /// Skin is at 46 °C.
+    HotSkin,
+    /// The cooled tip is at 26 °C.
+    CoolingFailure,
+    /// A filter from 480 nm, which no skin type may get.
+    WrongFilter,
+    /// The lamp has fired all the shots that it is made for, and goes on.
+    LampPastLife,
     /// One wipe between two visits does not happen.
     MissedDisinfection,
     /// A second client is treated with the first one's cartridge.
@@ -67,11 +95,24 @@ impl FaultKind {
     pub const ALL: &'static [Self] = &[
         Self::DepthCreep,
         Self::DepthOvershootEye,
+        Self::DepthShift,
+        Self::CalibrationOff,
         Self::StuckSensor,
+        Self::SensorJitter,
+        Self::SlowMotor,
+        Self::NeedleNotSeated,
         Self::SetpointAboveLimit,
         Self::FluenceAboveLimit,
         Self::LampOverEnergy,
         Self::LampAgeing,
+        Self::WrongTip,
+        Self::EnergySensorDead,
+        Self::Misfiring,
+        Self::HastyPulses,
+        Self::HotSkin,
+        Self::CoolingFailure,
+        Self::WrongFilter,
+        Self::LampPastLife,
         Self::MissedDisinfection,
         Self::ReusedCartridge,
         Self::FailedCycle,
@@ -90,11 +131,24 @@ impl FaultKind {
         match self {
             Self::DepthCreep => "depth-creep",
             Self::DepthOvershootEye => "depth-overshoot-eye",
+            Self::DepthShift => "depth-shift",
+            Self::CalibrationOff => "calibration-off",
             Self::StuckSensor => "stuck-sensor",
+            Self::SensorJitter => "sensor-jitter",
+            Self::SlowMotor => "slow-motor",
+            Self::NeedleNotSeated => "needle-not-seated",
             Self::SetpointAboveLimit => "setpoint-above-limit",
             Self::FluenceAboveLimit => "fluence-above-limit",
             Self::LampOverEnergy => "lamp-over-energy",
             Self::LampAgeing => "lamp-ageing",
+            Self::WrongTip => "wrong-tip",
+            Self::EnergySensorDead => "energy-sensor-dead",
+            Self::Misfiring => "misfiring",
+            Self::HastyPulses => "hasty-pulses",
+            Self::HotSkin => "hot-skin",
+            Self::CoolingFailure => "cooling-failure",
+            Self::WrongFilter => "wrong-filter",
+            Self::LampPastLife => "lamp-past-life",
             Self::MissedDisinfection => "missed-disinfection",
             Self::ReusedCartridge => "reused-cartridge",
             Self::FailedCycle => "failed-cycle",
@@ -114,11 +168,26 @@ impl FaultKind {
         match self {
             Self::DepthCreep
             | Self::DepthOvershootEye
+            | Self::DepthShift
+            | Self::CalibrationOff
             | Self::StuckSensor
+            | Self::SensorJitter
+            | Self::SlowMotor
+            | Self::NeedleNotSeated
             | Self::SetpointAboveLimit
             | Self::ReusedCartridge
             | Self::OverdueSterilization => &[Pen],
-            Self::FluenceAboveLimit | Self::LampOverEnergy | Self::LampAgeing => &[Ipl],
+            Self::FluenceAboveLimit
+            | Self::LampOverEnergy
+            | Self::LampAgeing
+            | Self::WrongTip
+            | Self::EnergySensorDead
+            | Self::Misfiring
+            | Self::HastyPulses
+            | Self::HotSkin
+            | Self::CoolingFailure
+            | Self::WrongFilter
+            | Self::LampPastLife => &[Ipl],
             Self::MissedDisinfection | Self::DuplicateSequence | Self::ContextMissing | Self::SilentInSession => {
                 &[Pen, Ipl]
             }
@@ -133,11 +202,24 @@ impl FaultKind {
         match self {
             Self::DepthCreep => "depth-off-setpoint",
             Self::DepthOvershootEye => "depth-above-limit",
+            Self::DepthShift => "depth-drift",
+            Self::CalibrationOff => "depth-baseline-shift",
             Self::StuckSensor => "depth-sensor-stuck",
+            Self::SensorJitter => "depth-sensor-jitter",
+            Self::SlowMotor => "stroke-rate-off",
+            Self::NeedleNotSeated => "depth-too-shallow",
             Self::SetpointAboveLimit => "depth-setpoint-above-limit",
             Self::FluenceAboveLimit => "pulse-above-limit",
             Self::LampOverEnergy => "pulse-above-set",
             Self::LampAgeing => "lamp-drift",
+            Self::WrongTip => "fluence-inconsistent",
+            Self::EnergySensorDead => "pulse-without-energy",
+            Self::Misfiring => "pulse-unfired",
+            Self::HastyPulses => "pulse-stacking",
+            Self::HotSkin => "skin-too-hot",
+            Self::CoolingFailure => "tip-too-hot",
+            Self::WrongFilter => "filter-mismatch",
+            Self::LampPastLife => "lamp-worn",
             Self::MissedDisinfection => "disinfection-missing",
             Self::ReusedCartridge => "cartridge-reused",
             Self::FailedCycle => "indicator-failed",
