@@ -131,6 +131,24 @@ impl Rehearsal {
         }
     }
 
+    /// A person acknowledges.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn acknowledge(&mut self, at: UnixMicros, actor: &str, alert: AlertId) -> Result<Outcome, ColdError> {
+        let mut command = [0; 16];
+        for (slot, byte) in command.iter_mut().zip(self.offset.to_be_bytes()) {
+            *slot = byte;
+        }
+        self.apply(&Input::Acknowledge {
+            command,
+            at,
+            actor: actor.to_owned(),
+            alert,
+            comment: String::new(),
+        })
+    }
+
     /// A transaction.
     pub fn commit(&mut self) {
         let changes = self.engine.take_changes();

@@ -62,7 +62,7 @@ pub(crate) enum Command {
     },
     /// Make a device's secret and the line for the registry
     Secret,
-    /// Measure this machine: the table of docs/performance.md
+    /// Measure this machine (the table of docs/performance.md), or the rules (bench detection: docs/detection.md)
     Bench(Bench),
 }
 
@@ -270,7 +270,10 @@ pub(crate) enum ConfigAction {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) of: Option<BenchOf>,
     /// Seconds of load per measurement
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u64,
@@ -289,6 +292,12 @@ pub(crate) struct Bench {
     /// Print the table as Markdown, as docs/performance.md has it
     #[arg(long)]
     pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchOf {
+    /// How well and how soon the rules find what goes wrong, and how often they page for nothing
+    Detection(crate::bench::detection::Detection),
 }
 
 /// What can be measured alone.

@@ -12,6 +12,7 @@ mod local_client;
 mod node;
 mod outlets;
 mod parts;
+mod play;
 mod process;
 mod quarantine;
 mod record;

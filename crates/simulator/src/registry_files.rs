@@ -31,14 +31,14 @@ impl Fleet {
                 "pen",
                 "Quill 2, a pen of adjustable rate",
                 &pen_limits(30, 90, 160),
-                PEN_POLICY,
+                &pen_policy(),
             ),
             model(
                 PEN_FIXED,
                 "pen",
                 "Stylo 117, a pen of fixed rate",
                 &pen_limits(40, 90, 160),
-                PEN_POLICY,
+                &pen_policy(),
             ),
             model(IPL_MODEL, "ipl", "Lumen 480", &ipl_limits(), IPL_POLICY),
             model(AUTOCLAVE_MODEL, "autoclave", "Steri B 18", "", AUTOCLAVE_POLICY),
@@ -116,16 +116,23 @@ fn model(id: &str, kind: &str, name: &str, limits: &str, policy: &str) -> (Strin
     (format!("models/{id}.toml"), text)
 }
 
+/// Hours after which a pen's reusable parts must have been sterilized again; an assumption.
+pub(crate) const STERILIZATION_EVERY_H: u32 = 168;
+
 /// Evidence of a clinic's devices is here within seconds, so the wait for it is short; a device in a session speaks at least
 /// every 8 s.
 const PEN_POLICY: &str = "disinfection_between_visits = true\ndisinfection_level = \"intermediate\"\n\
-    evidence_grace_s = 5\nsterilization_every_h = 168\ncartridge_single_use = true\npack_expiry_checked = true\n\
+    evidence_grace_s = 5\ncartridge_single_use = true\npack_expiry_checked = true\n\
     silent_in_session_after_s = 15\ntreatment_interval_min_days = 21\n";
 const IPL_POLICY: &str = "disinfection_between_visits = true\ndisinfection_level = \"low\"\nevidence_grace_s = 5\n\
     silent_in_session_after_s = 15\ntreatment_interval_min_days = 14\n";
 const AUTOCLAVE_POLICY: &str = "biological_indicator_every_days = 7\nindicator_each_load = true\n\
     disinfection_between_visits = false\n";
 const STATION_POLICY: &str = "disinfection_between_visits = false\n";
+
+fn pen_policy() -> String {
+    format!("{PEN_POLICY}sterilization_every_h = {STERILIZATION_EVERY_H}\n")
+}
 
 fn pen_limits(sigma_um: u32, rate_min_hz: u32, rate_max_hz: u32) -> String {
     let mut text = format!(

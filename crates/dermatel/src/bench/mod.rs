@@ -1,5 +1,6 @@
 //! `dermatel bench`: the promises' figures on this machine. Each row says its budget, what was measured, and plainly when it
 //! falls short. The system under test is a process of its own; the load is made here, and its CPU is told apart.
+pub(crate) mod detection;
 mod hardware;
 mod memory;
 mod micro;
@@ -38,6 +39,9 @@ struct Bench {
 /// Measures and prints; the data folder is removed unless it was given.
 pub(crate) fn run(options: &cli::Bench) -> Result<()> {
     service::logging::init("warn")?;
+    if let Some(cli::BenchOf::Detection(options)) = &options.of {
+        return detection::run(options);
+    }
     let temporary = options.dir.is_none();
     let dir = options
         .dir

@@ -8,6 +8,7 @@ use super::Emission;
 use super::core::{Core, HEARTBEAT_IDLE_US};
 use crate::fault::{FaultKind, Truth};
 use crate::fleet::Fleet;
+use crate::registry_files::STERILIZATION_EVERY_H;
 use crate::visit::{Visits, between};
 
 /// When the autoclave is switched on, and when it tells of the past.
@@ -16,8 +17,10 @@ const HISTORY_US: u64 = 300_000;
 /// Most items in one load.
 const ITEMS_MAX: usize = 256;
 const HOUR_US: i64 = 3_600_000_000;
-/// How long ago the last cycle or indicator was for an overdue one.
+/// How long ago the last indicator was for an overdue one.
 const OVERDUE_US: i64 = 9 * 24 * HOUR_US;
+/// How much more than the policy's time has passed since the last cycle when an overdue pen is first used.
+const OVERDUE_BY_US: f64 = 48.0 * HOUR_US as f64;
 
 /// An autoclave.
 #[derive(Debug)]
@@ -26,7 +29,8 @@ pub(super) struct Autoclave {
     start_us: i64,
     /// Pens that are sterilized as they should be, and those that are not.
     pens: Vec<String>,
-    overdue: Vec<String>,
+    /// With when their last cycle ended.
+    overdue: Vec<(String, i64)>,
     every_us: u64,
     next_load_us: u64,
     /// The failing load: when, and what is in it.
@@ -44,8 +48,10 @@ impl Autoclave {
             .filter(|d| d.kind == DeviceKind::Pen)
         {
             let id = device.who.id.to_string();
-            if has(&device.faults, FaultKind::OverdueSterilization) {
-                overdue.push(id);
+            if let Some(fault) = device.faults.iter().find(|f| f.kind == FaultKind::OverdueSterilization) {
+                let used_us = Visits::new(fleet, device).next().map_or(0, |visit| visit.start_us);
+                let ago_us = i64::from(STERILIZATION_EVERY_H) * HOUR_US + (OVERDUE_BY_US * fault.strength) as i64;
+                overdue.push((id, fleet.start.0 + used_us as i64 - ago_us));
                 continue;
             }
             if has(&device.faults, FaultKind::FailedCycle) {
@@ -103,9 +109,11 @@ impl Autoclave {
 
     /// What happened before the simulation starts.
     fn history(&mut self) {
-        let (pens, overdue) = (self.pens.clone(), self.overdue.clone());
+        let pens = self.pens.clone();
         self.load(HISTORY_US, &pens, Some(self.start_us - HOUR_US));
-        self.load(HISTORY_US, &overdue, Some(self.start_us - OVERDUE_US));
+        for (item, ended_us) in std::mem::take(&mut self.overdue) {
+            self.load(HISTORY_US, &[item], Some(ended_us));
+        }
         let late = self
             .core
             .device

@@ -181,11 +181,9 @@ impl Pen {
             .faults
             .iter()
             .find(|f| f.kind == FaultKind::OverdueSterilization);
-        if overdue.is_some() && visit.number == 0 {
-            truths.push(truth(
-                FaultKind::OverdueSterilization,
-                "last cycle nine days ago".to_owned(),
-            ));
+        if let Some(fault) = overdue.filter(|fault| fault.strength > 0.0 && visit.number == 0) {
+            let detail = format!("sterilization overdue by {:.1} h", 48.0 * fault.strength);
+            truths.push(truth(FaultKind::OverdueSterilization, detail));
         }
         truths
     }

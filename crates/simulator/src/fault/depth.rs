@@ -83,8 +83,9 @@ impl DepthFault {
         let (depth_um, offends) = match self.fault.kind {
             FaultKind::DepthCreep => self.creep(reading),
             FaultKind::DepthOvershootEye if reading.zone == Zone::Periorbital => {
-                let beyond = OVERSHOOT_UM * self.fault.strength + reading.noise_um;
-                ((f64::from(reading.limit_um) + beyond).max(0.0) as u32, true)
+                let beyond = OVERSHOOT_UM * self.fault.strength;
+                let depth_um = f64::from(reading.limit_um) + beyond + reading.noise_um;
+                (depth_um.max(0.0) as u32, beyond > 0.0)
             }
             FaultKind::DepthShift => (self.shifted(reading, SHIFT_UM), true),
             FaultKind::CalibrationOff => (self.shifted(reading, CALIBRATION_OFF_UM), true),

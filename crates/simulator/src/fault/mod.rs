@@ -70,7 +70,8 @@ pub enum FaultKind {
     ReusedCartridge,
     /// A sterilization cycle fails, and what was in it is used all the same.
     FailedCycle,
-    /// The pen's last cycle was nine days ago, and it is used.
+    /// The pen's last cycle was nine days before its first use, two more than its policy allows. `strength` scales what is
+    /// beyond the week, so that -0.01 is half an hour before it is due.
     OverdueSterilization,
     /// The autoclave's last biological indicator ran nine days ago, and it is used.
     OverdueIndicator,

@@ -36,7 +36,7 @@ pub struct FaultSpec {
     /// Of the devices that are left, these, counted from 0; without it, all.
     #[serde(default)]
     pub nth: Option<Vec<u32>>,
-    /// Scales the deviation, 0.1 to 10.
+    /// Scales the deviation: up to 10, and down to -1, where less than nothing stays below what the kind's limit is. Not 0.
     #[serde(default = "one")]
     pub strength: f64,
 }
@@ -74,8 +74,8 @@ impl FaultSpec {
     pub(crate) fn validate(&self, at: &mut Problems) {
         at.check(
             "strength",
-            (0.1..=10.0).contains(&self.strength),
-            "allowed are 0.1 to 10",
+            (-1.0..=10.0).contains(&self.strength) && self.strength != 0.0,
+            "allowed are -1 to 10 without 0",
         );
         at.check(
             "for",

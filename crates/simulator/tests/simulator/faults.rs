@@ -308,7 +308,7 @@ fn a_failed_cycle_is_followed_by_use_of_what_was_in_it() {
 }
 
 #[test]
-fn overdue_items_were_last_good_nine_days_ago() {
+fn overdue_items_were_last_good_nine_days_before_their_use() {
     let nine_days = 9 * 86_400 * 1_000_000;
     let pen = case(one(FaultKind::OverdueSterilization, 0));
     let id = pen.truths[0].device.clone();
@@ -320,7 +320,7 @@ fn overdue_items_were_last_good_nine_days_ago() {
             _ => None,
         })
         .collect();
-    assert_eq!(cycles, vec![pen.fleet.start.0 - nine_days]);
+    assert_eq!(cycles, vec![pen.fleet.start.0 + pen.truths[0].at_us as i64 - nine_days]);
     assert_eq!(pen.truths[0].sequence, Some(visits(&pen.reads, pen.device)[0].2));
 
     let autoclave = case(one(FaultKind::OverdueIndicator, 0));
