@@ -8,7 +8,7 @@ use telemetry::{DeviceKey, UnixMicros};
 use crate::engine::{Changes, Cold, ColdError, Engine, FactKey, Outcome, Snapshot};
 use crate::fleet::Fleet;
 use crate::id::{AlertId, TransitionId};
-use crate::intake::{Input, Told};
+use crate::intake::{Action, Command, Input, Told};
 use crate::lifecycle::State;
 use crate::rules::Ruleset;
 
@@ -140,13 +140,13 @@ impl Rehearsal {
         for (slot, byte) in command.iter_mut().zip(self.offset.to_be_bytes()) {
             *slot = byte;
         }
-        self.apply(&Input::Acknowledge {
-            command,
+        self.apply(&Input::Command(Command {
+            id: command,
             at,
             actor: actor.to_owned(),
-            alert,
+            action: Action::Acknowledge(alert),
             comment: String::new(),
-        })
+        }))
     }
 
     /// A transaction.
