@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use protox::prost_reflect::{DescriptorPool, Kind};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
+    "dermatel/v1/command.proto",
     "dermatel/v1/frame.proto",
     "dermatel/v1/status.proto",
     "dermatel/v1/pipeline.proto",

@@ -10,9 +10,11 @@ use telemetry::GatewayId;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::deadman::{Alive, Deadman};
 use crate::engine::Engine;
 use crate::handle::{Handle, Shared, read_rules};
-use crate::notify::{Sender, Standing, Target};
+use crate::links::{self, Links, Signer};
+use crate::notify::{Advise, Advisor, Sender, Standing, Target};
 use crate::outlet::{self, Outlet};
 use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
@@ -55,6 +57,8 @@ pub struct Parts {
     pub registry: Arc<registry::Shared>,
     /// Where transitions go for the store.
     pub outlet: Option<Arc<dyn Outlet>>,
+    /// The way down to devices, for advisories.
+    pub advise: Option<Arc<dyn Advise>>,
     /// The name under which transitions are written.
     pub gateway: GatewayId,
     /// Readiness.
@@ -68,6 +72,8 @@ pub struct Alerting {
     handle: Handle,
     runner: Runner,
     senders: Vec<Sender>,
+    deadman: Option<Deadman>,
+    advisor: Option<Advisor>,
     outlet: Option<Arc<dyn Outlet>>,
     outlet_store: Arc<Store>,
     wake: watch::Receiver<u64>,
@@ -101,6 +107,10 @@ impl Alerting {
         }
         let standing = Arc::new(Standing::new(condition));
         let (halt, halted) = watch::channel(false);
+        let links = match &parts.config.links {
+            Some(config) => Some(Arc::new(links_of(config, &sending).map_err(BuildError::Store)?)),
+            None => None,
+        };
         let mut senders = Vec::new();
         for receiver in &parts.config.receivers {
             senders.push(Sender {
@@ -112,6 +122,7 @@ impl Alerting {
                 store: Arc::clone(&sending),
                 clock: parts.clock.clone(),
                 standing: Arc::clone(&standing),
+                links: links.clone(),
                 wake: woken.clone(),
                 stop: halted.clone(),
             });
@@ -122,7 +133,25 @@ impl Alerting {
             log: parts.log.clone(),
             clock: parts.clock.clone(),
             rules_dir: parts.config.rules.clone(),
+            links: links.clone(),
         };
+        let advisor = parts.advise.map(|advise| Advisor {
+            store: Arc::clone(&sending),
+            advise,
+            clock: parts.clock.clone(),
+            wake: woken.clone(),
+            stop: halted.clone(),
+        });
+        let alive = Arc::new(Alive::default());
+        let deadman = parts
+            .config
+            .deadman
+            .as_ref()
+            .map(|config| Deadman::new(config, Arc::clone(&alive)));
+        let deadman = deadman.transpose().map_err(|source| BuildError::Receiver {
+            name: "deadman".to_owned(),
+            source,
+        })?;
         let runner = Runner {
             engine,
             store,
@@ -134,12 +163,16 @@ impl Alerting {
             condition: parts.health.condition("alerting"),
             gateway: parts.gateway,
             has_outlet: parts.outlet.is_some(),
+            advises: advisor.is_some(),
             wake,
+            alive,
         };
         Ok(Self {
             handle,
             runner,
             senders,
+            deadman,
+            advisor,
             outlet: parts.outlet,
             outlet_store,
             wake: woken,
@@ -185,6 +218,22 @@ impl Alerting {
                 Ok(())
             });
         }
+        if let Some(advisor) = self.advisor {
+            senders.spawn(async move {
+                advisor.run().await;
+                Ok(())
+            });
+        }
+        if let Some(deadman) = self.deadman {
+            let mut halted = self.halt.subscribe();
+            senders.spawn(async move {
+                let until = async move {
+                    let _ = halted.wait_for(|halt| *halt).await;
+                };
+                deadman.run(until).await;
+                Ok(())
+            });
+        }
         let mut failure = None;
         tokio::select! {
             () = shutdown.requested() => {}
@@ -204,6 +253,18 @@ impl Alerting {
         }
         failure.map_or(Ok(()), Err)
     }
+}
+
+fn links_of(config: &links::Config, store: &Store) -> Result<Links, StoreError> {
+    let key = match &config.key {
+        Some(key) => key.reveal().to_owned(),
+        None => store.link_key()?,
+    };
+    Ok(Links {
+        signer: Signer::new(key.as_bytes()),
+        base_url: config.base_url.clone(),
+        valid_for: config.valid_for,
+    })
 }
 
 fn send_failure(sent: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Option<RunError> {

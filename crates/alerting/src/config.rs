@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, Problems, Secret, Setting, Validate};
 use telemetry::{Priority, TenantId};
 
+use crate::{deadman, links};
+
 /// Alerting's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +34,12 @@ pub struct Config {
     /// Most evidence (frames around transitions) in bytes; at the bound the oldest goes.
     #[serde(default = "default_evidence_max")]
     pub evidence_max: ByteSize,
+    /// Links in pages; absent: none.
+    #[serde(default)]
+    pub links: Option<links::Config>,
+    /// Whom we call while we are well; absent: nobody.
+    #[serde(default)]
+    pub deadman: Option<deadman::Config>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -72,6 +80,8 @@ impl Config {
             journal_keep: default_journal_keep(),
             resolved_keep: default_resolved_keep(),
             evidence_max: default_evidence_max(),
+            links: None,
+            deadman: None,
         }
     }
 }
@@ -143,6 +153,12 @@ impl Validate for Config {
         problems.check("journal_keep", longer, "must not be shorter than resolved_keep");
         let some = self.evidence_max >= ByteSize::mib(1);
         problems.check("evidence_max", some, "must be at least 1MiB");
+        if let Some(links) = &self.links {
+            problems.section("links", |problems| links.validate(problems));
+        }
+        if let Some(deadman) = &self.deadman {
+            problems.section("deadman", |problems| deadman.validate(problems));
+        }
         for (n, receiver) in self.receivers.iter().enumerate() {
             problems.entry("receivers", n, |problems| {
                 // An alert about a receiver is named after it, as one about a device is.
@@ -198,6 +214,16 @@ pub const SETTINGS: &[Setting] = &[
         "evidence_max",
         "\"256MiB\"",
         "Most frames around transitions that are kept; at the bound the oldest go, counted.",
+    ),
+    Setting::new(
+        "links",
+        "# { base_url = \"https://alerts.example.org\", valid_for = \"24h\" }",
+        "Links in pages, by which a person looks and acts without a login; base_url is where http.listen is reached from outside.",
+    ),
+    Setting::new(
+        "deadman",
+        "# { url = { file = \"deadman-url\" }, every = \"1m\" }",
+        "Whom we call regularly while we are well: our silence is their alarm.",
     ),
     Setting::new(
         "receivers",

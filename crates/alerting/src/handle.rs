@@ -7,12 +7,14 @@ use rand::RngCore as _;
 use serde::Serialize;
 use service::clock::Clock;
 use spool::{AppendError, NewRecord, Spool, SyncError};
+use telemetry::UnixMicros;
 use tokio::sync::oneshot;
 
 use crate::engine::Alert;
 use crate::id::AlertId;
 use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Told};
 use crate::lifecycle::State;
+use crate::links::Links;
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
 use crate::store::{Store, StoreError};
@@ -102,6 +104,7 @@ pub struct Handle {
     pub(crate) log: Spool,
     pub(crate) clock: Clock,
     pub(crate) rules_dir: Option<std::path::PathBuf>,
+    pub(crate) links: Option<Arc<Links>>,
 }
 
 impl Handle {
@@ -230,6 +233,24 @@ impl Handle {
     /// [`CommandError`].
     pub async fn told(&self, told: Told) -> Result<(), CommandError> {
         self.report(move || told.encode()).await
+    }
+
+    pub(crate) fn links(&self) -> Option<Arc<Links>> {
+        self.links.clone()
+    }
+
+    pub(crate) fn now(&self) -> UnixMicros {
+        self.clock.now().into()
+    }
+
+    pub(crate) async fn spend_link(&self, mac: &str) -> Result<bool, StoreError> {
+        let mac = mac.to_owned();
+        self.blocking(move |own| own.store.spend_link(&mac, own.now())).await
+    }
+
+    pub(crate) async fn unspend_link(&self, mac: &str) -> Result<(), StoreError> {
+        let mac = mac.to_owned();
+        self.blocking(move |own| own.store.unspend_link(&mac)).await
     }
 
     /// Makes a record of the log durable.

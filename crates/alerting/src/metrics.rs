@@ -18,6 +18,8 @@ pub const SENT: &str = "alerting_notifications_sent_total";
 pub const FAILED: &str = "alerting_notifications_failed_total";
 /// Pages that never will be delivered.
 pub const UNDELIVERED: &str = "alerting_notifications_undelivered_total";
+/// Calls of the dead-man.
+pub const DEADMAN: &str = "alerting_deadman_calls_total";
 /// Pages that wait.
 pub const OUTBOX: &str = "alerting_outbox_pages";
 /// Time to apply a batch of inputs.
@@ -61,6 +63,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "counter",
         "pages that never will be delivered, by receiver and reason",
     ),
+    (DEADMAN, "counter", "calls of the dead-man by outcome"),
     (OUTBOX, "gauge", "pages that wait in the outbox"),
     (EVALUATE, "histogram", "time to apply a batch of inputs, in seconds"),
     (COMMIT, "histogram", "time to commit a batch, in seconds"),

@@ -14,6 +14,8 @@ mod crash;
 mod journal;
 #[path = "alerting/laws.rs"]
 mod laws;
+#[path = "alerting/links.rs"]
+mod links;
 #[path = "alerting/people.rs"]
 mod people;
 #[path = "alerting/process.rs"]

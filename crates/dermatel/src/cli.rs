@@ -210,17 +210,42 @@ pub(crate) enum Alert {
         /// Its id
         id: String,
     },
-    /// Acknowledge an alert
+    /// Acknowledge an alert: a person knows and takes care
     Ack {
-        /// Its id
-        id: String,
-        /// Who acknowledges
-        #[arg(long)]
-        actor: String,
-        /// A comment about the device, never about a client
-        #[arg(long, default_value = "")]
-        comment: String,
+        #[command(flatten)]
+        said: Said,
     },
+    /// Take an acknowledgement back: the alert needs a person again
+    Unack {
+        #[command(flatten)]
+        said: Said,
+    },
+    /// Say who takes care of an alert
+    Assign {
+        #[command(flatten)]
+        said: Said,
+        /// Who; not given: nobody any more
+        #[arg(long, default_value = "")]
+        to: String,
+    },
+    /// Add a comment to an alert
+    Annotate {
+        #[command(flatten)]
+        said: Said,
+    },
+}
+
+/// What a person says about an alert.
+#[derive(Debug, Args)]
+pub(crate) struct Said {
+    /// The alert's id
+    pub(crate) id: String,
+    /// Who says so
+    #[arg(long)]
+    pub(crate) actor: String,
+    /// A comment about the device, never about a client
+    #[arg(long, default_value = "")]
+    pub(crate) comment: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alerting::Alerting;
+use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
 use gateway::{Deps, Gateway, TelemetryOutlet};
 use ingestor::Ingestor;
@@ -20,7 +20,7 @@ use spool::{OpenReport, OsDisk, Spool};
 
 use crate::api::{self, Api};
 use crate::config::Config;
-use crate::outlets::{AlarmOutlet, RegistryFleet, TransitionOutlet};
+use crate::outlets::{AlarmOutlet, Downlink, RegistryFleet, TransitionOutlet};
 use crate::parts;
 use crate::process;
 use crate::spool_watch::watch;
@@ -77,6 +77,7 @@ impl Node {
             None => None,
         };
         let gateway_config = gateway::Config::resolve(&config.gateway)?;
+        let downlink = Arc::new(Downlink::default());
         let alerting = Alerting::build(alerting::Parts {
             config: config.alerting.clone(),
             log: alarms.clone(),
@@ -85,6 +86,7 @@ impl Node {
                 spool: telemetry.clone(),
                 registry: Arc::clone(&registry),
             })),
+            advise: Some(Arc::clone(&downlink) as Arc<dyn Advise>),
             gateway: gateway_config.id.clone(),
             health: health.clone(),
             clock: clock.clone(),
@@ -114,6 +116,7 @@ impl Node {
                 disk: Arc::new(OsDisk),
             },
         )?;
+        downlink.through(gateway.handle());
         Ok(Self {
             gateway,
             ingestor,
@@ -149,6 +152,7 @@ impl Node {
     pub(crate) async fn run(self, shutdown: &Shutdown) -> Result<()> {
         // The parts behind the logs stop after those before them.
         let behind = Shutdown::new();
+        let alerts = self.alerting.handle();
         let routes = api::router(
             Api {
                 gateway: self.gateway.handle(),
@@ -177,6 +181,8 @@ impl Node {
         if let Some(remote) = self.remote {
             let open = router(self.health.clone(), self.metrics.clone());
             let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
+            // A link lets in by itself, and only to its alert.
+            let open = open.merge(alerting::links::router(alerts.clone()));
             parts::spawn_plain(&behind, "http", serve(remote, open, behind.requested()));
         }
         let local = tokio::spawn(serve(self.local, routes, shutdown.requested()));

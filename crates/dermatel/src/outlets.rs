@@ -1,9 +1,11 @@
 //! Where the gateway's messages go in one process, and where alerting's transitions go: the seams that only the binary knows.
 use std::error::Error;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use alerting::intake;
+use alerting::{Advise, Advised, intake};
+use gateway::endpoint::Delivered;
 use gateway::{Outlet, Role};
 use ingestor::Fleet;
 use registry::{Registry, Shared};
@@ -54,6 +56,33 @@ impl alerting::Outlet for TransitionOutlet {
         let appended = self.spool.append(&records, SystemTime::now())?;
         self.spool.sync_appended(&appended)?;
         Ok(())
+    }
+}
+
+/// The way down to devices, as alerting sees it: the gateway's, once that is built.
+#[derive(Default)]
+pub(crate) struct Downlink {
+    gateway: OnceLock<gateway::Handle>,
+}
+
+impl Downlink {
+    /// The gateway is there.
+    pub(crate) fn through(&self, gateway: gateway::Handle) {
+        // There is one in a process.
+        let _ = self.gateway.set(gateway);
+    }
+}
+
+impl Advise for Downlink {
+    fn advise(&self, device: DeviceKey, payload: Vec<u8>) -> Pin<Box<dyn Future<Output = Advised> + Send + '_>> {
+        Box::pin(async move {
+            let gateway = self.gateway.get().ok_or("no_gateway")?;
+            match gateway.send_command(&device, payload.into()).await {
+                Ok(Delivered::Acknowledged) => Ok("acknowledged"),
+                Ok(Delivered::Sent) => Ok("sent"),
+                Err(error) => Err(error.as_str()),
+            }
+        })
     }
 }
 

@@ -1,4 +1,5 @@
 //! Pages out: from the durable outbox to receivers, with receipts. After a crash a page may go out once more, and says so.
+mod advisory;
 mod log;
 mod page;
 mod route;
@@ -8,6 +9,8 @@ mod webhook;
 
 use std::sync::Arc;
 
+pub use advisory::{Advise, Advised};
+pub(crate) use advisory::{Advisor, advisory};
 pub(crate) use page::outlet_message;
 pub(crate) use route::pages;
 pub(crate) use send::Sender;
@@ -115,7 +118,7 @@ impl Target {
 }
 
 /// RFC 3339 in UTC with milliseconds; the number itself where no calendar has it.
-fn rfc3339(at: UnixMicros) -> String {
+pub(crate) fn rfc3339(at: UnixMicros) -> String {
     chrono::DateTime::from_timestamp_micros(at.0).map_or_else(
         || at.0.to_string(),
         |time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::{FailReason, Failure, Message, Standing, Target};
 use crate::id::hash16;
+use crate::links::Links;
 use crate::metrics;
 use crate::store::{Due, Page, PageOutcome, Store, StoreError};
 
@@ -39,6 +40,8 @@ pub(crate) struct Sender {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Clock,
     pub(crate) standing: Arc<Standing>,
+    /// Links for pages.
+    pub(crate) links: Option<Arc<Links>>,
     /// Changes when something was put into the outbox.
     pub(crate) wake: watch::Receiver<u64>,
     /// True when it has to end.
@@ -126,7 +129,7 @@ impl Sender {
             .blocking(move |store, name, now| store.take_due(name, now, room, hold, Due::Any))
             .await?;
         let pages = self.whole_digests(pages, hold).await?;
-        for parcel in parcels(pages) {
+        for parcel in parcels(self.linked(pages)) {
             let target = self.target.clone();
             flying.spawn(async move {
                 let outcome = target.send(parcel.message).await;
@@ -134,6 +137,24 @@ impl Sender {
             });
         }
         Ok(())
+    }
+
+    /// Pages with the link by which this receiver's people look and act.
+    fn linked(&self, mut pages: Vec<Page>) -> Vec<Page> {
+        let Some(links) = &self.links else {
+            return pages;
+        };
+        for page in &mut pages {
+            let (Ok(alert), Ok(step)) = (page.alert.parse(), page.transition.parse()) else {
+                continue;
+            };
+            if let Ok(Value::Object(mut body)) = serde_json::from_str::<Value>(&page.body) {
+                let url = links.url(alert, step, &self.name, self.now());
+                body.insert("link".to_owned(), Value::String(url));
+                page.body = Value::Object(body).to_string();
+            }
+        }
+        pages
     }
 
     /// A digest takes all that is due, not only what there was room for.

@@ -109,9 +109,11 @@ impl Runner {
             let here = items.iter().filter_map(Item::record).find(|r| r.offset.0 == offset);
             here.map(|r| r.bytes.clone()).or_else(|| self.look_back(offset))
         };
+        let mut pages = notify::pages(&self.config.receivers, t, self.config.digest_after, self.now());
+        pages.extend(self.advises.then(|| notify::advisory(t, self.now())).flatten());
         Leaving {
             transition: t,
-            pages: notify::pages(&self.config.receivers, t, self.config.digest_after, self.now()),
+            pages,
             // Without anybody who takes them they would only pile up.
             outlet: (self.has_outlet.then(|| notify::outlet_message(t, &self.gateway)))
                 .flatten()

@@ -17,6 +17,7 @@ use telemetry::{GatewayId, UnixMicros};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::deadman::Alive;
 use crate::engine::{Engine, Outcome};
 use crate::handle::Shared;
 use crate::id::{self, AlertId};
@@ -52,8 +53,12 @@ pub(crate) struct Runner {
     pub(crate) gateway: GatewayId,
     /// Somebody takes transitions.
     pub(crate) has_outlet: bool,
+    /// There is a way down to devices.
+    pub(crate) advises: bool,
     /// Tells senders and outlet that something was committed.
     pub(crate) wake: watch::Sender<u64>,
+    /// Told with every turn in which nothing failed.
+    pub(crate) alive: Arc<Alive>,
 }
 
 /// Why the thread ended.
@@ -88,6 +93,7 @@ impl Runner {
                     continue;
                 }
             };
+            self.alive.now();
             if items.is_empty() {
                 self.idle(&mut pending, &mut last, stop);
                 continue;

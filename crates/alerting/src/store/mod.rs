@@ -2,6 +2,7 @@
 //! anything leaves. What is in it is what happened; everything else can be computed again from the log.
 mod evidence;
 pub mod journal;
+mod links;
 mod load;
 mod outbox;
 pub mod retain;

@@ -163,6 +163,7 @@ impl Running {
             log: log.clone(),
             registry: Arc::new(registry::Shared::new(registry())),
             outlet: Some(Arc::clone(&outlet) as Arc<dyn Outlet>),
+            advise: None,
             gateway: "gw-1".parse().unwrap(),
             health: health.clone(),
             clock: Clock::system(),

@@ -1,4 +1,10 @@
-//! Alerting's HTTP interface: lists, one alert, acknowledging, a summary, reloading rules. Who may ask is decided by whoever mounts it.
+//! Alerting's HTTP interface: lists, one alert, what people do to it, what others report, reloading rules. Who may ask is decided
+//! by whoever mounts it.
+mod act;
+mod report;
+
+pub(crate) use act::status;
+
 use axum::extract::{Path, Query, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +15,7 @@ use serde_json::json;
 use telemetry::{Priority, UnixMicros, Zone};
 
 use crate::engine::Alert;
-use crate::handle::{CommandError, Handle};
+use crate::handle::Handle;
 use crate::id::AlertId;
 use crate::intake::Class;
 use crate::lifecycle::State;
@@ -22,7 +28,12 @@ pub fn router(handle: Handle) -> Router {
         .route("/alerts", get(list))
         .route("/alerts/summary", get(summary))
         .route("/alerts/{id}", get(one))
-        .route("/alerts/{id}/acknowledge", post(acknowledge))
+        .route("/alerts/{id}/acknowledge", post(act::acknowledge))
+        .route("/alerts/{id}/unacknowledge", post(act::unacknowledge))
+        .route("/alerts/{id}/assign", post(act::assign))
+        .route("/alerts/{id}/annotate", post(act::annotate))
+        .route("/heartbeats/{sender}", post(report::beat))
+        .route("/told", post(report::told))
         .route("/rules/reload", post(reload))
         .with_state(handle)
 }
@@ -68,6 +79,10 @@ pub struct Shown {
     pub class: Class,
     /// Who acknowledged it.
     pub acknowledged_by: Option<String>,
+    /// Who takes care of it.
+    pub assigned_to: Option<String>,
+    /// Whether it keeps coming and going.
+    pub flapping: bool,
 }
 
 impl From<Alert> for Shown {
@@ -92,6 +107,8 @@ impl From<Alert> for Shown {
             updated_at: alert.updated_at,
             class: alert.class,
             acknowledged_by: alert.acknowledged_by,
+            assigned_to: alert.assigned_to,
+            flapping: alert.life.is_flapping(),
         }
     }
 }
@@ -134,38 +151,6 @@ async fn summary(Extension(handle): Extension<Handle>) -> Response {
     match handle.summary().await {
         Ok(summary) => Json(summary).into_response(),
         Err(error) => broken(&error),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Acknowledgement {
-    actor: String,
-    #[serde(default)]
-    comment: String,
-}
-
-async fn acknowledge(
-    Extension(handle): Extension<Handle>,
-    Path(id): Path<String>,
-    Json(said): Json<Acknowledgement>,
-) -> Response {
-    let Ok(id) = id.parse::<AlertId>() else {
-        return refuse(StatusCode::BAD_REQUEST, "id is not 32 hexadecimal digits");
-    };
-    match handle.acknowledge(id, &said.actor, &said.comment).await {
-        Ok(alert) => Json(Shown::from(alert)).into_response(),
-        Err(error) => {
-            let status = match error {
-                CommandError::NotFound => StatusCode::NOT_FOUND,
-                CommandError::Text => StatusCode::BAD_REQUEST,
-                CommandError::NotYet => StatusCode::ACCEPTED,
-                CommandError::Busy | CommandError::Append(_) | CommandError::Sync(_) | CommandError::Store(_) => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-            };
-            refuse(status, &error.to_string())
-        }
     }
 }
 
