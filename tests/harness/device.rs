@@ -21,10 +21,19 @@ pub struct IndependentDevice {
 impl IndependentDevice {
     /// Starts it; `args` as device.py names them. `scratch` takes protoc's output.
     pub fn start(scratch: &Path, args: &[(&str, String)]) -> Self {
+        Self::start_program("device.py", scratch, args)
+    }
+
+    /// The same of the program that listens to its command topic; `args` as listening_device.py names them.
+    pub fn start_listening(scratch: &Path, args: &[(&str, String)]) -> Self {
+        Self::start_program("listening_device.py", scratch, args)
+    }
+
+    fn start_program(program: &str, scratch: &Path, args: &[(&str, String)]) -> Self {
         let classes = compile_schema(scratch);
         let mut command = Command::new(python());
         command
-            .arg(workspace_root().join("tests/device/device.py"))
+            .arg(workspace_root().join("tests/device").join(program))
             .arg("--proto")
             .arg(classes);
         for (name, value) in args {
@@ -50,7 +59,10 @@ impl IndependentDevice {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut self.child.stdout.take().unwrap(), &mut text).unwrap();
         let report: Value = serde_json::from_str(text.trim()).unwrap_or_else(|e| panic!("device said {text:?}: {e}"));
-        assert!(status.success(), "frames without a PUBACK are left: {report}");
+        assert!(
+            status.success(),
+            "frames without a PUBACK are left, or nothing came down: {report}"
+        );
         report
     }
 }
@@ -70,7 +82,12 @@ fn compile_schema(scratch: &Path) -> PathBuf {
         .arg(format!("--python_out={}", out.display()))
         .arg("-I")
         .arg(&root)
-        .args(["dermatel/v1/frame.proto", "dermatel/v1/status.proto"])
+        .args([
+            "dermatel/v1/command.proto",
+            "dermatel/v1/frame.proto",
+            "dermatel/v1/pipeline.proto",
+            "dermatel/v1/status.proto",
+        ])
         .current_dir(&root)
         .status()
         .unwrap_or_else(|e| panic!("protoc is missing ({e}): `cargo xtask test` installs it"));
