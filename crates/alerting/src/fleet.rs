@@ -79,6 +79,8 @@ pub struct Hygiene {
     pub sterilization_uses: Option<u32>,
     /// Longest time since the last passed biological indicator when the sterilizer is used.
     pub indicator_every: Option<Duration>,
+    /// Shortest time between two treatments of one client.
+    pub treatment_interval_min: Option<Duration>,
     /// A cartridge is for one visit.
     pub cartridge_single_use: bool,
     /// A device in a session that is not heard for this long is silent.

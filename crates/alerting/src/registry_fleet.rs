@@ -36,6 +36,7 @@ impl Fleet for RegistryFleet {
                 sterilization_every: policy.sterilization_every,
                 sterilization_uses: policy.sterilization_every_uses,
                 indicator_every: Some(policy.biological_indicator_every),
+                treatment_interval_min: policy.treatment_interval_min,
                 cartridge_single_use: policy.cartridge_single_use,
                 silent_in_session_after: policy.silent_in_session_after,
             },

@@ -26,6 +26,8 @@ const STEPS_MAX: u64 = 5;
 const CARELESS_UM: f64 = 300.0;
 /// How much more fluence than the limit a careless operator sets.
 const CARELESS_FLUENCE: f64 = 0.15;
+/// After how many days a client comes back who ought not to.
+const TOO_SOON_DAYS: u32 = 5;
 /// How much fluence a dial step of an IPL unit is, in mJ/cm².
 const FLUENCE_STEP: u64 = 100;
 
@@ -48,6 +50,10 @@ pub(crate) struct Visit {
     pub(crate) unclean: bool,
     /// The device comes out of a failed cycle.
     pub(crate) from_failed_cycle: bool,
+    /// The client comes back too soon.
+    pub(crate) too_soon: bool,
+    /// The first visit whose last treatment was kept back.
+    pub(crate) untold: bool,
 }
 
 /// One treatment session within a visit.
@@ -89,8 +95,10 @@ pub(crate) struct Visits {
     number: u32,
     free_us: u64,
     last: Option<(u64, String)>,
+    /// Whether it was told that the last treatment is kept back.
+    untold_told: bool,
     /// Which of the faults that happen once have happened.
-    done: [bool; 3],
+    done: [bool; 4],
 }
 
 impl Visits {
@@ -111,7 +119,8 @@ impl Visits {
             number: 0,
             free_us,
             last: None,
-            done: [false; 3],
+            untold_told: false,
+            done: [false; 4],
             rng,
         }
     }
@@ -134,6 +143,10 @@ impl Visits {
         }
     }
 
+    fn is_active(&self, kind: FaultKind, at_us: u64) -> bool {
+        self.faults.iter().any(|f| f.kind == kind && f.is_active(at_us))
+    }
+
     fn visit(&mut self) -> Visit {
         let clients = if self.kind == DeviceKind::Pen {
             PEN_CLIENTS
@@ -152,13 +165,18 @@ impl Visits {
             Some((_, cartridge)) if reused => cartridge.clone(),
             _ => own,
         };
+        let kept_back = self.is_active(FaultKind::IntervalUntold, start_us);
+        let untold = kept_back && !std::mem::replace(&mut self.untold_told, kept_back);
+        let days_since_last = self.rng.chance(0.6).then(|| self.rng.between(28, 60) as u32);
+        let too_soon = self.once(FaultKind::TreatedTooSoon, 3);
+        let days_since_last = if too_soon { Some(TOO_SOON_DAYS) } else { days_since_last };
         Visit {
             number: self.number,
             id: self.rng.id(),
             start_us,
             end_us,
             skin,
-            days_since_last: self.rng.chance(0.6).then(|| self.rng.between(28, 60) as u32),
+            days_since_last: days_since_last.filter(|_| !kept_back),
             cartridge,
             lot: format!("LOT-{}", 2_600 + self.rng.between(0, 40)),
             pack_expiry_day: self.today + self.rng.between(60, 900) as u32,
@@ -166,6 +184,8 @@ impl Visits {
             reused,
             unclean: self.once(FaultKind::MissedDisinfection, 1),
             from_failed_cycle: self.once(FaultKind::FailedCycle, 2),
+            too_soon,
+            untold,
         }
     }
 
@@ -271,6 +291,33 @@ impl Iterator for Visits {
         self.number += 1;
         self.last = Some((visit.end_us, visit.cartridge.clone()));
         Some(visit)
+    }
+}
+
+impl Visit {
+    /// What its start shows beside what a cartridge or a cycle does, with a word on it.
+    pub(crate) fn offences(&self) -> Vec<(FaultKind, &'static str)> {
+        [
+            (
+                self.unclean,
+                FaultKind::MissedDisinfection,
+                "not wiped since the previous visit",
+            ),
+            (
+                self.too_soon,
+                FaultKind::TreatedTooSoon,
+                "five days after the last treatment",
+            ),
+            (
+                self.untold,
+                FaultKind::IntervalUntold,
+                "not told when the client was last treated",
+            ),
+        ]
+        .into_iter()
+        .filter(|(is, ..)| *is)
+        .map(|(_, kind, detail)| (kind, detail))
+        .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One step of a case, as its file says it: what a device, a gateway or a person does, and what must follow.
 use serde::Deserialize;
-use telemetry::{IndicatorKind, Outcome, SkinType, UnixMicros, Zone, proto};
+use telemetry::{FaultCode, IndicatorKind, Outcome, SkinType, UnixMicros, Zone, proto};
 
 use super::T0_US;
 use crate::intake::{Beat, ReceiverState};
@@ -31,6 +31,8 @@ pub(super) struct In {
     pub(super) pulse: Option<Pulse>,
     pub(super) start: Option<Start>,
     pub(super) birth: Option<Birth>,
+    /// The device's own.
+    pub(super) fault: Option<FaultCode>,
     /// The gateway remembered the number and not the payload.
     #[serde(default)]
     pub(super) maybe_seen_before: bool,
@@ -122,6 +124,8 @@ pub(super) struct Pulse {
 #[serde(deny_unknown_fields)]
 pub(super) struct Start {
     pub(super) cartridge: Option<String>,
+    /// Since the client's last treatment.
+    pub(super) days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -296,7 +300,14 @@ impl In {
         if let Some(s) = &self.start {
             return Body::SessionStart(proto::SessionStart {
                 cartridge_serial: s.cartridge.clone(),
+                days_since_last_treatment: s.days,
                 ..Default::default()
+            });
+        }
+        if let Some(code) = self.fault {
+            return Body::Fault(proto::Fault {
+                code: Some(code.to_wire()),
+                vendor_code: None,
             });
         }
         if self.end {

@@ -199,7 +199,6 @@ impl Engine {
         if let Some(old) = device.session.filter(|old| Some(*old) != next) {
             device.ended = Some(old);
             device.depth = Default::default();
-            device.light = None;
             if let Some(pen) = device.pen.take() {
                 self.session_mean(context, pen.mean, old, slot);
             }
@@ -213,6 +212,9 @@ impl Engine {
             });
         }
         let device = &mut slot.device;
+        if device.session != next {
+            (device.pen, device.light) = (None, None);
+        }
         device.session = next;
         device.in_session = next.is_some() && context.frame.class == Class::Live;
         device.heard = Some(Heard {
@@ -237,13 +239,17 @@ impl Engine {
             }
             Body::SessionStart(start) => {
                 self.lamp_in_use(context, start.lamp.as_ref(), slot);
-                self.visit(context, slot, context.moment.event_time, start.cartridge.as_ref())?;
+                let at = context.moment.event_time;
+                if let Some(visit) = self.visit(context, slot, at, start.cartridge.as_ref())? {
+                    self.recovery(context, start.days_since_last_treatment, visit, slot);
+                }
             }
             Body::Birth(birth) => self.birth(context, birth, slot)?,
             Body::SterilizationCycle(cycle) => self.cycle(context, cycle, slot)?,
             Body::Disinfection(wipe) => self.wiped(context, wipe, slot)?,
             Body::IndicatorResult(result) => self.indicator(context, result, slot)?,
-            Body::SessionEnd(_) | Body::Heartbeat(_) | Body::Fault(_) => {}
+            Body::Fault(fault) => self.device_fault(context, fault, slot),
+            Body::SessionEnd(_) | Body::Heartbeat(_) => {}
         }
         Ok(())
     }
@@ -252,6 +258,7 @@ impl Engine {
         if context.newest {
             self.calibrated(context, birth.depth_offset_um, slot);
             self.lamp_in_use(context, birth.lamp.as_ref(), slot);
+            self.booted(context, &mut slot.device);
         }
         let Some(serial) = birth.serial.as_ref().map(|s| s.as_str().to_owned()) else {
             return Ok(());

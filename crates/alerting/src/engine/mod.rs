@@ -12,6 +12,7 @@ mod pen;
 mod presence;
 mod raise;
 mod readings;
+mod recovery;
 pub mod state;
 mod told;
 mod uses;

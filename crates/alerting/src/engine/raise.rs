@@ -39,9 +39,19 @@ pub(super) fn our_key_of(name: &str) -> Option<DeviceKey> {
     })
 }
 
+impl Finding {
+    /// Value and limit in whole thousandths: what a person reads, and what comes back from JSON as it went in.
+    fn rounded(mut self) -> Self {
+        let milli = |x: f64| (x * 1_000.0).round() / 1_000.0;
+        (self.value, self.limit) = (milli(self.value), milli(self.limit));
+        self
+    }
+}
+
 impl Engine {
     /// Something is violated: raises an alert, or tells the one that is open about the same.
     pub(super) fn violated(&mut self, device: &mut Device, finding: Finding, moment: &Moment<'_>) -> Option<AlertId> {
+        let finding = finding.rounded();
         let open = find(device, &finding);
         let Some(id) = open else {
             let signal = Signal::Violated {
@@ -86,7 +96,7 @@ impl Engine {
         if find(device, &finding).is_some() {
             return None;
         }
-        self.open(device, finding, Signal::Suspected, Why::Suspected, moment)
+        self.open(device, finding.rounded(), Signal::Suspected, Why::Suspected, moment)
     }
 
     fn open(

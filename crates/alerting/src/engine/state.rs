@@ -10,9 +10,11 @@ use crate::rules::Kind;
 use crate::rules::depth::DepthMemory;
 use crate::rules::disinfection::{Between, Wipe};
 use crate::rules::drift::Baseline;
+use crate::rules::fault::Faults;
 use crate::rules::lamp::Lamp;
 use crate::rules::pen::PenMemory;
 use crate::rules::pulse::PulseMemory;
+use crate::rules::recovery::Untold;
 use crate::rules::sterilization::FailedCycle;
 
 /// Boots that are remembered per device; at the bound the one heard longest ago goes.
@@ -216,6 +218,12 @@ pub struct Device {
     /// The lamp in it.
     #[serde(skip_serializing_if = "is_default")]
     pub lamp: Lamp,
+    /// Visits whose last treatment was not told.
+    #[serde(skip_serializing_if = "is_default")]
+    pub untold: Untold,
+    /// What it says is wrong with itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub faults: Faults,
     /// Open alerts.
     pub open: Vec<Open>,
     /// Raises of the last minutes.

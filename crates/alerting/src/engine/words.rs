@@ -1,5 +1,5 @@
 //! What happened, in a sentence for the person who is paged: no session, no visit, nothing about the client.
-use telemetry::Pulse;
+use telemetry::{FaultCode, Pulse};
 
 use crate::rules::sterilization::Overdue;
 use crate::rules::{Kind, Violation};
@@ -118,6 +118,23 @@ pub(super) fn above_limit(value: f64, limit: f64, skin_known: bool) -> String {
         value / 1_000.0,
         limit / 1_000.0
     )
+}
+
+pub(super) fn too_soon(days: u32, least: u32) -> String {
+    format!("treated {days} days after the last treatment, at least {least} are asked for")
+}
+
+pub(super) fn untold(visits: u32) -> String {
+    format!("for {visits} visits in a row nobody told when the client was last treated: the interval was not judged")
+}
+
+/// What a device says of itself. `vendor`: the maker's number of the newest.
+pub(super) fn faults(codes: impl Iterator<Item = Option<FaultCode>>, vendor: Option<u32>) -> String {
+    let names: Vec<&str> = codes
+        .map(|c| c.map_or("a fault that is not known here", FaultCode::as_str))
+        .collect();
+    let maker = vendor.map_or(String::new(), |number| format!(" (maker's number {number})"));
+    format!("the device reports: {}{maker}", names.join(", "))
 }
 
 pub(super) fn overdue(overdue: Overdue) -> String {

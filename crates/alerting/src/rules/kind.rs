@@ -9,6 +9,7 @@ use super::lamp::{LampDrift, LampWorn};
 use super::pulse::{
     FilterMismatch, FluenceInconsistent, PulseStacking, PulseUnfired, PulseWithoutEnergy, SkinTooHot, TipTooHot,
 };
+use super::recovery::{RecoveryNotJudged, TreatedTooSoon};
 use super::sensor::{DepthSensorJitter, DepthSensorStuck, DepthTooShallow, StrokeRateOff};
 use super::{
     CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, HeartbeatMissing,
@@ -124,6 +125,18 @@ kinds! {
     LampWorn = lamp_worn: LampWorn, "shots", Standing;
     /// A lamp no longer gives what is set.
     LampDrift = lamp_drift: LampDrift, "‰", Standing;
+
+    // Recovery
+    /// A client is treated again before the interval is over.
+    TreatedTooSoon = treated_too_soon: TreatedTooSoon, "days", Event;
+    /// Nobody tells when clients were last treated.
+    RecoveryNotJudged = recovery_not_judged: RecoveryNotJudged, "visits", Standing;
+
+    // The device's own
+    /// The device says that a protection of its own is gone or had to act.
+    DeviceProtectionFault = device_protection_fault: NoParameters, "faults", Event;
+    /// The device says that something else is wrong with it.
+    DeviceFault = device_fault: NoParameters, "faults", Standing;
 
     // Hygiene
     /// An item is used whose sterilization is overdue.

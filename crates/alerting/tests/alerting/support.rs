@@ -29,6 +29,7 @@ zone_depth_max_um = { forehead = 500, glabella = 500, periorbital = 250, nose = 
 [bound.limits]
 depth_max_um = 2500
 [policy]
+treatment_interval_min_days = 21
 sterilization_every_h = 168
 sterilization_every_uses = 3
 "#;
@@ -47,6 +48,9 @@ tip_temperature_max_mdegc = 20000
 lamp_life_shots = 300000
 skin_filter_cutoff_min_nm = { I = 515, II = 515, III = 530, IV = 560, V = 640, VI = 695 }
 "#;
+
+/// A light of which no wipe is asked for.
+const UNWIPED: &str = "[policy]\ndisinfection_between_visits = false\ntreatment_interval_min_days = 14\n";
 
 const PLAIN: &str = "name = \"Plain\"\nmaker = \"Maker\"\n[policy]\ndisinfection_between_visits = false\n";
 
@@ -67,6 +71,7 @@ pub(crate) fn registry() -> Registry {
                 text += &row(&format!("pen-{n}"), if n < 4 { "north" } else { "south" }, "pen", n);
             }
             text += &row("ipl-1", "north", "light", 20);
+            text += &row("ipl-2", "north", "unwiped", 23);
             text += &row("autoclave-1", "north", "steam", 21);
             text += &row("station-1", "north", "wipe", 22);
         } else {
@@ -84,6 +89,7 @@ pub(crate) fn registry() -> Registry {
         ("registry.toml", "version = 1\n".to_owned()),
         ("models/pen.toml", PEN.to_owned()),
         ("models/light.toml", IPL.to_owned()),
+        ("models/unwiped.toml", format!("{IPL}{UNWIPED}")),
         ("models/steam.toml", format!("kind = \"autoclave\"\n{PLAIN}")),
         ("models/wipe.toml", format!("kind = \"disinfection-station\"\n{PLAIN}")),
         ("tenants/acme/tenant.toml", tenant(1)),

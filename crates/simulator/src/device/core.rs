@@ -2,10 +2,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use telemetry::{Presence, WallTimeSource, proto};
+use telemetry::{DeviceKind, FaultCode, Presence, WallTimeSource, proto};
 
 use super::{Content, Emission, Place, Who};
-use crate::fault::Truth;
+use crate::fault::{FaultKind, Truth};
 use crate::fleet::{Device, Fleet};
 use crate::rng::Rng;
 
@@ -38,6 +38,8 @@ pub(super) struct Core {
     battery_percent: u32,
     start_wall_us: i64,
     clock_error_us: i64,
+    /// Faults that the device has told of itself.
+    told: Vec<FaultKind>,
     ready: VecDeque<Emission>,
 }
 
@@ -63,6 +65,7 @@ impl Core {
             start_wall_us: fleet.start.0,
             clock_error_us: rng.uniform(-error, error) as i64,
             rng,
+            told: Vec::new(),
             ready: VecDeque::new(),
         }
     }
@@ -147,7 +150,33 @@ impl Core {
         }
     }
 
+    /// What the device says is wrong with itself, beside its sign of life.
+    fn own_faults(&mut self, at_us: u64) {
+        let device = Arc::clone(&self.device);
+        for fault in device.faults.iter().filter(|f| f.is_active(at_us)) {
+            let pen = device.kind == DeviceKind::Pen;
+            let code = match fault.kind {
+                FaultKind::SensorFault if pen => FaultCode::DepthSensor,
+                FaultKind::SensorFault => FaultCode::EnergySensor,
+                FaultKind::MotorFault if pen => FaultCode::Motor,
+                FaultKind::MotorFault => FaultCode::Lamp,
+                _ => continue,
+            };
+            if self.told.contains(&fault.kind) {
+                continue;
+            }
+            self.told.push(fault.kind);
+            let truth = Truth::new(fault.kind, self.who(), at_us, format!("tells a fault: {code}")).at(self.place());
+            let body = proto::Fault {
+                code: Some(code.to_wire()),
+                vendor_code: None,
+            };
+            self.emit_with(at_us, proto::frame::Body::Fault(body), vec![truth]);
+        }
+    }
+
     pub(super) fn heartbeat(&mut self, at_us: u64) {
+        self.own_faults(at_us);
         let in_session = self.in_session.is_some();
         self.battery_percent = self
             .battery_percent

@@ -131,12 +131,8 @@ impl Ipl {
             visit: visit.id,
             started_us: at_us,
         });
-        let mut truths = Vec::new();
-        if visit.unclean {
-            let detail = "not wiped since the previous visit";
-            truths
-                .push(Truth::new(FaultKind::MissedDisinfection, self.core.who(), at_us, detail).at(self.core.place()));
-        }
+        let truth = |(kind, detail)| Truth::new(kind, self.core.who(), at_us, detail).at(self.core.place());
+        let truths = visit.offences().into_iter().map(truth).collect();
         let start = proto::SessionStart {
             skin_type: Some(visit.skin.to_wire()),
             days_since_last_treatment: visit.days_since_last,

@@ -165,12 +165,12 @@ impl Pen {
                 format!("cartridge {} again", visit.cartridge),
             ));
         }
-        if visit.unclean {
-            truths.push(truth(
-                FaultKind::MissedDisinfection,
-                "not wiped since the previous visit".to_owned(),
-            ));
-        }
+        truths.extend(
+            visit
+                .offences()
+                .into_iter()
+                .map(|(kind, detail)| truth(kind, detail.to_owned())),
+        );
         if visit.from_failed_cycle {
             let detail = "used after a failed cycle".to_owned();
             truths.push(truth(FaultKind::FailedCycle, detail).rule("failed-cycle-used"));

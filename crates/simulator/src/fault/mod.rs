@@ -64,6 +64,14 @@ pub enum FaultKind {
     WrongFilter,
     /// The lamp has fired all the shots that it is made for, and goes on.
     LampPastLife,
+    /// A client comes back after five days.
+    TreatedTooSoon,
+    /// The clinic's software never tells when a client was last treated.
+    IntervalUntold,
+    /// The device tells, once, that a sensor of its own is at fault.
+    SensorFault,
+    /// The device tells, once, that its motor or its lamp is at fault.
+    MotorFault,
     /// One wipe between two visits does not happen.
     MissedDisinfection,
     /// A second client is treated with the first one's cartridge.
@@ -114,6 +122,10 @@ impl FaultKind {
         Self::CoolingFailure,
         Self::WrongFilter,
         Self::LampPastLife,
+        Self::TreatedTooSoon,
+        Self::IntervalUntold,
+        Self::SensorFault,
+        Self::MotorFault,
         Self::MissedDisinfection,
         Self::ReusedCartridge,
         Self::FailedCycle,
@@ -150,6 +162,10 @@ impl FaultKind {
             Self::CoolingFailure => "cooling-failure",
             Self::WrongFilter => "wrong-filter",
             Self::LampPastLife => "lamp-past-life",
+            Self::TreatedTooSoon => "treated-too-soon",
+            Self::IntervalUntold => "interval-untold",
+            Self::SensorFault => "sensor-fault",
+            Self::MotorFault => "motor-fault",
             Self::MissedDisinfection => "missed-disinfection",
             Self::ReusedCartridge => "reused-cartridge",
             Self::FailedCycle => "failed-cycle",
@@ -189,9 +205,14 @@ impl FaultKind {
             | Self::CoolingFailure
             | Self::WrongFilter
             | Self::LampPastLife => &[Ipl],
-            Self::MissedDisinfection | Self::DuplicateSequence | Self::ContextMissing | Self::SilentInSession => {
-                &[Pen, Ipl]
-            }
+            Self::TreatedTooSoon
+            | Self::IntervalUntold
+            | Self::SensorFault
+            | Self::MotorFault
+            | Self::MissedDisinfection
+            | Self::DuplicateSequence
+            | Self::ContextMissing
+            | Self::SilentInSession => &[Pen, Ipl],
             Self::FailedCycle | Self::OverdueIndicator => &[Autoclave],
             Self::DroppedNetwork | Self::ClockSkew | Self::GarbageFirmware => DeviceKind::ALL,
         }
@@ -221,6 +242,10 @@ impl FaultKind {
             Self::CoolingFailure => "tip-too-hot",
             Self::WrongFilter => "filter-mismatch",
             Self::LampPastLife => "lamp-worn",
+            Self::TreatedTooSoon => "treated-too-soon",
+            Self::IntervalUntold => "recovery-not-judged",
+            Self::SensorFault => "device-protection-fault",
+            Self::MotorFault => "device-fault",
             Self::MissedDisinfection => "disinfection-missing",
             Self::ReusedCartridge => "cartridge-reused",
             Self::FailedCycle => "indicator-failed",

@@ -151,6 +151,13 @@ const CASES: &[Case] = &[
         after_s: 0,
         ..case(FaultKind::LampAgeing, &["lamp-worn"])
     },
+    case(FaultKind::TreatedTooSoon, &[]),
+    Case {
+        seconds: 900,
+        ..case(FaultKind::IntervalUntold, &[])
+    },
+    case(FaultKind::SensorFault, &[]),
+    case(FaultKind::MotorFault, &[]),
 ];
 
 /// Other devices page nobody, and the one that is faulty pages for what is wrong with it.
