@@ -16,8 +16,10 @@ use crate::handle::{Handle, Shared, read_rules};
 use crate::links::{self, Links, Signer};
 use crate::notify::{Advise, Advisor, Sender, Standing, Target};
 use crate::outlet::{self, Outlet};
+use crate::paging::Plan;
 use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
+use crate::runner::commit::planner;
 use crate::runner::{RunError, Runner};
 use crate::store::{Store, StoreError};
 
@@ -88,6 +90,7 @@ impl Alerting {
     /// [`BuildError`].
     pub fn build(parts: Parts) -> Result<Self, BuildError> {
         let rules = read_rules(parts.config.rules.as_deref()).map_err(BuildError::Rules)?;
+        let plan = Plan::implicit(&parts.config.receivers);
         let store = Store::open(&parts.config.file).map_err(BuildError::Store)?;
         let reopen = || store.reopen().map(Arc::new).map_err(BuildError::Store);
         let (asked, sending, outlet_store) = (reopen()?, reopen()?, reopen()?);
@@ -97,9 +100,10 @@ impl Alerting {
             // The offset in the file decides; the cursor only lets segments go.
             reader.seek(Offset(next));
         }
-        let shared = Arc::new(Shared::new(Arc::clone(&parts.registry), rules));
+        let shared = Arc::new(Shared::new(Arc::clone(&parts.registry), rules, plan));
         let fleet = Arc::new(RegistryFleet(parts.registry.current()));
         let engine = Engine::new(shared.rules(), fleet, snapshot);
+        let planner = planner(&store, shared.plan(), &engine).map_err(BuildError::Store)?;
         let (wake, woken) = watch::channel(0);
         let condition = parts.health.condition("alerting_pages");
         if parts.config.receivers.is_empty() {
@@ -154,6 +158,7 @@ impl Alerting {
         })?;
         let runner = Runner {
             engine,
+            planner,
             store,
             log: parts.log,
             reader,

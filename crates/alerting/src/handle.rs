@@ -15,6 +15,7 @@ use crate::id::AlertId;
 use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Told};
 use crate::lifecycle::State;
 use crate::links::Links;
+use crate::paging::Plan;
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
 use crate::store::{Store, StoreError};
@@ -29,21 +30,25 @@ pub const MAX_LIST: usize = 1_000;
 /// What the runner and the handles share.
 pub(crate) struct Shared {
     pub(crate) registry: Arc<registry::Shared>,
-    rules: RwLock<Arc<Ruleset>>,
+    book: RwLock<(Arc<Ruleset>, Arc<Plan>)>,
     waiting: Mutex<HashMap<[u8; 16], oneshot::Sender<()>>>,
 }
 
 impl Shared {
-    pub(crate) fn new(registry: Arc<registry::Shared>, rules: Ruleset) -> Self {
+    pub(crate) fn new(registry: Arc<registry::Shared>, rules: Ruleset, plan: Plan) -> Self {
         Self {
             registry,
-            rules: RwLock::new(Arc::new(rules)),
+            book: RwLock::new((Arc::new(rules), Arc::new(plan))),
             waiting: Mutex::default(),
         }
     }
 
     pub(crate) fn rules(&self) -> Arc<Ruleset> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner).1)
     }
 
     /// Commands are durable and applied.
@@ -294,7 +299,7 @@ impl Handle {
         self.blocking(|own| {
             let rules = read_rules(own.rules_dir.as_deref())?;
             let version = rules.version.clone();
-            *own.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+            own.shared.book.write().unwrap_or_else(PoisonError::into_inner).0 = Arc::new(rules);
             Ok(version)
         })
         .await

@@ -78,6 +78,10 @@ id16!(
     TransitionId
 );
 id16!(
+    /// One silence.
+    SilenceId
+);
+id16!(
     /// A client's visit or a session, as the engine compares them. Opaque; never in logs or pages, so no `Display`.
     Opaque
 );
@@ -91,6 +95,18 @@ impl fmt::Display for AlertId {
 impl fmt::Display for TransitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Display for SilenceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for SilenceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "silence {}", self.to_hex())
     }
 }
 

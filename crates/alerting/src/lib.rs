@@ -19,6 +19,7 @@ pub mod links;
 pub mod metrics;
 mod notify;
 mod outlet;
+pub mod paging;
 mod registry_fleet;
 pub mod rehearsal;
 pub mod rules;

@@ -264,6 +264,11 @@ impl Engine {
             || !self.changed_alerts.is_empty()
     }
 
+    /// The input log's clock.
+    pub fn clock(&self) -> UnixMicros {
+        self.clock
+    }
+
     /// Open alerts.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values()

@@ -69,7 +69,6 @@ pub(crate) fn advisory(t: &Transition, now: UnixMicros) -> Option<NewPage> {
     };
     Some(NewPage {
         receiver: DEVICE.to_owned(),
-        digest: None,
         not_before: now,
         priority: alert.priority,
         body: serde_json::to_string(&waiting).ok()?,

@@ -2,7 +2,6 @@
 mod advisory;
 mod log;
 mod page;
-mod route;
 mod send;
 mod standing;
 mod webhook;
@@ -11,8 +10,7 @@ use std::sync::Arc;
 
 pub use advisory::{Advise, Advised};
 pub(crate) use advisory::{Advisor, advisory};
-pub(crate) use page::outlet_message;
-pub(crate) use route::pages;
+pub(crate) use page::{Place, Tells, body, outlet_message};
 pub(crate) use send::Sender;
 pub(crate) use standing::Standing;
 use telemetry::UnixMicros;

@@ -1,14 +1,41 @@
 //! What a page says: what happened, where, what to do. No session, no visit, nothing about the client.
 use serde_json::{Value, json};
-use telemetry::{Admitted, ClinicId, ClockQuality, Content, DeviceId, GatewayId, Origin, TenantId, proto};
+use telemetry::{Admitted, ClinicId, ClockQuality, Content, DeviceId, GatewayId, Origin, TenantId, UnixMicros, proto};
 
 use super::rfc3339;
-use crate::engine::Transition;
+use crate::engine::{Alert, Transition, Why};
+use crate::id::TransitionId;
 use crate::intake::{Class, priority_to_wire};
+use crate::lifecycle::State;
+
+/// What a page tells of an alert.
+pub(crate) struct Tells<'a> {
+    /// The step of the alert.
+    pub(crate) transition: TransitionId,
+    /// Its state.
+    pub(crate) state: State,
+    /// Why the step was made.
+    pub(crate) why: Why,
+    /// When, by the input log.
+    pub(crate) decided_at: UnixMicros,
+    /// Where in the plan; `None`: news, or there is no plan.
+    pub(crate) place: Option<Place<'a>>,
+}
+
+/// Why this person is told now.
+pub(crate) struct Place<'a> {
+    /// The chain.
+    pub(crate) chain: &'a str,
+    /// Its step, from 1.
+    pub(crate) step: u32,
+    /// How often the chain began anew.
+    pub(crate) repetition: u32,
+    /// Why, in words.
+    pub(crate) because: String,
+}
 
 /// The body of a page, without what differs between attempts.
-pub(super) fn body(t: &Transition) -> Value {
-    let a = &t.alert;
+pub(crate) fn body(a: &Alert, tells: &Tells<'_>) -> Value {
     let zone = a.zone.map(|z| z.as_str());
     let place = match zone {
         Some(zone) => format!("device {} at {}, zone {zone}", a.device, a.clinic),
@@ -19,12 +46,20 @@ pub(super) fn body(t: &Transition) -> Value {
     if a.class != Class::Live {
         what = format!("{what} (happened {}, told later)", rfc3339(a.event_time));
     }
-    json!({
-        "alert_id": a.id, "transition_id": t.id, "rule": a.rule, "kind": a.kind, "priority": a.priority, "state": t.to,
-        "why": t.why, "tenant": a.tenant, "clinic": a.clinic, "device": a.device, "zone": zone, "value": a.value,
-        "limit": a.limit, "unit": a.kind.unit(), "what_happened": what, "where": place, "what_to_do": a.what_to_do,
-        "event_time": rfc3339(a.event_time), "decided_at": rfc3339(t.decided_at), "class": a.class,
-    })
+    let mut body = json!({
+        "alert_id": a.id, "transition_id": tells.transition, "rule": a.rule, "kind": a.kind, "priority": a.priority,
+        "state": tells.state, "why": tells.why, "tenant": a.tenant, "clinic": a.clinic, "device": a.device, "zone": zone,
+        "value": a.value, "limit": a.limit, "unit": a.kind.unit(), "what_happened": what, "where": place,
+        "what_to_do": a.what_to_do, "event_time": rfc3339(a.event_time), "decided_at": rfc3339(tells.decided_at),
+        "class": a.class,
+    });
+    if let Some(place) = &tells.place {
+        body["chain"] = json!(place.chain);
+        body["step"] = json!(place.step);
+        body["repetition"] = json!(place.repetition);
+        body["because"] = json!(place.because);
+    }
+    body
 }
 
 /// The transition as a message for the store; `None` for a gateway's alert, which is no tenant's.

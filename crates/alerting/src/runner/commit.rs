@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use spool::{Item, Offset};
+use telemetry::UnixMicros;
 
 use super::{MAX_BYTES, RETRY, RunError, Runner};
 use crate::engine::{Engine, Transition};
+use crate::paging::{Plan, Planner};
 use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::Entry;
-use crate::store::{Batch, Leaving};
+use crate::store::{Batch, Leaving, Store, StoreError};
 use crate::{metrics, notify};
 
 /// Inputs after which a transaction is due although no alert moved: what a restart has to read again.
@@ -26,6 +28,8 @@ pub(super) struct Pending {
     pub(super) entries: Vec<Entry>,
     /// Commands that wait for their answer, and their rows of the journal: one each, none is ever left out.
     pub(super) commands: Vec<([u8; 16], Entry)>,
+    /// Time or word from elsewhere moved what is told.
+    pub(super) pages: bool,
     pub(super) inputs: usize,
     pub(super) since: Option<Instant>,
 }
@@ -47,14 +51,18 @@ impl Pending {
 
     /// Whether somebody waits for the transaction, or too much would be read again.
     pub(super) fn is_due(&self) -> bool {
-        !self.transitions.is_empty() || !self.commands.is_empty() || self.inputs >= COMMIT_EVERY_INPUTS || self.is_old()
+        self.pages
+            || !self.transitions.is_empty()
+            || !self.commands.is_empty()
+            || self.inputs >= COMMIT_EVERY_INPUTS
+            || self.is_old()
     }
 }
 
 impl Runner {
     /// Commits what is pending; tries again until it is done or the process ends, because nothing may leave before.
     pub(super) fn commit(&mut self, items: &[Item], pending: &mut Pending, stop: &AtomicBool) {
-        if pending.is_empty() && !self.engine.is_changed() {
+        if pending.is_empty() && !self.engine.is_changed() && !self.planner.is_changed() {
             return;
         }
         let started = Instant::now();
@@ -67,6 +75,8 @@ impl Runner {
             changes,
             leaving,
             entries,
+            paging: self.planner.take_changes(),
+            digest_at: next_digest(self.now(), self.config.digest_after),
             evidence_max: self.config.evidence_max.as_u64(),
             next: self.reader.position().0,
             now: self.now(),
@@ -77,7 +87,7 @@ impl Runner {
         ::metrics::counter!(metrics::EVIDENCE_DROPPED).increment(dropped);
         self.condition.green();
         ::metrics::histogram!(metrics::COMMIT).record(started.elapsed().as_secs_f64());
-        if !batch.leaving.is_empty() {
+        if !batch.leaving.is_empty() || !batch.paging.effects.is_empty() {
             self.wake.send_modify(|n| *n += 1);
             self.gauges();
         }
@@ -109,11 +119,10 @@ impl Runner {
             let here = items.iter().filter_map(Item::record).find(|r| r.offset.0 == offset);
             here.map(|r| r.bytes.clone()).or_else(|| self.look_back(offset))
         };
-        let mut pages = notify::pages(&self.config.receivers, t, self.config.digest_after, self.now());
-        pages.extend(self.advises.then(|| notify::advisory(t, self.now())).flatten());
+        let advisory = self.advises.then(|| notify::advisory(t, self.now())).flatten();
         Leaving {
             transition: t,
-            pages,
+            advisory,
             // Without anybody who takes them they would only pile up.
             outlet: (self.has_outlet.then(|| notify::outlet_message(t, &self.gateway)))
                 .flatten()
@@ -140,9 +149,22 @@ impl Runner {
         let (snapshot, next) = self.store.load().map_err(RunError::Store)?;
         let fleet = RegistryFleet(self.shared.registry.current());
         self.engine = Engine::new(self.shared.rules(), Arc::new(fleet), snapshot);
+        self.planner = planner(&self.store, self.shared.plan(), &self.engine).map_err(RunError::Store)?;
         let next = next.map_or_else(|| self.reader.committed(), Offset);
         self.reader.seek(next);
         self.condition.green();
         Ok(())
     }
+}
+
+/// The planner, as the file has it.
+pub(crate) fn planner(store: &Store, plan: Arc<Plan>, engine: &Engine) -> Result<Planner, StoreError> {
+    let courses = store.courses()?;
+    Ok(Planner::new(plan, courses, engine.alerts(), engine.clock()))
+}
+
+/// When the next digest leaves: at whole multiples of its time, so that all that is late leaves together.
+fn next_digest(now: UnixMicros, every: Duration) -> UnixMicros {
+    let every = i64::try_from(every.as_micros()).unwrap_or(i64::MAX).max(1);
+    UnixMicros(now.0.div_euclid(every).saturating_add(1).saturating_mul(every))
 }

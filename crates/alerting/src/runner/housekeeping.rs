@@ -17,6 +17,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const CURSOR_EVERY: Duration = Duration::from_secs(2);
 /// How often the registry's version is looked at.
 const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_secs(1);
+/// After how long a deadline that a tick did not move gets another one.
+const TICK_AGAIN: Duration = Duration::from_secs(5);
 /// How often what is old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
 /// The same while there is more than one transaction takes.
@@ -50,11 +52,11 @@ pub(super) struct Last {
     cursor: Instant,
     registry: Instant,
     /// The tick that was logged last, so that one deadline logs one.
-    tick: Option<UnixMicros>,
+    tick: Option<(UnixMicros, Instant)>,
     /// When what is old is looked for next.
     forget: Instant,
     /// Versions that stand in the log as announced.
-    versions: Option<(String, String)>,
+    versions: Option<[String; 3]>,
 }
 
 impl Last {
@@ -81,11 +83,12 @@ impl Runner {
     /// Puts "judged by these from here on" into the log, if that does not stand there. What the log did not take is tried
     /// again: until then the old rules hold.
     pub(super) fn announce(&self, last: &mut Last) {
-        let versions = self.versions();
+        let (rules, registry) = self.versions();
+        let versions = [rules, registry, self.shared.plan().version.clone()];
         if last.versions.as_ref() == Some(&versions) {
             return;
         }
-        let record = intake::encode_configured(self.now(), &versions.0, &versions.1);
+        let record = intake::encode_configured(self.now(), &versions[0], &versions[1]);
         if self.append(&record) {
             last.versions = Some(versions);
         }
@@ -120,14 +123,14 @@ impl Runner {
     /// What is looked at now and then, whether there is traffic or not.
     pub(super) fn housekeeping(&mut self, last: &mut Last) {
         let now = self.now();
-        let due = self
-            .engine
-            .next_deadline()
-            .filter(|due| *due <= now && last.tick != Some(*due));
+        let deadlines = [self.engine.next_deadline(), self.planner.next_deadline()];
+        let due = deadlines.into_iter().flatten().min().filter(|due| *due <= now);
+        let logged = |(at, when): (UnixMicros, Instant)| Some(at) == due && when.elapsed() < TICK_AGAIN;
         if let Some(due) = due
+            && !last.tick.is_some_and(logged)
             && self.append(&intake::encode_tick(now))
         {
-            last.tick = Some(due);
+            last.tick = Some((due, Instant::now()));
         }
         if last.registry.elapsed() >= LOOK_AT_REGISTRY_EVERY {
             last.registry = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! What moves no alert is committed rarely: the log still holds it, and the engine computes the same from it again. What
 //! moves one is committed at once.
-mod commit;
+pub(crate) mod commit;
 mod housekeeping;
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::handle::Shared;
 use crate::id::{self, AlertId};
 use crate::intake::{self, Action, Input};
 use crate::metrics;
+use crate::paging::{Event, Planner};
 use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::{Entry, EntryKind};
 use crate::store::{Store, StoreError};
@@ -43,6 +44,7 @@ const MAX_ERROR_BYTES: usize = 300;
 /// What the thread owns.
 pub(crate) struct Runner {
     pub(crate) engine: Engine,
+    pub(crate) planner: Planner,
     pub(crate) store: Store,
     pub(crate) log: Spool,
     pub(crate) reader: Reader,
@@ -168,7 +170,8 @@ impl Runner {
             self.configure();
             // What is judged by from here on; what was announced may be older when the program was started again since.
             let (rules, registry) = self.versions();
-            let body = json!({"rules": rules, "registry": registry});
+            let plan = self.shared.plan().version.clone();
+            let body = json!({"rules": rules, "registry": registry, "plan": plan});
             pending.entry(Entry::new(self.now(), EntryKind::Configured, &body));
         }
         match self.engine.apply(record.offset.0, &input, &self.store) {
@@ -183,7 +186,9 @@ impl Runner {
         }
     }
 
-    fn applied(&self, input: &Input, outcome: Outcome, pending: &mut Pending) {
+    fn applied(&mut self, input: &Input, outcome: Outcome, pending: &mut Pending) {
+        self.plan(input, &outcome);
+        pending.pages |= self.planner.is_changed();
         if outcome.duplicate {
             ::metrics::counter!(metrics::DUPLICATES).increment(1);
         }
@@ -200,6 +205,39 @@ impl Runner {
         pending.transitions.extend(outcome.transitions);
     }
 
+    /// Moves what is told, by the log's clock alone.
+    fn plan(&mut self, input: &Input, outcome: &Outcome) {
+        let now = self.engine.clock();
+        let mut tell = |event: &Event<'_>| self.planner.apply(event, now, &self.engine);
+        if !outcome.transitions.is_empty() {
+            tell(&Event::Transitions(&outcome.transitions));
+        }
+        match input {
+            Input::Command(command) if outcome.effect => match &command.action {
+                Action::Acknowledge(alert) => tell(&Event::Acknowledged {
+                    alert: *alert,
+                    by: &command.actor,
+                }),
+                Action::Unacknowledge(alert) => tell(&Event::Unacknowledged {
+                    alert: *alert,
+                    by: &command.actor,
+                }),
+                Action::Assign { .. } | Action::Annotate(_) | Action::Silence(_) | Action::EndSilence(_) => {}
+            },
+            Input::Told(told) => {
+                tell(&Event::Told {
+                    alert: told.alert,
+                    transition: told.transition,
+                });
+                if let Some(by) = &told.acknowledged_by {
+                    tell(&Event::Acknowledged { alert: told.alert, by });
+                }
+            }
+            Input::Tick { .. } => tell(&Event::Tick),
+            _ => {}
+        }
+    }
+
     fn now(&self) -> UnixMicros {
         self.clock.now().into()
     }
@@ -208,6 +246,7 @@ impl Runner {
     fn configure(&mut self) {
         let fleet = RegistryFleet(self.shared.registry.current());
         self.engine.configure(self.shared.rules(), Arc::new(fleet));
+        self.planner.configure(self.shared.plan(), self.engine.clock());
     }
 }
 

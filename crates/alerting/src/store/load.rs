@@ -9,7 +9,7 @@ use crate::id::AlertId;
 use crate::lifecycle::State;
 
 impl Store {
-    fn parse<T: DeserializeOwned>(&self, what: &'static str, json: &str) -> Result<T, StoreError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, what: &'static str, json: &str) -> Result<T, StoreError> {
         serde_json::from_str(json).map_err(|source| StoreError::Row {
             path: self.path.clone(),
             what,
@@ -17,7 +17,11 @@ impl Store {
         })
     }
 
-    fn strings<const N: usize>(&self, what: &'static str, sql: &str) -> Result<Vec<[String; N]>, StoreError> {
+    pub(super) fn strings<const N: usize>(
+        &self,
+        what: &'static str,
+        sql: &str,
+    ) -> Result<Vec<[String; N]>, StoreError> {
         let db = self.db();
         let read = || -> rusqlite::Result<Vec<[String; N]>> {
             let mut statement = db.prepare(sql)?;

@@ -5,6 +5,7 @@ pub mod journal;
 mod links;
 mod load;
 mod outbox;
+mod paging;
 pub mod retain;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use evidence::KeptFrame;
 pub use outbox::{Due, Page, PageOutcome};
+pub use paging::Times;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use telemetry::{Priority, UnixMicros};
 
@@ -74,13 +76,11 @@ pub struct Store {
     db: Mutex<Connection>,
 }
 
-/// A page for a receiver, to be put into the outbox.
+/// What goes down to a device, to be put into the outbox.
 #[derive(Debug, Clone)]
 pub struct NewPage {
     /// Name of the receiver.
     pub receiver: String,
-    /// The tenant whose digest it belongs to; `None`: a page of its own.
-    pub digest: Option<String>,
     /// When it may leave.
     pub not_before: UnixMicros,
     /// How urgent: what is more urgent leaves first.
@@ -94,8 +94,8 @@ pub struct NewPage {
 pub struct Leaving<'a> {
     /// The step.
     pub transition: &'a Transition,
-    /// The pages that it causes.
-    pub pages: Vec<NewPage>,
+    /// What goes down to the device; whom people's pages go to is the planner's.
+    pub advisory: Option<NewPage>,
     /// The message for the store, encoded; `None`: it is no tenant's.
     pub outlet: Option<Vec<u8>>,
     /// Frames that show it: offset and bytes; `None`: trimmed already.
@@ -111,6 +111,10 @@ pub struct Batch<'a> {
     pub leaving: Vec<Leaving<'a>>,
     /// What else has to stand in the journal; commands of people before the steps that they caused.
     pub entries: Vec<Entry>,
+    /// What the planner changed and wants done.
+    pub paging: crate::paging::Changes,
+    /// When the next digest of old things leaves, by the wall clock.
+    pub digest_at: UnixMicros,
     /// Most bytes of evidence.
     pub evidence_max: u64,
     /// The next offset to read.
@@ -214,6 +218,11 @@ impl Store {
             for leaving in &batch.leaving {
                 put_leaving(tx, leaving, batch.now)?;
             }
+            let times = Times {
+                now: batch.now,
+                digest: batch.digest_at,
+            };
+            paging::put(tx, &batch.paging, times)?;
             put_meta(tx, "next", &batch.next.to_string())?;
             put_meta(tx, "clock", &batch.changes.clock.0.to_string())?;
             evidence::trim(tx, batch.evidence_max)
@@ -313,18 +322,18 @@ fn urgency(priority: Priority) -> u8 {
 fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> rusqlite::Result<()> {
     let transition = leaving.transition;
     journal::append(tx, &Entry::transition(transition, now))?;
-    let mut outbox = tx.prepare_cached(
-        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7)",
-    )?;
-    for page in &leaving.pages {
-        outbox.execute(params![
+    if let Some(page) = &leaving.advisory {
+        tx.prepare_cached(
+            "INSERT INTO outbox (receiver, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6, ?7)",
+        )?
+        .execute(params![
             page.receiver,
-            page.digest,
             transition.id.to_hex(),
             transition.alert.id.to_hex(),
             page.body,
             page.not_before.0,
-            i64::from(urgency(page.priority))
+            i64::from(urgency(page.priority)),
+            now.0
         ])?;
     }
     if let Some(bytes) = &leaving.outlet {

@@ -123,7 +123,7 @@ fn commit_hazard(
         .iter()
         .map(|transition| Leaving {
             transition,
-            pages: Vec::new(),
+            advisory: None,
             outlet: None,
             evidence: vec![(sequence, Some(vec![7; size]))],
         })

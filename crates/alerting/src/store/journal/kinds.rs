@@ -90,7 +90,7 @@ kinds! {
 
     // What is judged by
     /// From here on these rules and this registry hold; what they say differently from those before.
-    Configured = "configured": ["rules", "registry", "rules_before", "registry_before", "changes", "more_changes"];
+    Configured = "configured": ["rules", "registry", "plan", "rules_before", "registry_before", "changes", "more_changes"];
 
     // The data
     /// Inputs are missing in the log.

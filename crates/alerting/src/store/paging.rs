@@ -1,0 +1,101 @@
+//! What the planner keeps and wants: courses, silences, and its pages and cancellations, within the batch's transaction.
+use rusqlite::{Transaction, params};
+use serde_json::json;
+use telemetry::UnixMicros;
+
+use super::journal::EntryKind;
+use super::{Store, StoreError, journal, urgency};
+use crate::id::AlertId;
+use crate::paging::course::Course;
+use crate::paging::{Changes, Effect, PageOut};
+
+/// When things happen, by the wall clock: the outbox is emptied by it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Now.
+    pub now: UnixMicros,
+    /// When the next digest of old things leaves.
+    pub digest: UnixMicros,
+}
+
+pub(super) fn put(tx: &Transaction<'_>, changes: &Changes, times: Times) -> rusqlite::Result<()> {
+    for (id, state) in &changes.courses {
+        match state {
+            Some(state) => tx
+                .prepare_cached("INSERT OR REPLACE INTO course (alert_id, state) VALUES (?1, ?2)")?
+                .execute(params![id.to_hex(), state])?,
+            None => tx
+                .prepare_cached("DELETE FROM course WHERE alert_id = ?1")?
+                .execute([id.to_hex()])?,
+        };
+    }
+    for (id, state) in &changes.silences {
+        match state {
+            Some((state, until)) => tx
+                .prepare_cached("INSERT OR REPLACE INTO silence (id, state, until_us) VALUES (?1, ?2, ?3)")?
+                .execute(params![id.to_hex(), state, until.0])?,
+            None => tx
+                .prepare_cached("DELETE FROM silence WHERE id = ?1")?
+                .execute([id.to_hex()])?,
+        };
+    }
+    for effect in &changes.effects {
+        match effect {
+            Effect::Page(page) => put_page(tx, page, times)?,
+            Effect::Cancel(alert) => cancel(tx, *alert, times.now)?,
+            Effect::Entry { kind, body } => journal::append(tx, &journal::Entry::new(times.now, *kind, body))?,
+        }
+    }
+    Ok(())
+}
+
+fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Result<()> {
+    let due = if page.late { times.digest } else { times.now };
+    tx.prepare_cached(
+        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        page.receiver,
+        page.digest,
+        page.page.to_hex(),
+        page.alert.to_hex(),
+        page.body.to_string(),
+        due.0,
+        i64::from(urgency(page.urgency)),
+        times.now.0
+    ])?;
+    Ok(())
+}
+
+/// A person knows: whatever of this alert waits in the outbox goes. An attempt that is under way cannot be taken back; its
+/// receipt is kept, and it is not tried again. What goes down to the device (`@device`) expires by itself.
+fn cancel(tx: &Transaction<'_>, alert: AlertId, now: UnixMicros) -> rusqlite::Result<()> {
+    let gone = tx
+        .prepare_cached("DELETE FROM outbox WHERE alert_id = ?1 AND receiver NOT LIKE '@%'")?
+        .execute([alert.to_hex()])?;
+    if gone == 0 {
+        return Ok(());
+    }
+    let body = json!({"alert": alert, "pages": gone, "because": "acknowledged"});
+    journal::append(tx, &journal::Entry::new(now, EntryKind::Cancelled, &body))
+}
+
+impl Store {
+    /// How far the telling of each alert is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn courses(&self) -> Result<Vec<(AlertId, Course)>, StoreError> {
+        let rows = self.strings::<2>("read courses", "SELECT alert_id, state FROM course")?;
+        let mut courses = Vec::with_capacity(rows.len());
+        for [id, state] in rows {
+            let id = id.parse().map_err(|source| StoreError::Row {
+                path: self.path.clone(),
+                what: "course",
+                source: Box::new(source),
+            })?;
+            courses.push((id, self.parse("course", &state)?));
+        }
+        Ok(courses)
+    }
+}
