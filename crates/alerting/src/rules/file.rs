@@ -9,6 +9,7 @@ use telemetry::{ClinicId, DeviceId, ModelId, Priority, SkinType, TenantId, Zone}
 use toml::{Spanned, Table, Value};
 
 use super::book::Matcher;
+use super::budget::RawBudget;
 use super::{Head, Kind, Override, Parameters, Rule, Ruleset};
 
 /// Most overrides of one rule: each is looked at when a device's parameters are resolved.
@@ -51,6 +52,7 @@ pub enum RulesError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
+    budget: Option<Spanned<RawBudget>>,
     #[serde(default)]
     rule: Vec<Spanned<RawRule>>,
 }
@@ -90,6 +92,14 @@ struct RawOverride {
 /// # Errors
 /// [`RulesError`]: nothing was taken.
 pub fn load_dir(dir: &Path) -> Result<Ruleset, RulesError> {
+    parse(&files_of(dir)?)
+}
+
+/// The `*.toml` of a directory with their texts, in the order of names.
+///
+/// # Errors
+/// [`RulesError::Io`].
+pub fn files_of(dir: &Path) -> Result<Vec<(String, String)>, RulesError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| RulesError::Io { path, source }
@@ -107,7 +117,23 @@ pub fn load_dir(dir: &Path) -> Result<Ruleset, RulesError> {
         let text = std::fs::read_to_string(&path).map_err(io(&path))?;
         files.push((path.display().to_string(), text));
     }
-    parse(&files)
+    Ok(files)
+}
+
+/// Where each rule stands: id, file, line. Files that cannot be read have none: [`parse`] says why.
+pub fn places(files: &[(String, String)]) -> Vec<(String, String, usize)> {
+    let mut found = Vec::new();
+    for (file, text) in files {
+        let Ok(raw) = toml::from_str::<RawFile>(text) else {
+            continue;
+        };
+        for rule in raw.rule {
+            let at = rule.span().start;
+            let line = Place { file, text, at }.fault("").line;
+            found.push((rule.into_inner().id.into_inner(), file.clone(), line));
+        }
+    }
+    found
 }
 
 /// Validates files, given as (name, text), as one set.
@@ -137,6 +163,7 @@ pub fn parse(files: &[(String, String)]) -> Result<Ruleset, RulesError> {
 #[derive(Default)]
 struct Reader {
     rules: Ruleset,
+    budget: bool,
     ids: Vec<String>,
     kinds: Vec<Kind>,
     faults: Vec<RuleFault>,
@@ -171,6 +198,16 @@ impl Reader {
                 return;
             }
         };
+        if let Some(budget) = raw.budget {
+            let at = budget.span().start;
+            match (budget.into_inner().check(), self.budget) {
+                (Err(what), _) => self.faults.push(Place { file, text, at }.fault(what)),
+                (Ok(_), true) => self
+                    .faults
+                    .push(Place { file, text, at }.fault("budget is there twice")),
+                (Ok(budget), false) => (self.rules.budget, self.budget) = (budget, true),
+            }
+        }
         for rule in raw.rule {
             let place = Place {
                 file,

@@ -63,6 +63,8 @@ macro_rules! kinds {
         pub struct Ruleset {
             /// Hash of what was read.
             pub version: String,
+            /// How many false pages they may make.
+            pub budget: super::Budget,
             $($(#[$doc])* pub $field: Option<Rule<$params>>,)+
         }
 

@@ -1,11 +1,13 @@
 //! The rules: typed, with units, one file per family, each a pure function over (reading, context, state, limits).
 mod book;
+mod budget;
 pub mod cartridge;
 pub mod control;
 pub mod depth;
 pub mod disinfection;
 pub mod drift;
 pub mod energy;
+pub mod expect;
 pub mod fault;
 mod file;
 mod kind;
@@ -23,7 +25,8 @@ mod window;
 use std::sync::Arc;
 
 pub use book::{Override, Rule, Scope};
-pub use file::{RuleFault, RulesError, builtin, load_dir, parse};
+pub use budget::Budget;
+pub use file::{RuleFault, RulesError, builtin, files_of, load_dir, parse, places};
 pub use kind::{Kind, Nature, Ruleset};
 pub use params::{
     CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, HeartbeatMissing,

@@ -1,4 +1,5 @@
 //! `dermatel rules`: what a rule's author asks before the rules page anybody. Reads files; nothing runs, nothing is paged.
+mod check;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use registry::Registry;
 /// What is asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RulesAction {
+    /// Find what is wrong, and compute how often they would page for nothing; exit code 1 beyond their budget
+    Check(check::Check),
     /// Play cases (inputs in, transitions out) and compare; exit code 1 when one differs
     Test(test::Test),
 }
@@ -19,6 +22,7 @@ pub(crate) enum RulesAction {
 /// Does it; the exit code.
 pub(crate) fn run(action: &RulesAction) -> Result<i32> {
     match action {
+        RulesAction::Check(options) => check::run(options),
         RulesAction::Test(options) => test::run(options),
     }
 }

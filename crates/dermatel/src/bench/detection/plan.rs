@@ -133,7 +133,18 @@ mod tests {
     #[test]
     fn the_plan_that_is_shipped_can_be_played_and_every_row_befalls_somebody() {
         let plan = read(None).unwrap();
+        let rules = alerting::rules::builtin().unwrap();
+        let ids: Vec<_> = alerting::rules::Kind::ALL
+            .iter()
+            .filter_map(|k| rules.head(*k))
+            .map(|h| &*h.id)
+            .collect();
         for row in &plan.row {
+            assert!(
+                row.rules.iter().all(|rule| ids.contains(&rule.as_str())),
+                "{:?}: no such rule",
+                row.rules
+            );
             let scenario = row.scenario(&plan, 1).unwrap();
             scenario.fleet(simulator::DEFAULT_START).unwrap();
         }
