@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use telemetry::{ClinicId, DeviceKey, DeviceKind, DisinfectionLevel, ModelId, SkinType, Zone};
 
 /// Zones and "unknown", by wire number.
@@ -91,6 +92,35 @@ impl Facts {
     /// Greatest depth in micrometres for a zone, the strictest where it is not known.
     pub fn depth_max_um(&self, zone: Option<Zone>) -> u32 {
         self.depth_max_um.get(zone_index(zone)).copied().unwrap_or(0)
+    }
+
+    /// What holds for a zone and a skin type, for people to read: only what a device of its kind is judged by.
+    pub fn in_force(&self, zone: Option<Zone>, skin: Option<SkinType>) -> Value {
+        let mut limits = match self.kind {
+            DeviceKind::Pen => {
+                json!({"depth_max_um": self.depth_max_um(zone), "depth_tolerance_um": self.depth_tolerance_um,
+                "depth_guard_band_um": self.depth_guard_band_um, "depth_sigma_um": self.depth_sigma_um,
+                "stroke_rate_min_hz": self.stroke_rate_min_hz, "stroke_rate_max_hz": self.stroke_rate_max_hz})
+            }
+            DeviceKind::Ipl => json!({"fluence_max_mj_per_cm2": self.fluence_max(skin),
+                "fluence_tolerance_permille": self.fluence_tolerance_permille,
+                "filter_cutoff_min_nm": self.light.filter_cutoff_min(skin),
+                "pulse_interval_min_us": self.light.pulse_interval_min_us,
+                "skin_temperature_max_mdegc": self.light.skin_temperature_max_mdegc,
+                "tip_temperature_max_mdegc": self.light.tip_temperature_max_mdegc,
+                "lamp_life_shots": self.light.lamp_life_shots}),
+            _ => json!({}),
+        };
+        let policy = &self.policy;
+        let hours = |time: Option<Duration>| time.map(|time| time.as_secs_f64() / 3_600.0);
+        limits["sterilization_every_h"] = json!(hours(policy.sterilization_every));
+        limits["sterilization_every_uses"] = json!(policy.sterilization_uses);
+        limits["indicator_every_h"] = json!(hours(policy.indicator_every));
+        limits["disinfection_between_visits"] = json!(policy.disinfection_between_visits);
+        limits["cartridge_single_use"] = json!(policy.cartridge_single_use);
+        limits["evidence_grace_s"] = json!(policy.evidence_grace.as_secs_f64());
+        limits["silent_in_session_after_s"] = json!(policy.silent_in_session_after.as_secs_f64());
+        limits
     }
 
     /// Greatest fluence in mJ/cm² for a skin type, the strictest where it is not known.

@@ -114,7 +114,7 @@ pub struct Handle {
 
 impl Handle {
     /// Runs what blocks on the disk where it may.
-    async fn blocking<T: Send + 'static>(&self, run: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+    pub(crate) async fn blocking<T: Send + 'static>(&self, run: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         let own = self.clone();
         match tokio::task::spawn_blocking(move || run(&own)).await {
             Ok(value) => value,

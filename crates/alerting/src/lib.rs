@@ -20,6 +20,7 @@ pub mod metrics;
 mod notify;
 mod outlet;
 pub mod paging;
+pub mod proof;
 mod registry_fleet;
 pub mod rehearsal;
 pub mod rules;

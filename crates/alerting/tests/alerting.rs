@@ -10,6 +10,8 @@ mod cases;
 mod catalogue;
 #[path = "alerting/crash.rs"]
 mod crash;
+#[path = "alerting/explain.rs"]
+mod explain;
 #[path = "alerting/journal.rs"]
 mod journal;
 #[path = "alerting/laws.rs"]

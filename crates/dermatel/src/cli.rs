@@ -60,6 +60,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: crate::rules_command::RulesAction,
     },
+    /// Say why an alert fired, what caused it, who was told when and what came back
+    Explain(crate::journal::Explain),
+    /// Check and export the journal of alerts, pages, people and changes
+    Journal {
+        #[command(subcommand)]
+        action: crate::journal::JournalAction,
+    },
     /// Make a device's secret and the line for the registry
     Secret,
     /// Measure this machine (the table of docs/performance.md), or the rules (bench detection: docs/detection.md)

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod config_command;
 mod demo;
+mod journal;
 mod live;
 mod local_client;
 mod node;
@@ -51,6 +52,8 @@ fn run(command: Command) -> Result<i32> {
         Command::Up { config } => return up::run(&config),
         Command::Sim(options) => return sim::run(&options),
         Command::Rules { action } => return rules_command::run(&action),
+        Command::Journal { action } => return journal::run(&action),
+        Command::Explain(options) => journal::explain(&options)?,
         Command::Bench(options) => bench::run(&options)?,
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,

@@ -35,7 +35,8 @@ pub fn router(handle: Handle) -> Router {
         .route("/heartbeats/{sender}", post(report::beat))
         .route("/told", post(report::told))
         .route("/rules/reload", post(reload))
-        .with_state(handle)
+        .with_state(handle.clone())
+        .merge(crate::proof::router(handle))
 }
 
 /// An alert as it is shown: without session and visit.

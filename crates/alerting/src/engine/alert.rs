@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros, Zone};
 
+use super::Raised;
 use crate::id::{AlertId, Opaque, TransitionId};
 use crate::intake::Class;
 use crate::lifecycle::{Lifecycle, State};
@@ -58,6 +59,9 @@ pub struct Alert {
     /// Since when its condition is over, on its gateway's clock, while it flaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_since: Option<UnixMicros>,
+    /// What was in force when it was raised, and what raised it; `None`: an older program raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised: Option<Box<Raised>>,
     /// Where it stands.
     pub life: Lifecycle,
 }

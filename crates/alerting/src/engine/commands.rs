@@ -70,6 +70,7 @@ impl Engine {
             trigger,
             class: Class::Live,
             event_time: at,
+            received_at: None,
             evidence: Vec::new(),
         };
         self.signal(&mut slot.device, id, signal, why, &moment);

@@ -128,6 +128,7 @@ impl Engine {
             },
             class: frame.class,
             event_time,
+            received_at: Some(frame.admitted.received_at),
             evidence: slot.device.offsets.iter().copied().collect(),
         };
         let context = Context {

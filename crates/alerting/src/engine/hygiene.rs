@@ -121,6 +121,7 @@ impl Moment<'_> {
             trigger: self.trigger.clone(),
             class: self.class,
             event_time: self.event_time,
+            received_at: self.received_at,
             evidence: self.evidence.clone(),
         }
     }

@@ -55,7 +55,7 @@ impl Engine {
                     let zone = about.zone.filter(|_| kind.latches());
                     let about = About { zone, ..about };
                     let finding = about.finding(context, kind, &v, words::pulse(kind, &v, pulse), at);
-                    self.violated(device, finding, context.moment);
+                    self.violated_on(device, finding, pulse.skin_type, context.moment);
                 }
                 Judgement::Cleared if context.newest => {
                     self.over(context, device, kind, |visit| visit == about.visit);

@@ -11,6 +11,7 @@ mod ours;
 mod pen;
 mod presence;
 mod raise;
+mod raised;
 mod readings;
 mod recovery;
 pub mod state;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use alert::{Alert, Transition, Why};
 pub use facts::{Cold, ColdError, FactKey, Table};
+pub use raised::Raised;
 use telemetry::{DeviceKey, UnixMicros};
 
 use self::facts::Book;
@@ -99,6 +101,8 @@ struct Moment<'a> {
     trigger: Trigger,
     class: Class,
     event_time: UnixMicros,
+    /// When the gateway received the frame that moves them.
+    received_at: Option<UnixMicros>,
     evidence: Vec<u64>,
 }
 

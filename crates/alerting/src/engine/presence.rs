@@ -258,6 +258,7 @@ impl<'a> Moment<'a> {
             trigger,
             class: Class::Live,
             event_time,
+            received_at: None,
             evidence: Vec::new(),
         }
     }

@@ -1,5 +1,5 @@
 //! Raising and moving alerts: one open alert per rule, device, visit and zone; its id comes from what happened first.
-use telemetry::{DeviceId, DeviceKey, TenantId, UnixMicros, Zone};
+use telemetry::{DeviceId, DeviceKey, SkinType, TenantId, UnixMicros, Zone};
 
 use super::flapping::raised;
 use super::state::{Device, MAX_OPEN, Open};
@@ -51,6 +51,17 @@ impl Finding {
 impl Engine {
     /// Something is violated: raises an alert, or tells the one that is open about the same.
     pub(super) fn violated(&mut self, device: &mut Device, finding: Finding, moment: &Moment<'_>) -> Option<AlertId> {
+        self.violated_on(device, finding, None, moment)
+    }
+
+    /// The same where a skin type was known.
+    pub(super) fn violated_on(
+        &mut self,
+        device: &mut Device,
+        finding: Finding,
+        skin_type: Option<SkinType>,
+        moment: &Moment<'_>,
+    ) -> Option<AlertId> {
         let finding = finding.rounded();
         let open = find(device, &finding);
         let Some(id) = open else {
@@ -58,7 +69,7 @@ impl Engine {
                 single: finding.single,
                 worse: false,
             };
-            return self.open(device, finding, signal, Why::Raised, moment);
+            return self.open(device, finding, skin_type, (signal, Why::Raised), moment);
         };
         let mut told_anew = false;
         let mut worse = false;
@@ -96,15 +107,21 @@ impl Engine {
         if find(device, &finding).is_some() {
             return None;
         }
-        self.open(device, finding.rounded(), Signal::Suspected, Why::Suspected, moment)
+        self.open(
+            device,
+            finding.rounded(),
+            None,
+            (Signal::Suspected, Why::Suspected),
+            moment,
+        )
     }
 
     fn open(
         &mut self,
         device: &mut Device,
         finding: Finding,
-        signal: Signal,
-        why: Why,
+        skin_type: Option<SkinType>,
+        (signal, why): (Signal, Why),
         moment: &Moment<'_>,
     ) -> Option<AlertId> {
         let head = self.rules.head(finding.kind)?.clone();
@@ -124,6 +141,7 @@ impl Engine {
         if device.closed.contains(&id) || self.alerts.contains_key(&id) {
             return None;
         }
+        let in_force = self.raised(&finding, skin_type, moment);
         let flapping = raised(device, finding.kind, finding.zone, finding.at);
         let alert = Alert {
             id,
@@ -153,6 +171,7 @@ impl Engine {
             acknowledged_by: None,
             assigned_to: None,
             quiet_since: None,
+            raised: Some(Box::new(in_force)),
             life: Lifecycle::new(finding.kind.latches()),
         };
         self.alerts.insert(id, alert);

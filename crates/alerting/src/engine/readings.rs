@@ -157,12 +157,12 @@ impl Engine {
             if let Some(v) = &verdict.above_set {
                 let words = words::above_set(v.value, v.limit);
                 let finding = about.finding(context, Kind::PulseAboveSet, v, words, at);
-                self.violated(&mut slot.device, finding, context.moment);
+                self.violated_on(&mut slot.device, finding, pulse.skin_type, context.moment);
             }
             if let Some(v) = &verdict.above_limit {
                 let words = words::above_limit(v.value, v.limit, pulse.skin_type.is_some());
                 let finding = about.finding(context, Kind::PulseAboveLimit, v, words, at);
-                self.violated(&mut slot.device, finding, context.moment);
+                self.violated_on(&mut slot.device, finding, pulse.skin_type, context.moment);
             }
             self.light(context, (pulse, index), about, &light, at, &mut slot.device);
             if context.newest {

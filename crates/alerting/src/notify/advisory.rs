@@ -175,8 +175,9 @@ async fn deliver(advise: &dyn Advise, page: &Page, now: UnixMicros) -> PageOutco
         Ok(Ok(receipt)) => PageOutcome::Delivered {
             receipt: receipt.to_owned(),
         },
-        Ok(Err(_)) | Err(_) => PageOutcome::Retry {
+        refused => PageOutcome::Retry {
             at: now.plus(RETRY),
+            reason: if refused.is_err() { "timeout" } else { "refused" },
             refused: true,
         },
     }

@@ -243,6 +243,7 @@ impl Sender {
         }
         PageOutcome::Retry {
             at: self.now().plus(wait(page.attempts, failure.retry_after_s)),
+            reason: label,
             refused: reason.is_refused(),
         }
     }

@@ -1,6 +1,9 @@
 //! A set of rules that was validated as a whole, and which parameters hold where.
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
 use telemetry::{ClinicId, DeviceId, ModelId, SkinType, TenantId, Zone};
 
 use super::Head;
@@ -27,6 +30,8 @@ pub struct Scope<'a> {
 pub struct Override<P> {
     pub(super) matcher: Matcher,
     pub(super) params: P,
+    /// The same as it was read, for people.
+    pub(super) said: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +46,29 @@ pub(super) struct Matcher {
 
 fn fits<T: PartialEq>(want: Option<&T>, have: Option<&T>) -> bool {
     want.is_none() || want == have
+}
+
+fn lines_of(prefix: &str, said: &Value, into: &mut BTreeMap<String, String>) {
+    for (name, value) in said.as_object().into_iter().flatten() {
+        into.insert(format!("{prefix} {name}"), value.to_string());
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            ("tenant", self.tenant.as_ref().map(ToString::to_string)),
+            ("clinic", self.clinic.as_ref().map(ToString::to_string)),
+            ("device", self.device.as_ref().map(ToString::to_string)),
+            ("model", self.model.as_ref().map(ToString::to_string)),
+            ("zone", self.zone.map(|zone| zone.as_str().to_owned())),
+            ("skin type", self.skin_type.map(|skin| skin.as_str().to_owned())),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(what, value)| Some(format!("{what} {}", value?)));
+        f.write_str(&named.collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Matcher {
@@ -74,6 +102,8 @@ pub struct Rule<P> {
     /// What every rule has.
     pub head: Arc<Head>,
     pub(crate) base: P,
+    /// The same as it was read, for people.
+    pub(super) said: Value,
     /// Most specific first.
     pub(super) overrides: Vec<Override<P>>,
 }
@@ -85,5 +115,24 @@ impl<P> Rule<P> {
             .iter()
             .find(|o| o.matcher.matches(scope))
             .map_or(&self.base, |o| &o.params)
+    }
+
+    /// The same for people, and whose they are; without a place, the rule's own.
+    pub(super) fn said(&self, scope: Option<&Scope<'_>>) -> (Value, String) {
+        match scope.and_then(|scope| self.overrides.iter().find(|o| o.matcher.matches(scope))) {
+            Some(found) => (found.said.clone(), format!("the override for {}", found.matcher)),
+            None => (self.said.clone(), "the rule".to_owned()),
+        }
+    }
+
+    /// Everything that it says, one line a parameter, for telling two versions apart.
+    pub(super) fn lines(&self, into: &mut BTreeMap<String, String>) {
+        let id = &self.head.id;
+        into.insert(format!("{id} priority"), self.head.priority.as_str().to_owned());
+        into.insert(format!("{id} what_to_do"), self.head.what_to_do.to_string());
+        lines_of(id, &self.said, into);
+        for other in &self.overrides {
+            lines_of(&format!("{id} for {}", other.matcher), &other.said, into);
+        }
     }
 }

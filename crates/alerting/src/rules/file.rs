@@ -251,6 +251,7 @@ pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) ->
     let base_place = raw.parameters.as_ref().map_or(place, |p| at(p.span().start));
     let base_table = raw.parameters.map(Spanned::into_inner).unwrap_or_default();
     let base: P = params(base_place, base_table.clone())?;
+    let said = for_people(&base_table);
     if raw.overrides.len() > MAX_OVERRIDES {
         return Err(place.fault(format!("more than {MAX_OVERRIDES} overrides")));
     }
@@ -277,6 +278,7 @@ pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) ->
         table.extend(o.parameters.into_inner());
         overrides.push(Override {
             matcher,
+            said: for_people(&table),
             params: params(inner, table)?,
         });
     }
@@ -287,7 +289,17 @@ pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) ->
         priority: raw.priority,
         what_to_do: raw.what_to_do.into_inner().into(),
     });
-    Ok(raw.enabled.then_some(Rule { head, base, overrides }))
+    Ok(raw.enabled.then_some(Rule {
+        head,
+        base,
+        said,
+        overrides,
+    }))
+}
+
+/// Parameters as JSON.
+fn for_people(table: &Table) -> serde_json::Value {
+    serde_json::to_value(table).unwrap_or_default()
 }
 
 fn params<P: Parameters>(place: Place<'_>, table: Table) -> Result<P, RuleFault> {

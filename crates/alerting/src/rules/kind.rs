@@ -2,7 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::book::Rule;
+use super::book::{Rule, Scope};
 use super::drift::{DepthBaselineShift, DepthDrift};
 use super::file::{self, Place, RawRule};
 use super::lamp::{LampDrift, LampWorn};
@@ -72,6 +72,18 @@ macro_rules! kinds {
             /// The rule of a kind, if it is on.
             pub fn head(&self, kind: Kind) -> Option<&Arc<Head>> {
                 match kind { $(Kind::$variant => self.$field.as_ref().map(|rule| &rule.head),)+ }
+            }
+
+            /// A rule's parameters as they hold in a place, for people, and whose they are.
+            pub fn said(&self, kind: Kind, scope: Option<&Scope<'_>>) -> Option<(serde_json::Value, String)> {
+                match kind { $(Kind::$variant => self.$field.as_ref().map(|rule| rule.said(scope)),)+ }
+            }
+
+            /// Everything that the rules say, one line a parameter, for telling two versions apart.
+            pub fn lines(&self) -> std::collections::BTreeMap<String, String> {
+                let mut lines = std::collections::BTreeMap::new();
+                $(if let Some(rule) = &self.$field { rule.lines(&mut lines); })+
+                lines
             }
 
             /// Takes a rule as it was read.

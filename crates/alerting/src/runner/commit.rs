@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use spool::{Item, Offset};
 use telemetry::UnixMicros;
 
+use super::judged::Judged;
 use super::{MAX_BYTES, RETRY, RunError, Runner};
 use crate::engine::{Engine, Transition};
 use crate::paging::{Plan, Planner};
@@ -30,6 +31,8 @@ pub(super) struct Pending {
     pub(super) commands: Vec<([u8; 16], Entry)>,
     /// Time or word from elsewhere moved what is told.
     pub(super) pages: bool,
+    /// What is judged by from here on.
+    pub(super) judged: Option<Judged>,
     pub(super) inputs: usize,
     pub(super) since: Option<Instant>,
 }
@@ -78,6 +81,7 @@ impl Runner {
             paging: self.planner.take_changes(),
             digest_at: next_digest(self.now(), self.config.digest_after),
             evidence_max: self.config.evidence_max.as_u64(),
+            judged_by: taken.judged.and_then(|judged| serde_json::to_string(&judged).ok()),
             next: self.reader.position().0,
             now: self.now(),
         };

@@ -4,6 +4,7 @@
 //! moves one is committed at once.
 pub(crate) mod commit;
 mod housekeeping;
+mod judged;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ use crate::store::{Store, StoreError};
 
 use self::commit::Pending;
 use self::housekeeping::Last;
+use self::judged::Judged;
 
 /// Most inputs of one batch: some 30 ms of work. A batch in which an alert moves costs a transaction with its sync, so behind a
 /// backlog larger ones go through faster; without one a batch is what has just come.
@@ -169,10 +171,20 @@ impl Runner {
         if matches!(input, Input::Configured { .. }) {
             self.configure();
             // What is judged by from here on; what was announced may be older when the program was started again since.
-            let (rules, registry) = self.versions();
-            let plan = self.shared.plan().version.clone();
-            let body = json!({"rules": rules, "registry": registry, "plan": plan});
-            pending.entry(Entry::new(self.now(), EntryKind::Configured, &body));
+            let judged = Judged::new(
+                &self.shared.rules(),
+                &self.shared.registry.current(),
+                &self.shared.plan(),
+            );
+            let Ok(before) = self.judged_before(pending) else {
+                return false;
+            };
+            pending.entry(Entry::new(
+                self.now(),
+                EntryKind::Configured,
+                &judged.row(before.as_ref()),
+            ));
+            pending.judged = Some(judged);
         }
         match self.engine.apply(record.offset.0, &input, &self.store) {
             Ok(outcome) => {
@@ -236,6 +248,17 @@ impl Runner {
             Input::Tick { .. } => tell(&Event::Tick),
             _ => {}
         }
+    }
+
+    /// What was judged by until now; `None`: nothing is known of that.
+    fn judged_before(&self, pending: &Pending) -> Result<Option<Judged>, ()> {
+        if pending.judged.is_some() {
+            return Ok(pending.judged.clone());
+        }
+        let kept = self.store.judged_by().map_err(|error| {
+            tracing::error!(error = %error, "cannot read what was judged by, starting over from the file");
+        })?;
+        Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
     }
 
     fn now(&self) -> UnixMicros {

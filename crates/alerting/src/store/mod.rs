@@ -6,6 +6,7 @@ mod links;
 mod load;
 mod outbox;
 mod paging;
+mod proof;
 pub mod retain;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +17,10 @@ pub use evidence::KeptFrame;
 pub use outbox::{Due, Page, PageOutcome};
 pub use paging::Times;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde_json::json;
 use telemetry::{Priority, UnixMicros};
 
-use self::journal::Entry;
+use self::journal::{Entry, EntryKind};
 use crate::engine::state::MAX_TOLD;
 use crate::engine::{Changes, Cold, ColdError, FactKey, Transition};
 use crate::intake::Told;
@@ -32,6 +34,8 @@ const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
 ];
+/// Where it is kept what is judged by.
+const JUDGED_BY: &str = "judged_by";
 /// How long a writer waits for another one: the runner and the notifier share the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -117,6 +121,8 @@ pub struct Batch<'a> {
     pub digest_at: UnixMicros,
     /// Most bytes of evidence.
     pub evidence_max: u64,
+    /// What is judged by from here on, to compare with the next one; `None`: as before.
+    pub judged_by: Option<String>,
     /// The next offset to read.
     pub next: u64,
     /// Wall clock.
@@ -223,6 +229,9 @@ impl Store {
                 digest: batch.digest_at,
             };
             paging::put(tx, &batch.paging, times)?;
+            if let Some(judged_by) = &batch.judged_by {
+                put_meta(tx, JUDGED_BY, judged_by)?;
+            }
             put_meta(tx, "next", &batch.next.to_string())?;
             put_meta(tx, "clock", &batch.changes.clock.0.to_string())?;
             evidence::trim(tx, batch.evidence_max)
@@ -235,6 +244,14 @@ impl Store {
     /// [`StoreError`].
     pub fn journal(&self, entry: &Entry) -> Result<(), StoreError> {
         self.write("write its journal", |tx| journal::append(tx, entry))
+    }
+
+    /// What is judged by, as the last batch that said so kept it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn judged_by(&self) -> Result<Option<String>, StoreError> {
+        self.meta(JUDGED_BY)
     }
 
     /// Looks at the whole journal.
@@ -323,6 +340,9 @@ fn put_leaving(tx: &Transaction<'_>, leaving: &Leaving<'_>, now: UnixMicros) -> 
     let transition = leaving.transition;
     journal::append(tx, &Entry::transition(transition, now))?;
     if let Some(page) = &leaving.advisory {
+        let body = json!({"transition": transition.id, "alert": transition.alert.id, "receiver": page.receiver,
+            "digest": null, "not_before_us": page.not_before.0, "priority": page.priority});
+        journal::append(tx, &Entry::new(now, EntryKind::Planned, &body))?;
         tx.prepare_cached(
             "INSERT INTO outbox (receiver, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6, ?7)",
         )?

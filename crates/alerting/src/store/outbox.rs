@@ -1,5 +1,5 @@
 //! The outbox: pages that have to leave, the receipts of those that did, and the transitions for the store.
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use serde_json::json;
 use telemetry::UnixMicros;
 
@@ -46,6 +46,8 @@ pub enum PageOutcome {
     Retry {
         /// When.
         at: UnixMicros,
+        /// A bounded reason.
+        reason: &'static str,
         /// The receiver certainly did not take it.
         refused: bool,
     },
@@ -54,6 +56,40 @@ pub enum PageOutcome {
         /// A bounded reason.
         reason: &'static str,
     },
+}
+
+/// Whether an attempt stands in the journal: the first ones, and then those whose number is a power of two, so that a
+/// receiver that is away for hours does not fill it. Receipts say how many there were.
+const fn is_kept(attempt: u32) -> bool {
+    attempt <= 8 || attempt.is_power_of_two()
+}
+
+fn sent(tx: &Transaction<'_>, receiver: &str, page: &Page, now: UnixMicros) -> rusqlite::Result<()> {
+    let attempt = page.attempts + 1;
+    if !is_kept(attempt) {
+        return Ok(());
+    }
+    let body = json!({"receiver": receiver, "transition": page.transition, "alert": page.alert, "attempt": attempt,
+        "possible_repeat": page.possible_repeat});
+    journal::append(tx, &journal::Entry::new(now, EntryKind::Sent, &body))
+}
+
+fn failed(
+    tx: &Transaction<'_>,
+    receiver: &str,
+    page: &Page,
+    reason: &str,
+    refused: bool,
+    again: UnixMicros,
+    now: UnixMicros,
+) -> rusqlite::Result<()> {
+    let attempt = page.attempts + 1;
+    if !is_kept(attempt) {
+        return Ok(());
+    }
+    let body = json!({"receiver": receiver, "transition": page.transition, "alert": page.alert, "attempt": attempt,
+        "reason": reason, "refused": refused, "again_us": again.0});
+    journal::append(tx, &journal::Entry::new(now, EntryKind::Failed, &body))
 }
 
 impl Store {
@@ -110,6 +146,7 @@ impl Store {
                 tx.prepare_cached("UPDATE outbox SET sent = 1, attempts = attempts + 1, next_us = ?2 WHERE n = ?1")?;
             for page in &pages {
                 mark.execute(params![page.n, hold_until.0])?;
+                sent(tx, receiver, page, now)?;
             }
             Ok(pages)
         })
@@ -138,7 +175,8 @@ impl Store {
                 let mut body = json!({"receiver": receiver, "transition": page.transition, "alert": page.alert,
                     "attempts": page.attempts + 1, "possible_repeat": page.possible_repeat});
                 let kind = match outcome {
-                    PageOutcome::Retry { at, refused } => {
+                    PageOutcome::Retry { at, reason, refused } => {
+                        failed(tx, receiver, page, reason, *refused, *at, now)?;
                         let sent = page.possible_repeat || !refused;
                         tx.prepare_cached("UPDATE outbox SET sent = ?2, next_us = ?3 WHERE n = ?1")?
                             .execute(params![page.n, sent, at.0])?;

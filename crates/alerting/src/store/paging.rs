@@ -51,8 +51,13 @@ pub(super) fn put(tx: &Transaction<'_>, changes: &Changes, times: Times) -> rusq
 
 fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Result<()> {
     let due = if page.late { times.digest } else { times.now };
+    let body = json!({"transition": page.page, "alert": page.alert, "receiver": page.receiver, "digest": page.digest,
+        "not_before_us": due.0, "priority": page.urgency});
+    // Each page takes the journal's head out of the house: a tail that is cut later shows against it.
+    let head = journal::append_head(tx, &journal::Entry::new(times.now, EntryKind::Planned, &body))?;
     tx.prepare_cached(
-        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, ?8)",
+        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, \
+         json_set(?5, '$.journal_head', ?9), 0, 0, ?6, ?7, ?8)",
     )?
     .execute(params![
         page.receiver,
@@ -62,7 +67,8 @@ fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Res
         page.body.to_string(),
         due.0,
         i64::from(urgency(page.urgency)),
-        times.now.0
+        times.now.0,
+        head
     ])?;
     Ok(())
 }

@@ -28,7 +28,7 @@ async fn the_process_that_is_killed() {
     running.stop().await;
 }
 
-fn start(dir: &Path, desk: std::net::SocketAddr) -> Child {
+pub(crate) fn start(dir: &Path, desk: std::net::SocketAddr) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::the_process_that_is_killed", "--nocapture"])
         .env(DIR, dir)
@@ -39,7 +39,7 @@ fn start(dir: &Path, desk: std::net::SocketAddr) -> Child {
         .unwrap()
 }
 
-fn append(log: &spool::Spool, bytes: &[u8]) {
+pub(crate) fn append(log: &spool::Spool, bytes: &[u8]) {
     let appended = log.append(&[NewRecord { lane: 1, bytes }], SystemTime::now()).unwrap();
     log.sync_appended(&appended).unwrap();
 }

@@ -29,12 +29,11 @@ kinds! {
     // Alerts
     /// A step of an alert.
     Transition = "transition": ["transition", "alert", "rule", "kind", "priority", "from", "to", "why", "page", "class", "tenant",
-        "clinic", "device", "zone", "value", "limit", "unit", "event_us", "received_us", "logged_us", "decided_us", "actor",
-        "told_by", "in_force", "cause", "evidence"];
+        "clinic", "device", "zone", "value", "limit", "unit", "event_us", "decided_us", "actor", "told_by", "in_force"];
 
     // Who is told
     /// A page was put into the outbox.
-    Planned = "planned": ["transition", "alert", "receiver", "digest", "not_before_us", "priority", "late"];
+    Planned = "planned": ["transition", "alert", "receiver", "digest", "not_before_us", "priority"];
     /// A step of a chain told these, or all of its first step.
     Paged = "paged": ["alert", "page", "route", "chain", "step", "repetition", "told", "anew"];
     /// A first page is held back: by a silence, an alert that says more, a group or another instance.
@@ -90,7 +89,7 @@ kinds! {
 
     // What is judged by
     /// From here on these rules and this registry hold; what they say differently from those before.
-    Configured = "configured": ["rules", "registry", "plan", "rules_before", "registry_before", "changes", "more_changes"];
+    Configured = "configured": ["rules", "registry", "plan", "rules_before", "registry_before", "plan_before", "changes", "more_changes"];
 
     // The data
     /// Inputs are missing in the log.
@@ -130,6 +129,17 @@ mod tests {
         assert_eq!(names.len(), EntryKind::ALL.len());
         for kind in EntryKind::ALL {
             assert_eq!(EntryKind::from_name(kind.as_str()), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn every_kind_is_in_the_documentation() {
+        let said = include_str!("../../../../../docs/journal.md");
+        for kind in EntryKind::ALL {
+            assert!(
+                said.contains(&format!("`{}`", kind.as_str())),
+                "{kind:?} is not in docs/journal.md"
+            );
         }
     }
 

@@ -1,16 +1,23 @@
 //! The journal: append-only and hash-chained, so that a row that was changed, added, moved or removed shows. Free text
 //! stands beside it under a random key; the chain holds the keyed digest, so a text can be erased and the chain still holds.
 mod kinds;
+mod read;
 
 pub use kinds::EntryKind;
 use rand::RngCore as _;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+pub use read::{MAX_ROWS_OF_ALERT, Row};
+pub(super) use read::{about, before, page};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use telemetry::UnixMicros;
 
 use crate::engine::Transition;
 use crate::id::{AlertId, hex};
+use crate::lifecycle::State;
+
+/// Hexadecimal digits of a head that stand in a page: 64 bits that nobody hits by chance.
+const HEAD_DIGITS: usize = 16;
 
 /// One row to be.
 #[derive(Debug, Clone)]
@@ -50,12 +57,17 @@ impl Entry {
 
     pub(super) fn transition(t: &Transition, now: UnixMicros) -> Self {
         let a = &t.alert;
-        let body = json!({
-            "transition": t.id, "alert": a.id, "rule": a.rule, "priority": a.priority, "from": t.from, "to": t.to,
+        let mut body = json!({
+            "transition": t.id, "alert": a.id, "rule": a.rule, "kind": a.kind, "priority": a.priority, "from": t.from, "to": t.to,
             "why": t.why, "page": t.page, "class": a.class, "tenant": a.tenant, "clinic": a.clinic, "device": a.device,
             "zone": a.zone, "value": a.value, "limit": a.limit, "unit": a.kind.unit(), "event_us": t.event_time.0,
             "decided_us": t.decided_at.0, "actor": a.acknowledged_by,
+            "told_by": t.told_by,
         });
+        // Once, by the step that raised it: it does not change.
+        if t.from == State::Inactive {
+            body["in_force"] = json!(a.raised);
+        }
         Self::new(now, EntryKind::Transition, &body)
     }
 }
@@ -95,11 +107,19 @@ fn link(previous: &[u8], n: i64, at: i64, kind: &str, body: &str) -> [u8; 32] {
 
 /// Appends a row. Within an immediate transaction, so the head that it reads is the head.
 pub(super) fn append(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
-    append_after(tx, None, entry)
+    append_after(tx, None, entry).map(drop)
+}
+
+/// The same; returns how the head begins now, for whoever keeps it elsewhere.
+pub(super) fn append_head(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<String> {
+    let hash = append_after(tx, None, entry)?;
+    let mut head = hex(&hash);
+    head.truncate(HEAD_DIGITS);
+    Ok(head)
 }
 
 /// Appends a row; if there is none left, after `cut`.
-pub(super) fn append_after(tx: &Transaction<'_>, cut: Option<&Anchor>, entry: &Entry) -> rusqlite::Result<()> {
+pub(super) fn append_after(tx: &Transaction<'_>, cut: Option<&Anchor>, entry: &Entry) -> rusqlite::Result<[u8; 32]> {
     let head: Option<(i64, Vec<u8>)> = tx
         .prepare_cached("SELECT n, hash FROM journal ORDER BY n DESC LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -114,7 +134,7 @@ pub(super) fn append_after(tx: &Transaction<'_>, cut: Option<&Anchor>, entry: &E
     let hash = link(&previous, n, entry.at.0, entry.kind.as_str(), &body);
     tx.prepare_cached("INSERT INTO journal (n, at_us, kind, body, previous, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![n, entry.at.0, entry.kind.as_str(), body, previous, hash])?;
-    Ok(())
+    Ok(hash)
 }
 
 /// Puts a person's text beside the chain. Returns its keyed digest in hexadecimal digits.
@@ -185,7 +205,7 @@ pub(super) fn verify(db: &Connection) -> rusqlite::Result<Verified> {
 }
 
 /// The hash of a row that is as it was written after the row with hash `head`.
-fn whole_row(row: &Row<'_>, n: i64, head: &[u8; 32]) -> rusqlite::Result<Option<[u8; 32]>> {
+fn whole_row(row: &rusqlite::Row<'_>, n: i64, head: &[u8; 32]) -> rusqlite::Result<Option<[u8; 32]>> {
     let (Ok(at), Ok(kind), Ok(body)) = (row.get(1), row.get::<_, String>(2), row.get::<_, String>(3)) else {
         return Ok(None);
     };
