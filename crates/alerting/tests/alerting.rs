@@ -18,6 +18,8 @@ mod journal;
 mod laws;
 #[path = "alerting/links.rs"]
 mod links;
+#[path = "alerting/pen.rs"]
+mod pen;
 #[path = "alerting/people.rs"]
 mod people;
 #[path = "alerting/process.rs"]

@@ -111,7 +111,8 @@ pub struct LightBounds {
     unfired: Option<PulseUnfired>,
     interval_min_us: Option<u32>,
     skin_max_mdegc: Option<i32>,
-    tip: Option<(i32, TipTooHot)>,
+    /// Limit, cool from here on, pulses until it is over.
+    tip: Option<(i32, i32, u32)>,
     filter_min_nm: Option<u32>,
 }
 
@@ -136,9 +137,10 @@ impl LightBounds {
                     .map(|most| own.map_or(most, |own| own.min(most)))
             }),
             tip: rules.tip_too_hot.as_ref().and_then(|r| {
-                let own = *r.params(scope);
+                let own = r.params(scope);
                 let most = light.tip_temperature_max_mdegc?;
-                Some((own.limit_mdegc.map_or(most, |own| own.min(most)), own))
+                let most = own.limit_mdegc.map_or(most, |own| own.min(most));
+                Some((most, most.saturating_sub(own.hysteresis_mdegc), own.clear_after_pulses))
             }),
             filter_min_nm: rules.filter_mismatch.as_ref().and_then(|r| {
                 let own = r.params(scope).cutoff_min_nm;
@@ -186,7 +188,7 @@ pub fn judge(pulse: &Pulse, index: usize, bounds: &LightBounds, memory: &mut Pul
         (Kind::SkinTooHot, bounds.skin_max_mdegc.map(|most| seen.skin(most))),
         (
             Kind::TipTooHot,
-            bounds.tip.map(|(most, rule)| seen.tip(most, rule, &mut memory.tip)),
+            bounds.tip.map(|bounds| seen.tip(bounds, &mut memory.tip)),
         ),
         (
             Kind::FilterMismatch,
@@ -311,16 +313,16 @@ impl Seen<'_> {
         }
     }
 
-    fn tip(self, most: i32, rule: TipTooHot, memory: &mut Window) -> Judgement {
+    fn tip(self, (most, cool, clear_after): (i32, i32, u32), memory: &mut Window) -> Judgement {
         let Some(t) = self.pulse.tip_temperature.map(|t| t.get()) else {
             return Judgement::Nothing;
         };
         let degrees = |m: i32| f64::from(m) / 1_000.0;
-        if t <= most && t > most.saturating_sub(rule.hysteresis_mdegc) {
+        if t <= most && t > cool {
             return Judgement::Nothing;
         }
         let bad = (t > most).then(|| (degrees(t), degrees(most)));
-        match self.of(bad, (1, 1, rule.clear_after_pulses), memory) {
+        match self.of(bad, (1, 1, clear_after), memory) {
             Judgement::Violated(v) => self.violation(v.ordinal, v.value, v.limit, 5.0),
             other => other,
         }
