@@ -91,7 +91,10 @@ fn read_below(folder: &Path, name: &str, depth: usize, sources: &mut Vec<Source>
                 return problems.add_file(LoadReason::OutOfRange, &below, "is one file too many", "merge files");
             }
             match read_file(&path) {
-                Ok(text) => sources.push(Source { name: below, text }),
+                Ok(text) => sources.push(Source {
+                    name: below,
+                    text: text.into(),
+                }),
                 Err(e) => problems.add_file(LoadReason::Io, &below, format!("cannot be read: {e}"), ""),
             }
         }

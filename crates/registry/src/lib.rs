@@ -10,7 +10,8 @@
 //!
 //! Limits of a device are the most specific of model < tenant < clinic < device, never looser than the model's safety bound.
 //! They are *configuration with cautious defaults*, never clinical claims: they must come from the maker's risk file.
-//! Deliberately absent: no decision about alerts, no I/O after loading, no secret (only digests).
+//! Changes by command ([`Book`]) go into a journal that is laid over the files, until the files say the same.
+//! Deliberately absent: no decision about alerts, no clock, no secret (only digests).
 //!
 //! ```
 //! let registry = registry::Registry::from_sources(&registry::render::example())?;
@@ -21,13 +22,18 @@
 //! ```
 
 mod auth;
+mod book;
 mod build;
+mod change;
 mod error;
 mod field;
 mod files;
 mod fleet;
+pub mod import;
+mod journal;
 mod limits;
 mod load;
+mod overlay;
 mod patch;
 mod policy;
 mod raw;
@@ -40,9 +46,14 @@ mod source;
 mod version;
 
 pub use auth::{AuthReason, parse_name, sha256};
+pub use book::{Book, ChangeError, Changed, Done, Folded, OpenError, Opened, Stands};
+pub use change::{Change, Day, Digest, MAX_ACTOR_BYTES, MAX_STEPS, MAX_WHY_BYTES, NewDevice, Order, Row, Step};
 pub use error::{LoadError, LoadErrors, LoadReason, MAX_PROBLEMS};
 pub use fleet::{Clinic, Credentials, Device, DeviceState, Model, Retention, Tenant};
+pub use journal::{Journal, JournalError, Torn};
 pub use limits::{LightLimits, Limits, NeedleLimits};
+pub use load::{Files, Loaded};
+pub use overlay::Pending;
 pub use policy::Policy;
 pub use registry::Registry;
 pub use shared::Shared;

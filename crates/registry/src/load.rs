@@ -6,50 +6,125 @@ use telemetry::{ModelId, TenantId};
 use toml::de::DeTable;
 
 use crate::build::{Raw, build};
+use crate::change::Change;
 use crate::error::{LoadErrors, LoadReason};
 use crate::files::{self, read_folder};
+use crate::overlay::{Layer, Pending, apply, lines};
 use crate::raw::{DEVICE_KEYS, read_device, read_model, read_tenant, read_version};
 use crate::registry::Registry;
 use crate::section::Section;
 use crate::source::{Place, Problems, Source};
-use crate::version::{RegistryVersion, feed};
+use crate::version::{RegistryVersion, feed, feed_change};
 
-impl Registry {
-    /// Loads a folder of TOML files (layout: see the crate's documentation).
+/// The texts of a registry, read once: what changes by command are laid over.
+pub struct Files {
+    sources: Vec<Source>,
+}
+
+/// What files and changes give.
+pub struct Loaded {
+    /// The whole fleet.
+    pub registry: Registry,
+    /// Devices that changes are about.
+    pub pending: Vec<Pending>,
+}
+
+impl Files {
+    /// Reads a folder of TOML files (layout: see the crate's documentation).
     ///
     /// # Errors
-    /// Every problem at once, each with file, line, key, what is wrong and what is allowed. Nothing is loaded in part.
-    pub fn load(folder: &Path) -> Result<Self, LoadErrors> {
+    /// What cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, LoadErrors> {
         let mut problems = Problems::new(&[]);
         let sources = read_folder(folder, &mut problems);
-        if !problems.is_empty() {
-            return Err(problems.into_errors());
+        if problems.is_empty() {
+            Ok(Self::new(sources))
+        } else {
+            Err(problems.into_errors())
         }
-        load(sources)
     }
 
     /// The same from texts: `(name, text)`, with names as in a folder, such as `models/np-25.toml`.
+    pub fn from_texts<N: AsRef<str>, T: AsRef<str>>(texts: &[(N, T)]) -> Self {
+        let source = |(name, text): &(N, T)| Source {
+            name: name.as_ref().to_owned(),
+            text: text.as_ref().into(),
+        };
+        Self::new(texts.iter().map(source).collect())
+    }
+
+    fn new(mut sources: Vec<Source>) -> Self {
+        sources.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { sources }
+    }
+
+    /// The fleet: the files with `changes` laid over them.
     ///
     /// # Errors
-    /// As [`Self::load`].
-    pub fn from_sources<N: AsRef<str>, T: AsRef<str>>(sources: &[(N, T)]) -> Result<Self, LoadErrors> {
-        load(
-            sources
-                .iter()
-                .map(|(name, text)| Source {
-                    name: name.as_ref().to_owned(),
-                    text: text.as_ref().to_owned(),
-                })
-                .collect(),
-        )
+    /// Every problem at once, each with file, line, key, what is wrong and what is allowed. Nothing is loaded in part.
+    pub fn load(&self, changes: &[Change]) -> Result<Loaded, LoadErrors> {
+        self.load_with(changes, None)
+    }
+
+    /// The same with what is asked for, whose steps stand in lines of a list of that name.
+    pub(crate) fn load_with(&self, changes: &[Change], asked: Option<&Asked<'_>>) -> Result<Loaded, LoadErrors> {
+        let mut shown: Vec<Source> = self.sources.clone();
+        let pseudo = |name: &str, count| Source {
+            name: name.to_owned(),
+            text: lines(count).into(),
+        };
+        let mut layers = vec![Layer::journal(shown.len() as u32, changes)];
+        shown.push(pseudo(JOURNAL, changes.len()));
+        if let Some(asked) = asked {
+            let count = asked.lines.iter().max().map_or(0, |&line| line as usize);
+            let steps = asked.lines.iter().copied().zip(&asked.change.steps).collect();
+            let file = shown.len() as u32;
+            layers.push(Layer { file, steps });
+            shown.push(pseudo(asked.list, count));
+        }
+        let over = changes.iter().chain(asked.map(|asked| asked.change));
+        load(&shown, self.sources.len(), &layers, over)
     }
 }
 
-fn load(mut sources: Vec<Source>) -> Result<Registry, LoadErrors> {
-    sources.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut problems = Problems::new(&sources);
+/// What the journal is called in messages.
+const JOURNAL: &str = "registry.journal";
+
+/// A change that is asked for, and where its steps stand.
+pub(crate) struct Asked<'a> {
+    pub(crate) list: &'a str,
+    pub(crate) lines: Vec<u32>,
+    pub(crate) change: &'a Change,
+}
+
+impl Registry {
+    /// Loads a folder of TOML files, without changes by command.
+    ///
+    /// # Errors
+    /// As [`Files::load`].
+    pub fn load(folder: &Path) -> Result<Self, LoadErrors> {
+        Ok(Files::read(folder)?.load(&[])?.registry)
+    }
+
+    /// The same from texts, as [`Files::from_texts`] takes them.
+    ///
+    /// # Errors
+    /// As [`Files::load`].
+    pub fn from_sources<N: AsRef<str>, T: AsRef<str>>(sources: &[(N, T)]) -> Result<Self, LoadErrors> {
+        Ok(Files::from_texts(sources).load(&[])?.registry)
+    }
+}
+
+/// Reads the first `files` of `sources`; those behind are lists that `layers` stand in.
+fn load<'c>(
+    sources: &[Source],
+    files: usize,
+    layers: &[Layer<'_>],
+    changes: impl Iterator<Item = &'c Change>,
+) -> Result<Loaded, LoadErrors> {
+    let mut problems = Problems::new(sources);
     let mut reader = Reader::default();
-    for (file, source) in sources.iter().enumerate() {
+    for (file, source) in sources.iter().enumerate().take(files) {
         if sources.get(file + 1).is_some_and(|next| next.name == source.name) {
             problems.add_file(LoadReason::Duplicate, &source.name, "is there twice", "");
         }
@@ -62,13 +137,20 @@ fn load(mut sources: Vec<Source>) -> Result<Registry, LoadErrors> {
         let advice = "write it with one line: version = 1";
         problems.add_file(LoadReason::Missing, "registry.toml", "is missing", advice);
     }
+    let mut count = 0;
+    for change in changes.filter(|change| !change.steps.is_empty()) {
+        feed_change(&mut reader.hash, change);
+        count += 1;
+    }
     let version = RegistryVersion {
         number: reader.version.unwrap_or(0),
+        changes: count,
         digest: reader.hash.finalize().into(),
     };
+    let pending = apply(&mut reader.raw, layers, &mut problems);
     let registry = build(reader.raw, version, &mut problems);
     if problems.is_empty() {
-        Ok(registry)
+        Ok(Loaded { registry, pending })
     } else {
         Err(problems.into_errors())
     }

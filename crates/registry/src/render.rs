@@ -5,6 +5,8 @@ use std::path::Path;
 
 use telemetry::{ClinicId, DeviceKey, ModelId, Serial, TenantId};
 
+use crate::change::NewDevice;
+use crate::fleet::DeviceState;
 use crate::version::hex;
 
 macro_rules! shipped {
@@ -174,6 +176,31 @@ fn device_row(rows: &mut String, device: &DeviceText) {
         rows.push_str(", certificate = \"by-name\"");
     }
     rows.push_str(" },\n");
+}
+
+/// The row of a device that was entered by command and stands at `clinic` now.
+pub(crate) fn row(device: &NewDevice, clinic: &ClinicId, state: DeviceState) -> String {
+    let mut row = format!(
+        "  {{ id = \"{}\", clinic = \"{clinic}\", model = \"{}\", serial = \"{}\"",
+        device.id, device.model, device.serial
+    );
+    if state == DeviceState::Retired {
+        row.push_str(", state = \"retired\"");
+    }
+    if let Some((year, month, day)) = device.expected_since.map(|day| day.parts()) {
+        let _ = write!(row, ", expected_since = {year:04}-{month:02}-{day:02}");
+    }
+    if let Some(digest) = &device.secret_sha256 {
+        let _ = write!(row, ", secret_sha256 = \"{digest}\"");
+    }
+    if let Some(digest) = &device.certificate_sha256 {
+        let _ = write!(row, ", certificate_sha256 = \"{digest}\"");
+    }
+    if device.certificate_by_name {
+        row.push_str(", certificate = \"by-name\"");
+    }
+    row.push_str(" },\n");
+    row
 }
 
 /// A TOML basic string.

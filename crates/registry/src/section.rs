@@ -262,7 +262,7 @@ fn join(section: &str, key: &str) -> String {
 }
 
 /// Days from the civil calendar (Gregorian, proleptic); the parser has checked that the date exists.
-fn days_since_1970(date: Date) -> i64 {
+pub(crate) fn days_since_1970(date: Date) -> i64 {
     let year = i64::from(date.year) - i64::from(date.month <= 2);
     let month = (i64::from(date.month) + 9) % 12;
     let day_of_year = (153 * month + 2) / 5 + i64::from(date.day) - 1;

@@ -2,9 +2,10 @@
 use crate::error::{LoadError, LoadErrors, LoadReason, MAX_PROBLEMS};
 
 /// One file's text.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) name: String,
-    pub(crate) text: String,
+    pub(crate) text: std::sync::Arc<str>,
 }
 
 /// A place: file (index into the sources) and byte.

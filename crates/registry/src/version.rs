@@ -4,12 +4,17 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use toml::de::{DeTable, DeValue};
 
+use crate::change::Change;
+
 /// Version of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RegistryVersion {
     /// As declared in `registry.toml`.
     pub number: u64,
-    /// SHA-256 over keys and values of all files in the order of their names; comments, spacing and order of keys do not count.
+    /// How many changes by command are laid over the files.
+    pub changes: u64,
+    /// SHA-256 over keys and values of all files in the order of their names, and over the changes; comments, spacing and order of
+    /// keys do not count.
     pub digest: [u8; 32],
 }
 
@@ -23,7 +28,11 @@ impl RegistryVersion {
 impl fmt::Display for RegistryVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = self.digest_hex();
-        write!(f, "{}-{}", self.number, short.get(..12).unwrap_or(&short))
+        write!(f, "{}", self.number)?;
+        if self.changes > 0 {
+            write!(f, "+{}", self.changes)?;
+        }
+        write!(f, "-{}", short.get(..12).unwrap_or(&short))
     }
 }
 
@@ -56,6 +65,12 @@ pub(crate) fn from_hex(text: &str) -> Result<[u8; 32], String> {
 pub(crate) fn feed(hash: &mut Sha256, name: &str, table: &DeTable<'_>) {
     feed_text(hash, b'F', name);
     feed_table(hash, table);
+}
+
+/// Feeds a change: its number tells apart two that say the same.
+pub(crate) fn feed_change(hash: &mut Sha256, change: &Change) {
+    let steps = serde_json::to_string(&change.steps).unwrap_or_default();
+    feed_text(hash, b'C', &format!("{}:{steps}", change.n));
 }
 
 fn feed_text(hash: &mut Sha256, tag: u8, text: &str) {

@@ -3,10 +3,14 @@
 
 #[path = "registry/auth.rs"]
 mod auth;
+#[path = "registry/changes.rs"]
+mod changes;
 #[path = "registry/common.rs"]
 mod common;
 #[path = "registry/example.rs"]
 mod example;
+#[path = "registry/journal.rs"]
+mod journal;
 #[path = "registry/laws.rs"]
 mod laws;
 #[path = "registry/refusals.rs"]
