@@ -103,7 +103,11 @@ impl Fleet for RegistryFleet {
     }
 
     fn version(&self) -> u64 {
-        self.0.current().version().number
+        // The number alone stays when a device is changed by command.
+        let digest = self.0.current().version().digest;
+        digest
+            .first_chunk()
+            .map_or(0, |first: &[u8; 8]| u64::from_le_bytes(*first))
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::commit::{Conditions, Inbox, Item, Parts, StartError, Verdict, start};
 use crate::config::Config;
-use crate::endpoint::{BindError, CommandError, Commands, Delivered, Drained, Endpoint, Inbound};
+use crate::endpoint::{BindError, CommandError, Commands, Delivered, Doors, Drained, Endpoint, Inbound};
 use crate::intake::broker::BrokerIntake;
 use crate::intake::endpoint::ByRegistry;
 use crate::intake::submit::{Replayed, Submission, Submitter};
@@ -80,6 +80,7 @@ pub struct Gateway {
 pub struct Handle {
     submitter: Submitter,
     commands: Option<Commands>,
+    doors: Option<Doors>,
 }
 
 impl Gateway {
@@ -132,6 +133,7 @@ impl Gateway {
             None => None,
         };
         let commands = endpoint.as_ref().map(Endpoint::commands);
+        let doors = endpoint.as_ref().map(Endpoint::doors);
         let submitter = Submitter {
             items,
             quarantine,
@@ -140,7 +142,11 @@ impl Gateway {
         Ok(Self {
             endpoint,
             broker,
-            handle: Handle { submitter, commands },
+            handle: Handle {
+                submitter,
+                commands,
+                doors,
+            },
             stop,
             committer,
         })
@@ -218,6 +224,19 @@ impl Handle {
     /// Quarantine cannot be read or marked.
     pub async fn replay(&self, filter: Filter) -> Result<Replayed, QuarantineError> {
         self.submitter.replay(filter).await
+    }
+
+    /// To be called after the registry was replaced: ends the connections of devices that are retired or moved, or whose
+    /// credential is gone. Says how many.
+    pub fn registry_changed(&self) -> usize {
+        self.doors.as_ref().map_or(0, Doors::look_again)
+    }
+
+    /// Whether a device is connected at this endpoint now.
+    pub fn is_connected(&self, device: &DeviceKey) -> bool {
+        self.commands
+            .as_ref()
+            .is_some_and(|commands| commands.is_connected(&device.to_string()))
     }
 
     /// Sends a command down to a connected device and waits for its PUBACK; see [`Commands::send`].

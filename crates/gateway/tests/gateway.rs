@@ -9,6 +9,8 @@ mod broker;
 mod crashes;
 #[path = "gateway/devices.rs"]
 mod devices;
+#[path = "gateway/fleet.rs"]
+mod fleet;
 #[path = "gateway/frames.rs"]
 mod frames;
 #[path = "gateway/identity.rs"]

@@ -40,6 +40,8 @@ close_reasons! {
     SessionTakenOver => "session_taken_over", Some(Code::SessionTakenOver);
     /// This process stops; what was in flight has been answered, or the grace period is over.
     ServerShuttingDown => "server_shutting_down", Some(Code::ServerShuttingDown);
+    /// The fleet changed: the device is retired or moved, or what proved it does not any more.
+    FleetChanged => "fleet_changed", Some(Code::AdministrativeAction);
     /// Bytes that are no MQTT packet.
     Malformed => "malformed", Some(Code::MalformedPacket);
     /// A packet that is well formed and has no business here (a second CONNECT, AUTH, PUBREL …).

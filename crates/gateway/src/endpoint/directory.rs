@@ -9,10 +9,13 @@ use tokio::sync::oneshot;
 use super::close::CloseReason;
 use super::link::{Command, Link};
 use super::metrics::Metrics;
+use super::peer::Peer;
 
 #[derive(Default)]
 struct Entries {
-    by_identity: HashMap<Arc<str>, Arc<Link>>,
+    by_identity: HashMap<Arc<str>, (Arc<Link>, Arc<Peer>)>,
+    /// Grows each time that all are looked at again.
+    era: u64,
     /// No more are let in: the endpoint stops.
     closing: bool,
 }
@@ -46,17 +49,35 @@ impl Directory {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// To be read before a client is judged, for [`Self::register`].
+    pub(crate) fn era(&self) -> u64 {
+        self.entries().era
+    }
+
+    /// Asks every connection whose peer is not held any more to end; says how many. The fleet must have changed before this.
+    pub(crate) fn look_again(&self, holds: impl Fn(&Peer) -> bool) -> usize {
+        let mut entries = self.entries();
+        entries.era += 1;
+        let gone = entries.by_identity.values().filter(|(_, peer)| !holds(peer));
+        gone.map(|(link, _)| link.end(CloseReason::FleetChanged)).count()
+    }
+
     /// Enters a connection; an older one of the same identity is told to end and given back, to be
-    /// waited for.
+    /// waited for. `None`: the fleet changed since `era`, so the client has to be judged again.
     ///
     /// # Errors
     /// `TooManyConnections`, `ServerShuttingDown`.
     pub(crate) fn register(
         self: &Arc<Self>,
-        identity: &Arc<str>,
+        peer: &Arc<Peer>,
         link: &Arc<Link>,
-    ) -> Result<(Registration, Option<Arc<Link>>), CloseReason> {
+        era: u64,
+    ) -> Result<Option<(Registration, Option<Arc<Link>>)>, CloseReason> {
+        let identity = &peer.identity;
         let mut entries = self.entries();
+        if entries.era != era {
+            return Ok(None);
+        }
         if entries.closing {
             return Err(CloseReason::ServerShuttingDown);
         }
@@ -64,7 +85,8 @@ impl Directory {
         if !known && entries.by_identity.len() >= self.max_connections {
             return Err(CloseReason::TooManyConnections);
         }
-        let old = entries.by_identity.insert(Arc::clone(identity), Arc::clone(link));
+        let entry = (Arc::clone(link), Arc::clone(peer));
+        let old = entries.by_identity.insert(Arc::clone(identity), entry).map(|old| old.0);
         drop(entries);
         if let Some(old) = &old {
             old.end(CloseReason::SessionTakenOver);
@@ -75,20 +97,23 @@ impl Directory {
             identity: Arc::clone(identity),
             link: Arc::clone(link),
         };
-        Ok((registration, old))
+        Ok(Some((registration, old)))
     }
 
     /// Lets nobody in any more and asks all to end.
     pub(crate) fn close(&self) {
         let mut entries = self.entries();
         entries.closing = true;
-        for link in entries.by_identity.values() {
+        for (link, _) in entries.by_identity.values() {
             link.end(CloseReason::ServerShuttingDown);
         }
     }
 
     fn find(&self, identity: &str) -> Option<Arc<Link>> {
-        self.entries().by_identity.get(identity).map(Arc::clone)
+        self.entries()
+            .by_identity
+            .get(identity)
+            .map(|(link, _)| Arc::clone(link))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -102,7 +127,7 @@ impl Drop for Registration {
         if entries
             .by_identity
             .get(&self.identity)
-            .is_some_and(|link| Arc::ptr_eq(link, &self.link))
+            .is_some_and(|(link, _)| Arc::ptr_eq(link, &self.link))
         {
             entries.by_identity.remove(&self.identity);
         }
@@ -209,5 +234,34 @@ impl Commands {
     #[must_use]
     pub fn connected(&self) -> usize {
         self.directory.len()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::super::budget::Budget;
+    use super::super::peer::Proof;
+    use super::*;
+
+    #[test]
+    fn whoever_was_judged_before_the_fleet_changed_is_not_entered_and_has_to_be_judged_again() {
+        let directory = Arc::new(Directory::new(Arc::new(Metrics::new()), 10, 1));
+        let link = Link::new(Arc::new(Budget::new(1024, 10)));
+        let peer = Arc::new(Peer {
+            identity: "acme/pen-1".into(),
+            publish_topics: Vec::new(),
+            will_topic: None,
+            command_topic: "".into(),
+            proof: Proof::Nothing,
+        });
+        let era = directory.era();
+        assert_eq!(directory.look_again(|_| false), 0, "nobody is in yet");
+        assert!(directory.register(&peer, &link, era).ok().unwrap().is_none());
+        assert_eq!(directory.len(), 0);
+        let entered = directory.register(&peer, &link, directory.era()).ok().unwrap();
+        assert!(entered.is_some() && link.ordered_end().is_none());
+        assert_eq!(directory.look_again(|_| false), 1);
+        assert_eq!(link.ordered_end(), Some(CloseReason::FleetChanged));
     }
 }

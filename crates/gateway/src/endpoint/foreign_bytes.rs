@@ -14,7 +14,7 @@ use super::config::EndpointConfig;
 use super::connect::read_connect;
 use super::frame::{self, MAX_CONTROL_PACKET};
 use super::packets;
-use super::peer::{Peer, Protocol};
+use super::peer::{Peer, Proof, Protocol};
 use super::session::Session;
 
 const MAX_PACKET: usize = 4096;
@@ -28,6 +28,7 @@ fn peer() -> Arc<Peer> {
         publish_topics: vec![OWN.into(), STATUS.into()],
         will_topic: Some(STATUS.into()),
         command_topic: COMMAND.into(),
+        proof: Proof::Nothing,
     })
 }
 

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Shared;
 use super::config::{ConfigError, EndpointConfig};
 use super::directory::Commands;
+use super::doors::Doors;
 use super::inbound::Inbound;
 use super::peer::Authenticate;
 use super::serve::serve;
@@ -116,6 +117,12 @@ impl Endpoint {
     #[must_use]
     pub fn commands(&self) -> Commands {
         Commands::new(Arc::clone(&self.shared.directory))
+    }
+
+    /// For whoever changes the fleet.
+    #[must_use]
+    pub fn doors(&self) -> Doors {
+        Doors::new(Arc::clone(&self.shared))
     }
 
     /// Serves until `shutdown` resolves; then stops accepting and reading, answers what is in

@@ -47,11 +47,29 @@ pub enum AuthRejected {
 
 /// Decides who a client is. Called once per CONNECT, on the connection's task: pure and fast, no I/O.
 pub trait Authenticate: Send + Sync + 'static {
+    /// Whether it would still let in whom it let in as `peer`. Asked for every connection when the fleet has changed: pure and
+    /// fast, no I/O.
+    fn holds(&self, peer: &Peer) -> bool {
+        let _ = peer;
+        true
+    }
+
     /// Says who presents this, or why nobody.
     ///
     /// # Errors
     /// [`AuthRejected`], which becomes the CONNACK's code.
     fn authenticate(&self, presented: &Presented<'_>) -> Result<Arc<Peer>, AuthRejected>;
+}
+
+/// What proved who a client is: by its digest, so that it can be told later whether it still does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// Nothing that is looked at again.
+    Nothing,
+    /// A secret, by its SHA-256.
+    Secret([u8; 32]),
+    /// A certificate, by the SHA-256 of its DER.
+    Certificate([u8; 32]),
 }
 
 /// An authenticated client and what it may touch.
@@ -65,6 +83,8 @@ pub struct Peer {
     pub will_topic: Option<Arc<str>>,
     /// The only topic that it may subscribe to.
     pub command_topic: Arc<str>,
+    /// What proved who it is.
+    pub proof: Proof,
 }
 
 impl Peer {

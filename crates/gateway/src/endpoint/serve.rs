@@ -156,6 +156,23 @@ impl Client<'_> {
 
     /// Judges a CONNECT, and ends the connection that it takes over.
     async fn greet(&self, connect: &Connect<'_>) -> Result<Greeted, CloseReason> {
+        let (greeted, old) = loop {
+            // The fleet may change between the judgement and the entry in the directory; then it is judged again.
+            if let Some(entered) = self.enter(connect)? {
+                break entered;
+            }
+        };
+        if let Some(old) = old
+            && !old.wait_gone(self.shared.config.takeover_timeout).await
+        {
+            return Err(CloseReason::TakeoverTimeout);
+        }
+        self.shared.metrics.accepted.increment(1);
+        Ok(greeted)
+    }
+
+    fn enter(&self, connect: &Connect<'_>) -> Result<Option<(Greeted, Option<Arc<Link>>)>, CloseReason> {
+        let era = self.shared.directory.era();
         let presented = Presented {
             client_id: connect.client_id,
             username: connect.username,
@@ -176,21 +193,18 @@ impl Client<'_> {
             })?;
         let (session, welcome) = Session::open(connect, peer, &self.shared.config)?;
         let link = Link::new(Arc::clone(&self.shared.budget));
-        let (registration, old) = self.shared.directory.register(&session.peer.identity, &link)?;
-        if let Some(old) = old
-            && !old.wait_gone(self.shared.config.takeover_timeout).await
-        {
-            return Err(CloseReason::TakeoverTimeout);
-        }
-        self.shared.metrics.accepted.increment(1);
+        let Some((registration, old)) = self.shared.directory.register(&session.peer, &link, era)? else {
+            return Ok(None);
+        };
         let mut out = BytesMut::new();
         write::welcome(connect.protocol, welcome, &mut out);
-        Ok(Greeted {
+        let greeted = Greeted {
             session,
             link,
             registration,
             out,
-        })
+        };
+        Ok(Some((greeted, old)))
     }
 }
 

@@ -304,7 +304,9 @@ impl Session {
 
     /// The will, if it is due after a connection that ended for `reason`.
     pub(crate) fn due_will(&mut self, reason: CloseReason) -> Option<Will> {
-        self.will.take().filter(|_| reason != CloseReason::Disconnect)
+        // It was not lost where we sent it away, and its topics may be no longer its own.
+        let none = matches!(reason, CloseReason::Disconnect | CloseReason::FleetChanged);
+        self.will.take().filter(|_| !none)
     }
 }
 

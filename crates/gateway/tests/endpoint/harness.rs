@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, BytesMut};
 pub(crate) use gateway::endpoint::Protocol::{self, V5, V311};
 use gateway::endpoint::{
-    AuthRejected, Authenticate, Commands, Drained, Endpoint, EndpointConfig, Inbound, Listener, Peer, Presented,
+    AuthRejected, Authenticate, Commands, Drained, Endpoint, EndpointConfig, Inbound, Listener, Peer, Presented, Proof,
     Verdict,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -43,6 +43,7 @@ impl Authenticate for Fleet {
             publish_topics: vec![topic(device, "telemetry").into(), topic(device, "status").into()],
             will_topic: Some(topic(device, "status").into()),
             command_topic: topic(device, "command").into(),
+            proof: Proof::Nothing,
         }))
     }
 }

@@ -10,7 +10,7 @@ use telemetry::{Content, Origin, proto};
 
 use super::kit::{Frame, Ground, PATIENCE, World, eventually, frame, secret};
 
-fn world(ground: &Ground) -> World {
+pub(crate) fn world(ground: &Ground) -> World {
     ground.up_with(super::kit::registry(), |config| {
         config.listeners = vec![Listener {
             address: "127.0.0.1:0".parse().unwrap(),
@@ -19,7 +19,7 @@ fn world(ground: &Ground) -> World {
     })
 }
 
-fn options(world: &World, device: &str) -> PublisherOptions {
+pub(crate) fn options(world: &World, device: &str) -> PublisherOptions {
     let mut broker = Broker::new("127.0.0.1", world.addresses[0].port(), device);
     broker.username = Some(format!("acme/{device}"));
     broker.password = Some(Secret::new(secret(device)));
@@ -28,7 +28,7 @@ fn options(world: &World, device: &str) -> PublisherOptions {
     options
 }
 
-async fn acked(acks: &mut Acks) -> Acked {
+pub(crate) async fn acked(acks: &mut Acks) -> Acked {
     tokio::time::timeout(PATIENCE, acks.recv()).await.unwrap().unwrap()
 }
 

@@ -36,6 +36,11 @@ pub(crate) fn registry() -> Registry {
 
 /// The fleet with more devices, as lines of `devices.toml`.
 pub(crate) fn registry_with(more: &str) -> Registry {
+    Registry::from_sources(&registry_files(more)).unwrap()
+}
+
+/// Its files: name and text.
+pub(crate) fn registry_files(more: &str) -> Vec<(&'static str, String)> {
     let digest = |device: &str| -> String {
         registry::sha256(secret(device).as_bytes())
             .iter()
@@ -64,13 +69,12 @@ stroke_rate_max_hz = 160
 zone_depth_max_um = { cheek = 1000 }
 "#;
     let tenant = "number = 7\nname = \"Acme\"\n[[clinic]]\nid = \"soho\"\nname = \"Soho\"\ntime_zone = \"Europe/London\"\n[[clinic]]\nid = \"north\"\nname = \"North\"\ntime_zone = \"Europe/London\"\n";
-    Registry::from_sources(&[
-        ("registry.toml", "version = 1\n"),
-        ("models/pen.toml", model),
-        ("tenants/acme/tenant.toml", tenant),
-        ("tenants/acme/devices.toml", devices.as_str()),
-    ])
-    .unwrap()
+    vec![
+        ("registry.toml", "version = 1\n".to_owned()),
+        ("models/pen.toml", model.to_owned()),
+        ("tenants/acme/tenant.toml", tenant.to_owned()),
+        ("tenants/acme/devices.toml", devices),
+    ]
 }
 
 pub(crate) fn topic(device: &str) -> Topic {
