@@ -139,10 +139,26 @@ pub(crate) fn zone_index(zone: Option<Zone>) -> usize {
     zone.map_or(0, |z| usize::try_from(z.to_wire()).unwrap_or(0))
 }
 
+/// Where a device stands by the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its clinic.
+    pub clinic: ClinicId,
+    /// Not retired.
+    pub in_use: bool,
+}
+
 /// Where [`Facts`] come from.
 pub trait Fleet: Send + Sync {
     /// What is known of a device; `None` for one that is not registered.
     fn facts(&self, device: &DeviceKey) -> Option<Arc<Facts>>;
+    /// Where a device stands and whether it is in use; `None` for one that is not registered.
+    fn place(&self, device: &DeviceKey) -> Option<Place> {
+        self.facts(device).map(|facts| Place {
+            clinic: facts.clinic.clone(),
+            in_use: true,
+        })
+    }
     /// Which version of the registry speaks.
     fn version(&self) -> String;
 }

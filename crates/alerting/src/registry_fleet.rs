@@ -1,10 +1,10 @@
 //! The registry as the engine sees it: limits and policy of a device, flattened.
 use std::sync::Arc;
 
-use registry::{LightLimits, Registry};
+use registry::{DeviceState, LightLimits, Registry};
 use telemetry::{DeviceKey, SkinType, Zone};
 
-use crate::fleet::{Facts, Fleet, Hygiene, Light};
+use crate::fleet::{Facts, Fleet, Hygiene, Light, Place};
 
 /// One version of the registry.
 pub struct RegistryFleet(pub Arc<Registry>);
@@ -48,6 +48,13 @@ impl Fleet for RegistryFleet {
             *at = fluence(Some(*skin));
         }
         Some(Arc::new(facts))
+    }
+
+    fn place(&self, key: &DeviceKey) -> Option<Place> {
+        self.0.device(key).map(|device| Place {
+            clinic: device.clinic.clone(),
+            in_use: device.state == DeviceState::Active,
+        })
     }
 
     fn version(&self) -> String {

@@ -20,6 +20,8 @@ mod laws;
 mod links;
 #[path = "alerting/pen.rs"]
 mod pen;
+#[path = "alerting/moved.rs"]
+mod moved;
 #[path = "alerting/people.rs"]
 mod people;
 #[path = "alerting/process.rs"]

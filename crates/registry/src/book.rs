@@ -99,8 +99,8 @@ pub struct Folded {
     pub gone: Vec<DeviceKey>,
     /// What the files do not say yet.
     pub left: Vec<Pending>,
-    /// The line that says so, and its hash; `None`: nothing was emptied.
-    pub line: Option<(Change, Digest)>,
+    /// The lines of the new journal; empty: nothing was emptied.
+    pub lines: Vec<(Change, Digest)>,
 }
 
 /// What was found at the start.
@@ -173,10 +173,9 @@ impl Book {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal's lines, oldest first, and the hash of the last one.
-    pub fn changes(&self) -> (Vec<Change>, Digest) {
-        let inner = self.inner();
-        (inner.changes.clone(), inner.journal.head())
+    /// The journal's lines, oldest first, each with its hash.
+    pub fn changes(&self) -> Vec<(Change, Digest)> {
+        crate::journal::hashed(&self.inner().changes)
     }
 
     /// Makes a change: all of it, or nothing. `Ok`: it is on disk and in force. Blocks on the disk, and as long as it takes to
@@ -257,16 +256,20 @@ impl Book {
         let (done, left): (Vec<_>, Vec<_>) = loaded.pending.into_iter().partition(|pending| pending.in_files);
         let gone: Vec<DeviceKey> = done.into_iter().map(|pending| pending.device).collect();
         if gone.is_empty() {
-            return Ok(Folded { gone, left, line: None });
+            return Ok(Folded {
+                gone,
+                left,
+                lines: Vec::new(),
+            });
         }
         let kept = without(&inner, &gone, now, by, why);
         // Read once more before the old one goes: what is left must give the same fleet.
         let registry = inner.files.load(&kept).map_err(ChangeError::Refused)?.registry;
-        let hash = inner.journal.replace(&kept)?;
-        let line = kept.last().cloned().map(|line| (line, hash));
+        inner.journal.replace(&kept)?;
+        let lines = crate::journal::hashed(&kept);
         inner.changes = kept;
         self.shared.replace(registry);
-        Ok(Folded { gone, left, line })
+        Ok(Folded { gone, left, lines })
     }
 }
 

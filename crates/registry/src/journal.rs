@@ -225,6 +225,17 @@ fn link(previous: [u8; 32], json: &str) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Changes with the hashes of the lines that they are.
+pub(crate) fn hashed(changes: &[Change]) -> Vec<(Change, Digest)> {
+    let mut head = [0; 32];
+    let mut lines = Vec::with_capacity(changes.len());
+    for change in changes {
+        head = line(head, change).1;
+        lines.push((change.clone(), Digest(head)));
+    }
+    lines
+}
+
 fn line(previous: [u8; 32], change: &Change) -> (String, [u8; 32]) {
     // Ids, numbers and texts: nothing of it can fail to be JSON.
     let json = serde_json::to_string(change).unwrap_or_default();

@@ -101,6 +101,10 @@ pub enum Why {
     Settled,
     /// Evidence arrived.
     EvidenceArrived,
+    /// Its device stands in another clinic now.
+    Moved,
+    /// Its device is out of use.
+    Retired,
 }
 
 impl Why {
@@ -119,6 +123,8 @@ impl Why {
             Self::Unacknowledged => "unacknowledged",
             Self::Settled => "settled",
             Self::EvidenceArrived => "evidence_arrived",
+            Self::Moved => "moved",
+            Self::Retired => "retired",
         }
     }
 }

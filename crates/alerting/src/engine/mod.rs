@@ -7,6 +7,7 @@ mod flapping;
 mod frame;
 mod hygiene;
 mod light;
+mod moved;
 mod ours;
 mod pen;
 mod presence;
@@ -204,6 +205,7 @@ impl Engine {
                 self.advance(*at);
                 self.restarted();
                 self.expect_beats();
+                self.follow_registry();
                 outcome.configured = true;
             }
             Input::ReceiverState(state) => {

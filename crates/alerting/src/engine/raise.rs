@@ -240,7 +240,14 @@ impl Engine {
         self.changed_alerts.insert(id, alert);
     }
 
-    fn tell(&mut self, alert: &Alert, (from, to): (State, State), why: Why, page: bool, moment: &Moment<'_>) {
+    pub(super) fn tell(
+        &mut self,
+        alert: &Alert,
+        (from, to): (State, State),
+        why: Why,
+        page: bool,
+        moment: &Moment<'_>,
+    ) {
         let id = transition_id(alert.id, to.as_str(), &moment.trigger);
         self.out.push(Transition {
             id,

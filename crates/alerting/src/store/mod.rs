@@ -7,6 +7,7 @@ mod load;
 mod outbox;
 mod paging;
 mod proof;
+pub(crate) mod registry;
 pub mod retain;
 
 use std::path::{Path, PathBuf};

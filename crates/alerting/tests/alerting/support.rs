@@ -56,6 +56,11 @@ const PLAIN: &str = "name = \"Plain\"\nmaker = \"Maker\"\n[policy]\ndisinfection
 
 /// The registry of the tests: tenant acme with pens, a light, a sterilizer and a station; tenant other with a pen.
 pub(crate) fn registry() -> Registry {
+    Registry::from_sources(&registry_files()).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// Its files: name and text.
+pub(crate) fn registry_files() -> Vec<(&'static str, String)> {
     let devices = |prefix: &str| {
         let secret = |n: u32| format!("{n:064x}");
         let row = |id: &str, clinic: &str, model: &str, n: u32| {
@@ -85,7 +90,7 @@ pub(crate) fn registry() -> Registry {
              [[clinic]]\nid = \"south\"\nname = \"South\"\ntime_zone = \"Europe/Berlin\"\n"
         )
     };
-    let sources = [
+    vec![
         ("registry.toml", "version = 1\n".to_owned()),
         ("models/pen.toml", PEN.to_owned()),
         ("models/light.toml", IPL.to_owned()),
@@ -96,8 +101,7 @@ pub(crate) fn registry() -> Registry {
         ("tenants/acme/devices.toml", devices("acme")),
         ("tenants/other/tenant.toml", tenant(2)),
         ("tenants/other/devices.toml", devices("other")),
-    ];
-    Registry::from_sources(&sources).unwrap_or_else(|errors| panic!("{errors:?}"))
+    ]
 }
 
 /// One message of a device.

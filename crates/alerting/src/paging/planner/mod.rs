@@ -203,6 +203,8 @@ impl Planner {
         } else if !self.courses.contains_key(&alert.id) && alert.life.needs_person() {
             // It says that nobody has to be told now, but nobody was told before either.
             self.page_wanted(t, now, alerts);
+        } else if t.why == Why::Moved {
+            self.moved(t);
         } else if t.to == State::Unknown {
             self.unknown(t);
         }

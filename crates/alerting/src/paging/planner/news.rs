@@ -63,9 +63,27 @@ impl Planner {
     }
 
     fn news(&mut self, alert: &Alert, course: &mut Course, news: News, tells: &Tells<'_>) {
-        if !course.news.insert(news) {
-            return;
+        if course.news.insert(news) {
+            self.tell_who_was_told(alert, course, tells);
         }
+    }
+
+    /// Its device stands in another clinic now: whoever was told is told where, each time. What is told goes on.
+    pub(super) fn moved(&mut self, t: &Transition) {
+        if let Some(course) = self.take(t.alert.id) {
+            let tells = Tells {
+                transition: t.id,
+                state: t.to,
+                why: t.why,
+                decided_at: t.decided_at,
+                place: None,
+            };
+            self.tell_who_was_told(&t.alert, &course, &tells);
+            self.keep(t.alert.id, course);
+        }
+    }
+
+    fn tell_who_was_told(&mut self, alert: &Alert, course: &Course, tells: &Tells<'_>) {
         let late = alert.class == Class::Late;
         let body = notify::body(alert, tells);
         for receiver in &course.told {
