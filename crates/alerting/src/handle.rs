@@ -8,7 +8,7 @@ use serde::Serialize;
 use service::clock::Clock;
 use spool::{AppendError, NewRecord, Spool, SyncError};
 use telemetry::UnixMicros;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::engine::Alert;
 use crate::id::AlertId;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<registry::Shared>,
     book: RwLock<(Arc<Ruleset>, Arc<Plan>)>,
     waiting: Mutex<HashMap<[u8; 16], oneshot::Sender<()>>>,
+    /// Version of the registry that stands in the log as what is judged by from there on.
+    announced: watch::Sender<String>,
 }
 
 impl Shared {
@@ -40,6 +42,7 @@ impl Shared {
             registry,
             book: RwLock::new((Arc::new(rules), Arc::new(plan))),
             waiting: Mutex::default(),
+            announced: watch::Sender::default(),
         }
     }
 
@@ -49,6 +52,11 @@ impl Shared {
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// The log says that this registry is judged by from here on.
+    pub(crate) fn announced(&self, registry: &str) {
+        self.announced.send_replace(registry.to_owned());
     }
 
     /// Commands are durable and applied.
@@ -261,6 +269,14 @@ impl Handle {
     /// Makes a record of the log durable.
     async fn report(&self, encode: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<(), CommandError> {
         self.blocking(move |own| own.append(&encode())).await
+    }
+
+    /// Waits until the log says that this version of the registry is judged by from there on, so that it holds for every frame
+    /// that is let in after this. `false`: not in time.
+    pub async fn registry_announced(&self, version: String) -> bool {
+        let mut announced = self.shared.announced.subscribe();
+        let seen = announced.wait_for(|announced| *announced == version);
+        matches!(tokio::time::timeout(ANSWER_WITHIN, seen).await, Ok(Ok(_)))
     }
 
     fn wait_for(&self, command: [u8; 16]) -> Result<oneshot::Receiver<()>, CommandError> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::handle::Handle;
 use crate::store::StoreError;
-use crate::store::journal::Entry;
+use crate::store::journal::{Entry, EntryKind};
 use crate::store::registry::Line;
 
 /// Devices of one change that stand in its row; the registry's journal, whose hash stands there too, has them all.
@@ -25,7 +25,7 @@ impl Handle {
             let line = |(change, hash): &(Change, Digest)| Line {
                 n: change.n,
                 hash: hash.to_string(),
-                entry: Entry::new(now, "registry", &body(change, *hash)).with_text(NO_ALERT, &change.why),
+                entry: Entry::new(now, EntryKind::Registry, &body(change, *hash)).with_text(NO_ALERT, &change.why),
             };
             let lines: Vec<Line> = lines.iter().map(line).collect();
             own.store.follow_registry(&lines, whole, now)

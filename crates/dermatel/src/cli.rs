@@ -38,6 +38,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: Alert,
     },
+    /// The devices of the registry: look, enter, move, retire, while everything runs
+    Device {
+        #[command(flatten)]
+        api: Api,
+        #[command(subcommand)]
+        action: Device,
+    },
     /// Look at refused messages and replay them
     Quarantine {
         #[command(flatten)]
@@ -253,6 +260,118 @@ pub(crate) struct Said {
     /// A comment about the device, never about a client
     #[arg(long, default_value = "")]
     pub(crate) comment: String,
+}
+
+/// Who changes something, and why: both stand in the journal.
+#[derive(Debug, Args)]
+pub(crate) struct Author {
+    /// Who changes it
+    #[arg(long)]
+    pub(crate) actor: String,
+    /// Why; about the device, never about a client
+    #[arg(long)]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// The devices
+    Ls {
+        /// Only of this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only at this clinic
+        #[arg(long)]
+        clinic: Option<String>,
+        /// Only active or retired ones
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// One device, whole, with what was changed by command
+    Show {
+        /// tenant/device
+        device: String,
+    },
+    /// Enter a device; it may connect at once
+    Add(AddDevice),
+    /// Enter the devices of a list, all or none
+    Import {
+        /// CSV with a header: tenant, id, clinic, model, serial, and if wanted expected_since, secret_sha256,
+        /// certificate_sha256, certificate. A row without credential gets a new secret
+        file: PathBuf,
+        #[command(flatten)]
+        author: Author,
+        /// New file for the secrets that are drawn; printed once if not given
+        #[arg(long)]
+        secrets_out: Option<PathBuf>,
+    },
+    /// Move a device to another clinic of its tenant; its open alerts go along
+    Move {
+        /// tenant/device
+        device: String,
+        /// The clinic
+        #[arg(long)]
+        to: String,
+        #[command(flatten)]
+        author: Author,
+    },
+    /// Take a device out of use: it is disconnected and refused
+    Retire {
+        /// tenant/device
+        device: String,
+        #[command(flatten)]
+        author: Author,
+    },
+    /// Put a retired device into use again
+    Restore {
+        /// tenant/device
+        device: String,
+        #[command(flatten)]
+        author: Author,
+    },
+    /// Read the registry's files again; a fault leaves the old ones
+    Reload,
+    /// Show what the files do not say yet; with --actor and --why, empty the journal of what they do say
+    Fold {
+        /// Who empties it
+        #[arg(long, requires = "why")]
+        actor: Option<String>,
+        /// Why
+        #[arg(long, requires = "actor")]
+        why: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddDevice {
+    /// tenant/device
+    pub(crate) device: String,
+    /// Where it stands
+    #[arg(long)]
+    pub(crate) clinic: String,
+    /// Its model: the name of a file in models/
+    #[arg(long)]
+    pub(crate) model: String,
+    /// The number on the device
+    #[arg(long)]
+    pub(crate) serial: String,
+    /// First day on which it is expected to be heard, such as 2026-12-01
+    #[arg(long)]
+    pub(crate) expected_since: Option<String>,
+    /// SHA-256 of its secret; without any credential a new secret is drawn
+    #[arg(long)]
+    pub(crate) secret_sha256: Option<String>,
+    /// SHA-256 of its certificate (DER)
+    #[arg(long)]
+    pub(crate) certificate_sha256: Option<String>,
+    /// Any certificate of the fleet's CA with its name is enough
+    #[arg(long)]
+    pub(crate) certificate_by_name: bool,
+    /// New file for the secret that is drawn; printed once if not given
+    #[arg(long)]
+    pub(crate) secrets_out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) author: Author,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,19 +3,20 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use registry::Registry;
+use registry::Book;
 use service::config::render_parts;
 
 use crate::config::{Config, SETTINGS};
+use crate::fleet;
 
 /// Checks the file, the registry and the rules, and tells everything that is wrong.
 pub(crate) fn check(file: &Path) -> Result<()> {
     let config = Config::read(file)?;
     let mut wrong = Vec::new();
-    match Registry::load(&config.node.registry_dir) {
+    match Book::check(&config.node.registry_dir, &fleet::journal(&config)) {
         Ok(registry) => println!(
             "registry: version {}, {} tenants, {} clinics, {} devices",
-            registry.version().number,
+            registry.version(),
             registry.tenants().len(),
             registry.clinics().len(),
             registry.devices().len()

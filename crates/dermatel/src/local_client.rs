@@ -1,16 +1,31 @@
 //! Asks the running process over its Unix socket: whoever changes something goes through it.
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// The running process said no: nothing was changed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    status: StatusCode,
+    why: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "refused ({}): {}", self.status, self.why)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// One request; the answer's JSON.
 pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -51,7 +66,7 @@ pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<
             .get("error")
             .and_then(Value::as_str)
             .map_or_else(|| answer.to_string(), str::to_owned);
-        bail!("refused ({status}): {why}");
+        return Err(Refused { status, why }.into());
     }
     Ok(answer)
 }

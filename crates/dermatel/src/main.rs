@@ -7,6 +7,8 @@ mod cli;
 mod config;
 mod config_command;
 mod demo;
+mod device;
+mod fleet;
 mod journal;
 mod live;
 mod local_client;
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Bench(options) => bench::run(&options)?,
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,
+        Command::Device { api, action } => process::runtime()?.block_on(device::run(&api, action))?,
         Command::Quarantine { api, action } => process::runtime()?.block_on(quarantine::run(&api, action))?,
         Command::Spool {
             action: SpoolAction::Inspect { dir },

@@ -10,7 +10,7 @@ use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
 use gateway::{Deps, Gateway, TelemetryOutlet};
 use ingestor::Ingestor;
-use registry::{Registry, Shared};
+use registry::Book;
 use service::clock::Clock;
 use service::health::Health;
 use service::http::{Listener, router, serve};
@@ -20,6 +20,7 @@ use spool::{OpenReport, OsDisk, Spool};
 
 use crate::api::{self, Api};
 use crate::config::Config;
+use crate::fleet::{self, Fleet};
 use crate::outlets::{AlarmOutlet, Downlink, RegistryFleet, TransitionOutlet};
 use crate::parts;
 use crate::process;
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     gateway: Gateway,
     ingestor: Ingestor,
     alerting: Alerting,
+    book: Arc<Book>,
     telemetry: Spool,
     alarms: Spool,
     health: Health,
@@ -45,10 +47,10 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens every file, binds every address, starts nothing but the gateway's committer. Within a tokio runtime.
-    pub(crate) async fn build(config: Config, registry: Registry, metrics: Metrics) -> Result<Self> {
+    pub(crate) async fn build(config: Config, metrics: Metrics) -> Result<Self> {
         let data = &config.node.data_dir;
         std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-        let (clock, registry) = (Clock::system(), Arc::new(Shared::new(registry)));
+        let clock = Clock::system();
         let health = Health::new(clock.clone());
         let telemetry = open_spool(
             "telemetry",
@@ -66,6 +68,8 @@ impl Node {
         )?;
         // The logs first: only whoever holds them may replace a socket file, which else may be that of a process that still drains,
         // and a second process on this folder is told so and not that a port is in use.
+        let book = fleet::open(&config)?;
+        let registry = book.shared();
         let socket = config.socket();
         let local = Listener::unix(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
         let remote = match config.http.listen {
@@ -81,7 +85,7 @@ impl Node {
         let alerting = Alerting::build(alerting::Parts {
             config: config.alerting.clone(),
             log: alarms.clone(),
-            registry: Arc::clone(&registry),
+            registry: book.ahead(),
             outlet: Some(Arc::new(TransitionOutlet {
                 spool: telemetry.clone(),
                 registry: Arc::clone(&registry),
@@ -91,6 +95,7 @@ impl Node {
             health: health.clone(),
             clock: clock.clone(),
         })?;
+        fleet::catch_up(&book, &alerting.handle()).await;
         let ingestor_config = config
             .ingestor
             .resolve()
@@ -121,6 +126,7 @@ impl Node {
             gateway,
             ingestor,
             alerting,
+            book,
             telemetry,
             alarms,
             health,
@@ -156,6 +162,12 @@ impl Node {
         let routes = api::router(
             Api {
                 gateway: self.gateway.handle(),
+                clock: Clock::system(),
+            },
+            Fleet {
+                book: Arc::clone(&self.book),
+                gateway: self.gateway.handle(),
+                alerts: self.alerting.handle(),
                 clock: Clock::system(),
             },
             alerting::api::router(self.alerting.handle()),

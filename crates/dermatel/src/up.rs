@@ -1,8 +1,7 @@
 //! `dermatel up`: everything in one process from a configuration file.
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use registry::Registry;
+use anyhow::Result;
 use service::shutdown::Shutdown;
 
 use crate::config::Config;
@@ -15,18 +14,12 @@ use crate::process;
 pub(crate) fn run(file: &Path) -> Result<i32> {
     let config = Config::read(file)?;
     service::logging::init(&config.node.log)?;
-    let registry = Registry::load(&config.node.registry_dir).with_context(|| {
-        format!(
-            "the registry in {} (node.registry_dir) is not used",
-            config.node.registry_dir.display()
-        )
-    })?;
     let metrics = process::metrics()?;
     let grace = config.node.grace;
     parts::run_to_the_end(process::serving_runtime()?, async move {
         let shutdown = Shutdown::new();
         shutdown.listen_to_signals()?;
-        let node = Node::build(config, registry, metrics.clone()).await?;
+        let node = Node::build(config, metrics.clone()).await?;
         for address in node.device_addrs() {
             tracing::info!(%address, "devices may connect");
         }

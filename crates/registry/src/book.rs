@@ -121,6 +121,7 @@ struct Inner {
 /// Files, journal, and the fleet in force.
 pub struct Book {
     folder: PathBuf,
+    ahead: Arc<Shared>,
     shared: Arc<Shared>,
     inner: Mutex<Inner>,
 }
@@ -144,6 +145,7 @@ impl Book {
         let registry = files.load(&changes)?.registry;
         let book = Self {
             folder: folder.to_owned(),
+            ahead: Arc::new(Shared::new(registry.clone())),
             shared: Arc::new(Shared::new(registry)),
             inner: Mutex::new(Inner {
                 files,
@@ -163,7 +165,20 @@ impl Book {
         Ok(Files::read(folder)?.load(&changes)?.registry)
     }
 
-    /// The fleet in force, for whoever reads it.
+    /// The fleet for whoever judges what devices say: it is new here before a new device is let in by [`Self::shared`], so that
+    /// nothing that it says is judged by a fleet that does not know it.
+    pub fn ahead(&self) -> Arc<Shared> {
+        Arc::clone(&self.ahead)
+    }
+
+    fn put_in_force(&self, registry: Registry, known: impl FnOnce(&RegistryVersion)) {
+        let registry = Arc::new(registry);
+        self.ahead.replace_shared(Arc::clone(&registry));
+        known(registry.version());
+        self.shared.replace_shared(registry);
+    }
+
+    /// The fleet in force, for whoever lets devices in or describes them.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
@@ -178,12 +193,18 @@ impl Book {
         crate::journal::hashed(&self.inner().changes)
     }
 
-    /// Makes a change: all of it, or nothing. `Ok`: it is on disk and in force. Blocks on the disk, and as long as it takes to
-    /// read the whole fleet.
+    /// Makes a change: all of it, or nothing. `Ok`: it is on disk and in force. `known` is called when it is on disk and new in
+    /// [`Self::ahead`], and before it is in force. Blocks on the disk, and as long as it takes to read the whole fleet.
     ///
     /// # Errors
     /// [`ChangeError`]: nothing was changed.
-    pub fn change(&self, now: UnixMicros, by: &str, why: &str, order: &Order) -> Result<Done, ChangeError> {
+    pub fn change(
+        &self,
+        now: UnixMicros,
+        (by, why): (&str, &str),
+        order: &Order,
+        known: impl FnOnce(&RegistryVersion),
+    ) -> Result<Done, ChangeError> {
         let fits =
             |text: &str, max| !text.trim().is_empty() && text.len() <= max && !text.chars().any(char::is_control);
         if !fits(by, MAX_ACTOR_BYTES) || !fits(why, MAX_WHY_BYTES) {
@@ -218,21 +239,21 @@ impl Book {
             devices: devices.collect(),
             change,
         };
-        self.shared.replace(loaded.registry);
+        self.put_in_force(loaded.registry, known);
         Ok(done)
     }
 
-    /// Reads the files again. A fault leaves everything as it is.
+    /// Reads the files again. A fault leaves everything as it is. `known` as for [`Self::change`].
     ///
     /// # Errors
     /// Every fault.
-    pub fn reload(&self) -> Result<RegistryVersion, LoadErrors> {
+    pub fn reload(&self, known: impl FnOnce(&RegistryVersion)) -> Result<RegistryVersion, LoadErrors> {
         let mut inner = self.inner();
         let files = Files::read(&self.folder)?;
         let Loaded { registry, .. } = files.load(&inner.changes)?;
         inner.files = files;
         let version = registry.version().clone();
-        self.shared.replace(registry);
+        self.put_in_force(registry, known);
         Ok(version)
     }
 
@@ -268,7 +289,8 @@ impl Book {
         inner.journal.replace(&kept)?;
         let lines = crate::journal::hashed(&kept);
         inner.changes = kept;
-        self.shared.replace(registry);
+        // The same fleet by another name: nobody has to wait for it.
+        self.put_in_force(registry, |_| {});
         Ok(Folded { gone, left, lines })
     }
 }

@@ -25,7 +25,12 @@ impl Shared {
 
     /// Swaps the registry; returns the one before.
     pub fn replace(&self, registry: Registry) -> Arc<Registry> {
+        self.replace_shared(Arc::new(registry))
+    }
+
+    /// As [`Self::replace`], with one that others have too.
+    pub fn replace_shared(&self, registry: Arc<Registry>) -> Arc<Registry> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *current, Arc::new(registry))
+        std::mem::replace(&mut *current, registry)
     }
 }

@@ -164,9 +164,13 @@ impl Engine {
             }
             return;
         }
+        // Where it stands is the registry's to say: a frame may have been on its way when its device was moved.
+        let stands = self.judged(context.key, slot).map(|judged| Arc::clone(&judged.facts));
+        let clinic = stands.as_ref().map_or(&admitted.clinic, |facts| &facts.clinic);
+        let device = &mut slot.device;
         device.received_at = device.received_at.max(admitted.received_at);
-        if device.clinic != admitted.clinic.as_str() {
-            device.clinic = admitted.clinic.to_string();
+        if device.clinic != clinic.as_str() {
+            device.clinic = clinic.to_string();
         }
         if device.gateway != admitted.gateway.as_str() {
             device.gateway = admitted.gateway.to_string();

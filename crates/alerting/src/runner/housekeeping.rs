@@ -15,10 +15,12 @@ use crate::{intake, metrics};
 const IDLE: Duration = Duration::from_millis(100);
 /// How often the spool's cursor is moved: it only lets segments go, the offset that counts is in the file.
 const CURSOR_EVERY: Duration = Duration::from_secs(2);
-/// How often the registry's version is looked at.
-const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_secs(1);
 /// After how long a deadline that a tick did not move gets another one.
 const TICK_AGAIN: Duration = Duration::from_secs(5);
+/// How often the registry's version is looked at: whoever changes it waits for that.
+const LOOK_AT_REGISTRY_EVERY: Duration = Duration::from_millis(100);
+/// How often gauges are drawn.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
 /// How often what is old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(10);
 /// The same while there is more than one transaction takes.
@@ -51,6 +53,7 @@ pub(super) struct Last {
     calendar: Option<Calendar>,
     cursor: Instant,
     registry: Instant,
+    gauges: Instant,
     /// The tick that was logged last, so that one deadline logs one.
     tick: Option<(UnixMicros, Instant)>,
     /// When what is old is looked for next.
@@ -65,6 +68,7 @@ impl Last {
             calendar: None,
             cursor: now,
             registry: now,
+            gauges: now,
             tick: None,
             forget: now,
             versions: None,
@@ -90,6 +94,7 @@ impl Runner {
         }
         let record = intake::encode_configured(self.now(), &versions[0], &versions[1]);
         if self.append(&record) {
+            self.shared.announced(&versions[1]);
             last.versions = Some(versions);
         }
     }
@@ -135,6 +140,9 @@ impl Runner {
         if last.registry.elapsed() >= LOOK_AT_REGISTRY_EVERY {
             last.registry = Instant::now();
             self.announce(last);
+        }
+        if last.gauges.elapsed() >= GAUGES_EVERY {
+            last.gauges = Instant::now();
             self.gauges();
         }
         if Instant::now() >= last.forget {

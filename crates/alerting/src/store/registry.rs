@@ -3,7 +3,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use serde_json::json;
 use telemetry::UnixMicros;
 
-use super::journal::{self, Entry};
+use super::journal::{self, Entry, EntryKind};
 use super::{Store, StoreError, put_meta};
 
 /// Number and hash of the last line that was followed.
@@ -38,7 +38,7 @@ impl Store {
             let broken = whole && !emptied && known.as_ref().is_some_and(|known| !same(known));
             if broken {
                 let body = json!({"lost_after": lines.last().map_or(0, |line| line.n), "known": before});
-                journal::append(tx, &Entry::new(now, "registry", &body))?;
+                journal::append(tx, &Entry::new(now, EntryKind::Registry, &body))?;
             }
             let new = lines.iter().filter(|line| broken || line.n > before);
             let mut added = 0;

@@ -89,6 +89,14 @@ fn a_moved_device_takes_its_open_alerts_along_with_their_ids_and_pages_nobody_ag
     world.restart();
     assert_eq!(world.engine.alert(first.alert.id).unwrap().clinic, "north");
     assert!(configure(&mut world, 3 * SECOND, vec![move_to("pen-4", "south", "north")]).is_empty());
+    // A frame that was on its way under the old clinic brings nothing back.
+    world.say(&Said::new(
+        "pen-4",
+        1,
+        4 * SECOND,
+        strokes(Some(6), Some(800), 1, 4 * SECOND, vec![1_900]),
+    ));
+    assert!(world.engine.alerts().all(|alert| alert.clinic == "north"));
     // What is raised from now on is raised there, although the device said nothing since.
     let silent = silence(&mut world);
     let silent = silent.iter().find(|t| t.alert.rule == "device-silent").unwrap();

@@ -1,6 +1,7 @@
 //! The local API: whoever changes something goes through the running process. Served on a Unix socket that only its owner may
 //! open, and on the HTTP address to whoever holds the token.
 mod auth;
+pub(crate) mod devices;
 pub(crate) mod quarantine;
 pub(crate) mod record;
 
@@ -16,6 +17,7 @@ use service::clock::Clock;
 use service::config::Secret;
 use telemetry::UnixMicros;
 
+use crate::fleet::Fleet;
 use record::Record;
 
 /// What the routes ask.
@@ -26,14 +28,14 @@ pub(crate) struct Api {
 }
 
 /// The routes that change something or show what is not for everybody, without a lock: for the Unix socket.
-pub(crate) fn router(api: Api, alerting: Router) -> Router {
+pub(crate) fn router(api: Api, fleet: Fleet, alerting: Router) -> Router {
     Router::new()
         .route("/v1/record", post(take_record))
         .route("/v1/quarantine", get(quarantine::ls))
         .route("/v1/quarantine/{id}", get(quarantine::show))
         .route("/v1/quarantine/replay", post(quarantine::replay))
         .with_state(api)
-        .nest("/v1", alerting)
+        .nest("/v1", alerting.merge(devices::router(fleet)))
 }
 
 /// The same routes behind a token; without one they do not exist there.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use alerting::config::{LogFile, Receiver};
 use anyhow::{Context, Result};
-use registry::Registry;
 use service::clock::Clock;
 use service::shutdown::Shutdown;
 use simulator::{Pace, Scenario, Simulator, Target};
@@ -26,14 +25,13 @@ pub(crate) fn run(options: &cli::Demo) -> Result<i32> {
     scenario.seed = scenario.seed.wrapping_add(options.seed - options.seed.min(1));
     let fleet = scenario.fleet(UnixMicros::from(Clock::system().now()))?;
     write_registry(&fleet, &dir.join("registry"))?;
-    let registry = Registry::load(&dir.join("registry"))?;
     let config = config(&dir, options);
     let store = config.ingestor.dir.join(ingestor::STORE_FILE);
     let metrics = process::metrics()?;
     process::serving_runtime()?.block_on(async move {
         let shutdown = Shutdown::new();
         shutdown.listen_to_signals()?;
-        let node = Node::build(config, registry, metrics.clone()).await?;
+        let node = Node::build(config, metrics.clone()).await?;
         let address = *node.device_addrs().first().context("the endpoint has no address")?;
         let look = show::Look {
             dir,
@@ -107,6 +105,7 @@ fn folder(options: &cli::Demo) -> Result<PathBuf> {
 fn config(dir: &Path, options: &cli::Demo) -> Config {
     let mut config = Config::default();
     config.node.data_dir = dir.join("data");
+    config.node.registry_dir = dir.join("registry");
     config.http.listen = Some(SocketAddr::from(([127, 0, 0, 1], options.http_port)));
     config.gateway.endpoint.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.alerting.receivers = vec![Receiver {

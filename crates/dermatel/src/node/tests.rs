@@ -11,6 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn config(dir: &Path) -> Config {
     let mut config = Config::default();
     config.node.data_dir = dir.join("data");
+    config.node.registry_dir = dir.join("registry");
+    std::fs::create_dir_all(&config.node.registry_dir).unwrap();
+    std::fs::write(config.node.registry_dir.join("registry.toml"), "version = 1\n").unwrap();
     config.http.listen = None;
     config.gateway.endpoint.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.settle(dir);
@@ -18,8 +21,7 @@ fn config(dir: &Path) -> Config {
 }
 
 async fn node(config: &Config) -> Result<Node> {
-    let registry = Registry::from_sources(&[("registry.toml", "version = 1\n")]).unwrap();
-    Node::build(config.clone(), registry, Metrics::detached()).await
+    Node::build(config.clone(), Metrics::detached()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

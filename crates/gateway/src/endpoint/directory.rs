@@ -35,6 +35,9 @@ pub(crate) struct Registration {
     link: Arc<Link>,
 }
 
+/// A connection's entry, and the connection of the same identity that it takes over.
+pub(crate) type Entered = (Registration, Option<Arc<Link>>);
+
 impl Directory {
     pub(crate) fn new(metrics: Arc<Metrics>, max_connections: usize, command_queue: usize) -> Directory {
         Directory {
@@ -72,7 +75,7 @@ impl Directory {
         peer: &Arc<Peer>,
         link: &Arc<Link>,
         era: u64,
-    ) -> Result<Option<(Registration, Option<Arc<Link>>)>, CloseReason> {
+    ) -> Result<Option<Entered>, CloseReason> {
         let identity = &peer.identity;
         let mut entries = self.entries();
         if entries.era != era {

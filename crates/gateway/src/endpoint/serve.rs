@@ -38,6 +38,8 @@ struct Greeted {
     session: Session,
     link: Arc<Link>,
     registration: Registration,
+    /// The connection that it takes over.
+    old: Option<Arc<Link>>,
     out: BytesMut,
 }
 
@@ -156,13 +158,13 @@ impl Client<'_> {
 
     /// Judges a CONNECT, and ends the connection that it takes over.
     async fn greet(&self, connect: &Connect<'_>) -> Result<Greeted, CloseReason> {
-        let (greeted, old) = loop {
+        let greeted = loop {
             // The fleet may change between the judgement and the entry in the directory; then it is judged again.
             if let Some(entered) = self.enter(connect)? {
                 break entered;
             }
         };
-        if let Some(old) = old
+        if let Some(old) = &greeted.old
             && !old.wait_gone(self.shared.config.takeover_timeout).await
         {
             return Err(CloseReason::TakeoverTimeout);
@@ -171,7 +173,7 @@ impl Client<'_> {
         Ok(greeted)
     }
 
-    fn enter(&self, connect: &Connect<'_>) -> Result<Option<(Greeted, Option<Arc<Link>>)>, CloseReason> {
+    fn enter(&self, connect: &Connect<'_>) -> Result<Option<Greeted>, CloseReason> {
         let era = self.shared.directory.era();
         let presented = Presented {
             client_id: connect.client_id,
@@ -198,13 +200,13 @@ impl Client<'_> {
         };
         let mut out = BytesMut::new();
         write::welcome(connect.protocol, welcome, &mut out);
-        let greeted = Greeted {
+        Ok(Some(Greeted {
             session,
             link,
             registration,
+            old,
             out,
-        };
-        Ok(Some((greeted, old)))
+        }))
     }
 }
 
@@ -250,6 +252,7 @@ where
         link,
         registration,
         out,
+        old: _,
     } = greeted;
     let connection = Connection::new(Arc::clone(&shared), link, session, (read, write), buffer, out);
     let (reason, mut session, mut read, mut write, mut out) = connection.run().await;

@@ -83,7 +83,7 @@ fn move_to(id: &str, to: &str) -> Order {
 }
 
 pub(crate) fn change(book: &Book, order: &Order) -> Result<registry::Done, ChangeError> {
-    book.change(UnixMicros(1), "ana", "moved house", order)
+    book.change(UnixMicros(1), ("ana", "moved house"), order, |_| {})
 }
 
 /// What the files would say.
@@ -200,7 +200,7 @@ proptest! {
         assert_same(&fleet.open().shared().current(), &wanted);
         // Somebody edits the files up to some change: nothing of the fleet moves, now and after a restart.
         fleet.write("tenants/acme/devices.toml", &follow.get(&states).text());
-        book.reload().unwrap();
+        book.reload(|_| {}).unwrap();
         assert_same(&book.shared().current(), &wanted);
         let folded = book.fold(UnixMicros(2), "ana", "in the files").unwrap();
         assert_same(&book.shared().current(), &wanted);
@@ -210,7 +210,7 @@ proptest! {
         }
         // And to the end: then the journal says nothing any more.
         fleet.write("tenants/acme/devices.toml", &edited.text());
-        book.reload().unwrap();
+        book.reload(|_| {}).unwrap();
         prop_assert!(book.fold(UnixMicros(3), "ana", "in the files").unwrap().left.is_empty());
         prop_assert!(book.changes().iter().all(|(change, _)| change.steps.is_empty()));
         assert_same(&fleet.open().shared().current(), &wanted);
@@ -262,7 +262,7 @@ fn a_change_that_would_break_the_registry_is_refused_whole_and_says_why() {
     });
     assert!(text.contains("fleet.csv:3: acme/pen-2: is entered although"), "{text}");
     assert!(matches!(
-        book.change(UnixMicros(1), " ", "why", &move_to("pen-1", "south")),
+        book.change(UnixMicros(1), (" ", "why"), &move_to("pen-1", "south"), |_| {}),
         Err(ChangeError::Who)
     ));
     assert_eq!(book.shared().current().version(), &version, "nothing was changed");
@@ -291,7 +291,7 @@ fn a_row_that_says_something_else_than_the_journal_is_a_fault_that_says_what_to_
     ];
     for (text, wanted) in cases {
         fleet.write("tenants/acme/devices.toml", &text);
-        let errors = book.reload().unwrap_err();
+        let errors = book.reload(|_| {}).unwrap_err();
         assert!(errors.to_string().contains(wanted), "{errors}");
         assert!(errors.problems.iter().any(|p| p.file == "registry.journal"), "{errors}");
         assert!(Book::check(&fleet.files(), &fleet.journal()).is_err());
@@ -386,7 +386,7 @@ fn what_a_fold_shows_can_be_put_into_the_files_as_it_is() {
     assert_eq!(pending.len(), 1);
     let row = pending[0].row_text().unwrap();
     fleet.write("tenants/acme/devices.toml", &DEVICES.replace("]", &format!("{row}]")));
-    book.reload().unwrap();
+    book.reload(|_| {}).unwrap();
     let folded = book.fold(UnixMicros(9), "ana", "in the files").unwrap();
     assert_eq!((folded.gone.len(), folded.left.len()), (1, 0));
     let registry = fleet.open().shared().current();
@@ -395,4 +395,20 @@ fn what_a_fold_shows_can_be_put_into_the_files_as_it_is() {
     // Numbers go on.
     assert_eq!(change(&book, &move_to("pen-2", "north")).unwrap().change.n, 4);
     assert!(Path::new(&format!("{}.old", fleet.journal().display())).exists());
+}
+
+#[test]
+fn whoever_judges_knows_a_new_device_before_it_is_let_in() {
+    let fleet = Fleet::new();
+    let book = fleet.open();
+    let has = |shared: &registry::Shared| shared.current().device(&key("acme/pen-2")).is_some();
+    let mut seen = None;
+    let order = add("pen-2", "north");
+    book.change(UnixMicros(1), ("ana", "new"), &order, |version| {
+        assert_eq!(book.ahead().current().version(), version);
+        seen = Some((has(&book.ahead()), has(&book.shared())));
+    })
+    .unwrap();
+    assert_eq!(seen, Some((true, false)));
+    assert!(has(&book.shared()));
 }

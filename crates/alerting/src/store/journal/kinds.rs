@@ -91,6 +91,9 @@ kinds! {
     /// From here on these rules and this registry hold; what they say differently from those before.
     Configured = "configured": ["rules", "registry", "plan", "rules_before", "registry_before", "plan_before", "changes", "more_changes"];
 
+    /// A change of the registry by command, as a line of its own journal; or what that journal lacks of what is known here.
+    Registry = "registry": ["n", "hash", "at_us", "actor", "devices", "changes", "folded", "lost_after", "known"];
+
     // The data
     /// Inputs are missing in the log.
     Gap = "gap": ["from", "to", "reason"];
