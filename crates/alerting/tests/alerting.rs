@@ -18,10 +18,10 @@ mod journal;
 mod laws;
 #[path = "alerting/links.rs"]
 mod links;
-#[path = "alerting/pen.rs"]
-mod pen;
 #[path = "alerting/moved.rs"]
 mod moved;
+#[path = "alerting/pen.rs"]
+mod pen;
 #[path = "alerting/people.rs"]
 mod people;
 #[path = "alerting/process.rs"]
