@@ -212,3 +212,69 @@ fn from_process(options: &Explain) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use alerting::store::journal::{Entry, EntryKind};
+
+    use super::*;
+
+    fn filled(file: &Path) -> Store {
+        let store = Store::open(file).unwrap();
+        for n in 1..=5 {
+            let entry = Entry::new(
+                UnixMicros(n * 3_600_000_000),
+                EntryKind::Gap,
+                &json!({"from": 1_000 + n}),
+            );
+            store.journal(&entry).unwrap();
+        }
+        store
+    }
+
+    #[test]
+    fn verify_says_whole_and_with_exit_code_1_that_a_row_was_touched_or_an_anchor_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("alerting.sqlite");
+        drop(filled(&file));
+        let store = Store::open_to_read(&file).unwrap();
+        let head: String = store
+            .verify_journal()
+            .unwrap()
+            .head
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(verify(&store, None).unwrap(), 0);
+        assert_eq!(verify(&store, head.get(..16)).unwrap(), 0);
+        assert_eq!(verify(&store, Some("0123456789abcdef")).unwrap(), BROKEN);
+        drop(store);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let at = bytes.windows(4).position(|four| four == b"1003").unwrap();
+        bytes.get_mut(at..at + 4).unwrap().copy_from_slice(b"1009");
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(verify(&Store::open_to_read(&file).unwrap(), None).unwrap(), BROKEN);
+    }
+
+    #[test]
+    fn an_export_is_whole_between_its_ends_and_stops_at_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = filled(&dir.path().join("alerting.sqlite"));
+        let mut out = Vec::new();
+        // From hour 4, with the hour before it for clocks that were set back, to hour 4.
+        let hour = UnixMicros(4 * 3_600_000_000);
+        export(&store, (Some(hour), Some(hour)), proof::Format::Csv, false, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = out.lines().map(|line| line.split(',').next().unwrap()).collect();
+        assert_eq!(lines, ["n", "3", "4"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("alerting.sqlite");
+        assert!(Store::open_to_read(&file).is_err());
+        assert!(!file.exists());
+    }
+}
