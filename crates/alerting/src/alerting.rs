@@ -14,7 +14,7 @@ use crate::deadman::{Alive, Deadman};
 use crate::engine::Engine;
 use crate::handle::{Handle, Shared, read_rules};
 use crate::links::{self, Links, Signer};
-use crate::notify::{Advise, Advisor, Sender, Standing, Target};
+use crate::notify::{Advise, Advisor, Renewer, Sender, Standing, Target, TargetError, Terms};
 use crate::outlet::{self, Outlet};
 use crate::paging::Plan;
 use crate::registry_fleet::RegistryFleet;
@@ -45,7 +45,7 @@ pub enum BuildError {
         name: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: TargetError,
     },
 }
 
@@ -76,6 +76,7 @@ pub struct Alerting {
     senders: Vec<Sender>,
     deadman: Option<Deadman>,
     advisor: Option<Advisor>,
+    renewers: Vec<Renewer>,
     outlet: Option<Arc<dyn Outlet>>,
     outlet_store: Arc<Store>,
     wake: watch::Receiver<u64>,
@@ -115,15 +116,18 @@ impl Alerting {
             Some(config) => Some(Arc::new(links_of(config, &sending).map_err(BuildError::Store)?)),
             None => None,
         };
-        let mut senders = Vec::new();
+        let (mut senders, mut renewers) = (Vec::new(), Vec::new());
         for receiver in &parts.config.receivers {
-            senders.push(Sender {
+            let target = Target::new(receiver).map_err(|source| BuildError::Receiver {
                 name: receiver.name.clone(),
-                target: Target::new(receiver).map_err(|source| BuildError::Receiver {
-                    name: receiver.name.clone(),
-                    source,
-                })?,
+                source,
+            })?;
+            renewers.extend(Renewer::new(&receiver.name, &target, &sending, &parts.clock, &halted));
+            senders.push(Sender {
+                terms: Terms::new(receiver, &parts.config.receivers),
+                target,
                 store: Arc::clone(&sending),
+                log: parts.log.clone(),
                 clock: parts.clock.clone(),
                 standing: Arc::clone(&standing),
                 links: links.clone(),
@@ -154,7 +158,7 @@ impl Alerting {
             .map(|config| Deadman::new(config, Arc::clone(&alive)));
         let deadman = deadman.transpose().map_err(|source| BuildError::Receiver {
             name: "deadman".to_owned(),
-            source,
+            source: TargetError::Http(source),
         })?;
         let runner = Runner {
             engine,
@@ -178,6 +182,7 @@ impl Alerting {
             senders,
             deadman,
             advisor,
+            renewers,
             outlet: parts.outlet,
             outlet_store,
             wake: woken,
@@ -212,6 +217,12 @@ impl Alerting {
         let mut senders = tokio::task::JoinSet::new();
         for sender in self.senders {
             senders.spawn(sender.run());
+        }
+        for renewer in self.renewers {
+            senders.spawn(async move {
+                renewer.run().await;
+                Ok(())
+            });
         }
         if let Some(outlet) = self.outlet {
             let until = async move {

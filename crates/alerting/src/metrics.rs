@@ -20,6 +20,10 @@ pub const FAILED: &str = "alerting_notifications_failed_total";
 pub const UNDELIVERED: &str = "alerting_notifications_undelivered_total";
 /// Calls of the dead-man.
 pub const DEADMAN: &str = "alerting_deadman_calls_total";
+/// Pages that a receiver has not taken in time.
+pub const OVERDUE: &str = "alerting_notifications_overdue_total";
+/// Pages that left in the built-in words.
+pub const TEMPLATE_FAILED: &str = "alerting_templates_failed_total";
 /// Pages that wait.
 pub const OUTBOX: &str = "alerting_outbox_pages";
 /// Time to apply a batch of inputs.
@@ -64,6 +68,16 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "pages that never will be delivered, by receiver and reason",
     ),
     (DEADMAN, "counter", "calls of the dead-man by outcome"),
+    (
+        OVERDUE,
+        "counter",
+        "pages that a receiver has not taken in time, by receiver",
+    ),
+    (
+        TEMPLATE_FAILED,
+        "counter",
+        "pages that left in the built-in words because a template failed, by receiver",
+    ),
     (OUTBOX, "gauge", "pages that wait in the outbox"),
     (EVALUATE, "histogram", "time to apply a batch of inputs, in seconds"),
     (COMMIT, "histogram", "time to commit a batch, in seconds"),

@@ -189,13 +189,8 @@ impl Config {
         }
         self.alerting.file = data.join(&self.alerting.file);
         self.alerting.rules = self.alerting.rules.as_ref().map(|path| folder.join(path));
-        for log in self
-            .alerting
-            .receivers
-            .iter_mut()
-            .filter_map(|receiver| receiver.log.as_mut())
-        {
-            log.path = data.join(&log.path);
+        for receiver in &mut self.alerting.receivers {
+            receiver.resolve(folder, &data);
         }
     }
 

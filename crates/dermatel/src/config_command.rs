@@ -49,6 +49,9 @@ fn refusals(config: &Config) -> Vec<String> {
     if let Err(error) = service::logging::check(&config.node.log) {
         wrong.push(format!("node.log: {:#}", anyhow::Error::from(error)));
     }
+    for problem in alerting::check_receivers(&config.alerting) {
+        wrong.push(format!("alerting.receivers: {:#}", anyhow::Error::from(problem)));
+    }
     let socket = config.socket();
     if socket.as_os_str().len() > SOCKET_PATH_MAX {
         wrong.push(format!(

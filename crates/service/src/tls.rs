@@ -129,6 +129,18 @@ pub fn client_config(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<Arc<
     Ok(Arc::new(config))
 }
 
+/// The certificates of a CA file in DER, each fit as a trust anchor: for clients that bring a TLS library of their own.
+///
+/// # Errors
+/// [`TlsError`], naming the file.
+pub fn authorities(ca: &Path) -> Result<Vec<Vec<u8>>, TlsError> {
+    roots(ca)?;
+    Ok(certificates(ca)?
+        .into_iter()
+        .map(|certificate| certificate.to_vec())
+        .collect())
+}
+
 /// The provider is handed over explicitly: no process-wide default that two libraries could fight over.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

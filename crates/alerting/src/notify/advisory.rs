@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::engine::Transition;
 use crate::intake::{Class, priority_to_wire};
-use crate::store::{Due, NewPage, Page, PageOutcome, Store, StoreError};
+use crate::store::{Due, NewPage, Page, PageOutcome, Settlement, Store, StoreError};
 
 /// Under which name advisories stand in the outbox and the journal; no receiver can have it.
 pub(crate) const DEVICE: &str = "@device";
@@ -147,8 +147,14 @@ impl Advisor {
         if outcomes.is_empty() {
             return Ok(());
         }
+        let settlement = Settlement {
+            receiver: DEVICE.to_owned(),
+            fallbacks: Vec::new(),
+            renews: false,
+            outcomes,
+        };
         let (store, now) = (Arc::clone(&self.store), self.now());
-        blocking(move || store.settle(DEVICE, &outcomes, now)).await
+        blocking(move || store.settle(&settlement, now)).await
     }
 }
 
@@ -179,6 +185,7 @@ async fn deliver(advise: &dyn Advise, page: &Page, now: UnixMicros) -> PageOutco
             at: now.plus(RETRY),
             reason: if refused.is_err() { "timeout" } else { "refused" },
             refused: true,
+            hopeless: false,
         },
     }
 }

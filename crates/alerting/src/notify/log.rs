@@ -4,7 +4,8 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{FailReason, Failure, Message};
+use super::Message;
+use super::failure::{FailReason, Failure};
 use crate::config::LogFile;
 
 pub(crate) struct LogReceiver {
@@ -20,30 +21,27 @@ impl LogReceiver {
         }
     }
 
-    pub(super) async fn send(self: &Arc<Self>, message: Message) -> Result<String, Failure> {
+    pub(super) async fn send(self: &Arc<Self>, message: &Message) -> Result<String, Failure> {
         let own = Arc::clone(self);
-        let failure = |_| Failure {
-            reason: FailReason::File,
-            retry_after_s: None,
-        };
         tracing::info!(
             receiver = self.name,
             alert = message.alert,
             transition = message.key,
             "page"
         );
-        tokio::task::spawn_blocking(move || own.append(&message))
+        let line = message.json().to_string();
+        tokio::task::spawn_blocking(move || own.append(&line))
             .await
             .map_err(std::io::Error::other)
             .flatten()
             .inspect_err(
                 |error| tracing::warn!(receiver = self.name, error = %error, "cannot append a page to the file"),
             )
-            .map_err(failure)?;
+            .map_err(|error| Failure::of(FailReason::File, &error))?;
         Ok("appended".to_owned())
     }
 
-    fn append(&self, message: &Message) -> std::io::Result<()> {
+    fn append(&self, line: &str) -> std::io::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
@@ -51,7 +49,7 @@ impl LogReceiver {
         let length = file.metadata()?.len();
         // One write: a crash leaves a whole line or a torn last one, never a torn middle. After a torn one a new line begins.
         let torn = if is_torn(&mut file, length)? { "\n" } else { "" };
-        file.write_all(format!("{torn}{}\n", message.body).as_bytes())?;
+        file.write_all(format!("{torn}{line}\n").as_bytes())?;
         file.sync_data()?;
         if length == 0 {
             // A new name is durable with its directory only.

@@ -34,7 +34,11 @@ pub(crate) struct Place<'a> {
     pub(crate) because: String,
 }
 
-/// The body of a page, without what differs between attempts.
+/// The state of a test page, beside those of alerts.
+pub(crate) const TEST: &str = "test";
+
+/// The body of a page, without what differs between attempts: what stands in the outbox. Every receiver makes its own shape
+/// and its words of this and of nothing else; the sender adds `link`, under which a person can look and act.
 pub(crate) fn body(a: &Alert, tells: &Tells<'_>) -> Value {
     let zone = a.zone.map(|z| z.as_str());
     let place = match zone {
@@ -60,6 +64,43 @@ pub(crate) fn body(a: &Alert, tells: &Tells<'_>) -> Value {
         body["because"] = json!(place.because);
     }
     body
+}
+
+/// Adds what differs between receivers and attempts, and gives what may be missing a name, so that templates can ask for it.
+pub(super) fn complete(body: &mut Value, receiver: &str, possible_repeat: bool) {
+    body["receiver"] = json!(receiver);
+    body["possible_repeat"] = json!(possible_repeat);
+    // A copy for a fallback says for whom, and why; news is of no step.
+    let missing = [
+        "link",
+        "fallback_for",
+        "fallback_reason",
+        "chain",
+        "step",
+        "repetition",
+        "because",
+    ];
+    for field in missing {
+        if body.get(field).is_none() {
+            body[field] = Value::Null;
+        }
+    }
+}
+
+/// Whether a page says that this receiver does not take its pages.
+pub(super) fn is_about_receiver(body: &Value, receiver: &str) -> bool {
+    body["kind"] == json!(crate::rules::Kind::PageUndelivered) && body["device"] == receiver
+}
+
+/// The body of a test page. Its alert exists only here; nothing but its ids differs from one to the next.
+pub(super) fn test_body(receiver: &str, alert: &str, page: &str, at: UnixMicros) -> Value {
+    json!({
+        "alert_id": alert, "transition_id": page, "rule": "test-page", "kind": TEST, "priority": "medium", "state": TEST,
+        "why": TEST, "tenant": "", "clinic": "", "device": "", "zone": null, "value": 0.0, "limit": 0.0, "unit": "",
+        "what_happened": format!("This is a test page for receiver {receiver}: nothing happened"), "where": "no device",
+        "what_to_do": "Nothing, if it came to the right person.", "event_time": rfc3339(at), "decided_at": rfc3339(at),
+        "class": "live",
+    })
 }
 
 /// The transition as a message for the store; `None` for a gateway's alert, which is no tenant's.

@@ -1,28 +1,30 @@
-//! The loop that empties a receiver's part of the outbox: bounded attempts in flight, full-jitter backoff, receipts.
-use std::collections::BTreeMap;
+//! The loop that empties a receiver's part of the outbox: bounded attempts in flight, full-jitter backoff, receipts; and that
+//! sees to it that somebody hears of a receiver that does not take its pages.
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rand::Rng as _;
 use serde_json::{Value, json};
 use service::clock::Clock;
+use spool::{NewRecord, Spool};
 use telemetry::UnixMicros;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{FailReason, Failure, Message, Standing, Target};
-use crate::id::hash16;
+use super::backoff::wait;
+use super::duty::{Duty, Report, deadlines};
+use super::parcel::{Parcel, parcels};
+use super::{FailReason, Failure, Message, Standing, Target, page};
+use crate::config::{Receiver, UndeliveredAfter};
+use crate::id::{AlertId, TransitionId, hash16};
+use crate::intake::ReceiverState;
 use crate::links::Links;
 use crate::metrics;
-use crate::store::{Due, Page, PageOutcome, Store, StoreError};
+use crate::store::journal::{Entry, EntryKind};
+use crate::store::{Due, Page, PageOutcome, Settlement, Store, StoreError, TestPage};
 
-/// First wait after a failure.
-const BACKOFF_BASE: Duration = Duration::from_millis(250);
-/// Longest wait after a failure.
-const BACKOFF_CAP: Duration = Duration::from_secs(60);
 /// Attempts before a page counts as undelivered: with the longest waits, about 8 hours.
 const MAX_ATTEMPTS: u32 = 1_000;
-/// How long a page that is being sent belongs to its attempt; longer than any timeout of an attempt makes sense.
+/// How long a page that is being sent belongs to its attempt; longer than any timeout of an attempt.
 const HOLD: Duration = Duration::from_secs(3_600);
 /// Attempts after which readiness says that a page does not leave: some tens of seconds.
 const RED_AFTER: u32 = 8;
@@ -30,14 +32,48 @@ const RED_AFTER: u32 = 8;
 const FILE_RETRY_MIN: Duration = Duration::from_millis(50);
 /// Most alerts in one digest.
 const MAX_DIGEST: usize = 500;
+/// Most overdue pages that are looked at in one go.
+const MAX_OVERDUE: usize = 500;
 /// How often the outbox is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What is decided about a receiver beside its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    name: String,
+    fallback: Vec<String>,
+    /// Who hears of this receiver's own failure if it has no fallback.
+    others: Vec<String>,
+    undelivered_after: UndeliveredAfter,
+    test_every: Option<Duration>,
+}
+
+impl Terms {
+    pub(crate) fn new(receiver: &Receiver, all: &[Receiver]) -> Self {
+        let others = || all.iter().filter(|other| other.name != receiver.name);
+        // A receiver of some tenants only is not told of what concerns all, unless there is no other.
+        let of_all: Vec<String> = others()
+            .filter(|r| r.tenants.is_empty())
+            .map(|r| r.name.clone())
+            .collect();
+        let any = || others().map(|other| other.name.clone()).collect();
+        Self {
+            name: receiver.name.clone(),
+            fallback: receiver.fallback.iter().cloned().collect(),
+            others: if of_all.is_empty() { any() } else { of_all },
+            undelivered_after: receiver.undelivered_after,
+            test_every: receiver.test_every,
+        }
+    }
+}
+
 /// Sends to one receiver.
 pub(crate) struct Sender {
-    pub(crate) name: String,
+    pub(crate) terms: Terms,
     pub(crate) target: Target,
     pub(crate) store: Arc<Store>,
+    /// Alerting's log, where a failing receiver is reported.
+    pub(crate) log: Spool,
     pub(crate) clock: Clock,
     pub(crate) standing: Arc<Standing>,
     /// Links for pages.
@@ -46,12 +82,6 @@ pub(crate) struct Sender {
     pub(crate) wake: watch::Receiver<u64>,
     /// True when it has to end.
     pub(crate) stop: watch::Receiver<bool>,
-}
-
-/// Pages that go out as one message.
-struct Parcel {
-    pages: Vec<Page>,
-    message: Message,
 }
 
 type Attempt = (Vec<Page>, Result<String, Failure>);
@@ -65,21 +95,30 @@ impl Sender {
         let mut flying: JoinSet<Attempt> = JoinSet::new();
         let mut stop = self.stop.clone();
         self.blocking(|store, name, now| store.release_held(name, now)).await?;
-        self.standing.green(&self.name);
+        let kept = self.blocking(|store, name, _| store.receiver_state(name)).await?;
+        let mut duty: Duty = kept
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default();
+        self.standing.green(&self.terms.name);
+        let mut looked: Option<Instant> = None;
         // Whoever tells ends before this does.
         let mut awake = true;
         loop {
+            if looked.is_none_or(|at| at.elapsed() >= self.look_every()) {
+                looked = Some(Instant::now());
+                self.look_after(&mut duty).await?;
+            }
             self.launch(&mut flying).await?;
             let idle = self.until_next().await?;
             tokio::select! {
                 () = ended(&mut stop) => break,
-                Some(done) = flying.join_next() => self.settle(done, &mut flying).await?,
+                Some(done) = flying.join_next() => self.settle(done, &mut flying, &mut duty).await?,
                 changed = self.wake.changed(), if awake => awake = changed.is_ok(),
                 () = tokio::time::sleep(idle) => {}
             }
         }
         while let Some(done) = flying.join_next().await {
-            self.settle(done, &mut flying).await?;
+            self.settle(done, &mut flying, &mut duty).await?;
         }
         Ok(())
     }
@@ -88,19 +127,25 @@ impl Sender {
         self.clock.now().into()
     }
 
+    /// Often enough to see an overdue page soon after it is.
+    fn look_every(&self) -> Duration {
+        LOOK_EVERY.min(self.terms.undelivered_after.high / 4)
+    }
+
     /// Runs what blocks on the disk, again and again until the file takes it or the process ends: nothing may leave that is
     /// not marked, and no receipt may be lost because a disk was full for a while.
     async fn blocking<T: Send + 'static>(
         &self,
         run: impl Fn(&Store, &str, UnixMicros) -> Result<T, StoreError> + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
+        let name = &self.terms.name;
         let mut attempts = 0;
         loop {
-            let (store, name, now, run) = (Arc::clone(&self.store), self.name.clone(), self.now(), run.clone());
-            let error = match tokio::task::spawn_blocking(move || run(&store, &name, now)).await {
+            let (store, own, now, run) = (Arc::clone(&self.store), name.clone(), self.now(), run.clone());
+            let error = match tokio::task::spawn_blocking(move || run(&store, &own, now)).await {
                 Ok(Ok(value)) => {
                     if attempts > 0 {
-                        self.standing.green(&self.name);
+                        self.standing.green(name);
                     }
                     return Ok(value);
                 }
@@ -108,8 +153,8 @@ impl Sender {
                 Err(join) => std::panic::resume_unwind(join.into_panic()),
             };
             ::metrics::counter!(metrics::COMMIT_FAILED).increment(1);
-            tracing::error!(receiver = self.name, error = %error, source = ?std::error::Error::source(&error), "cannot use the outbox, pages wait");
-            self.standing.red(&self.name, "alerting's file cannot be written");
+            tracing::error!(receiver = name, error = %error, source = ?std::error::Error::source(&error), "cannot use the outbox, pages wait");
+            self.standing.red(name, "alerting's file cannot be written");
             let mut stop = self.stop.clone();
             tokio::select! {
                 () = ended(&mut stop) => return Err(error),
@@ -129,11 +174,13 @@ impl Sender {
             .blocking(move |store, name, now| store.take_due(name, now, room, hold, Due::Any))
             .await?;
         let pages = self.whole_digests(pages, hold).await?;
-        for parcel in parcels(self.linked(pages)) {
-            let target = self.target.clone();
+        for parcel in parcels(&self.terms.name, self.linked(pages), self.target.gathers()) {
+            self.share_what_is_about_itself(&parcel).await?;
+            let (pages, message) = self.in_words(parcel).await?;
+            let (target, now) = (self.target.clone(), self.now());
             flying.spawn(async move {
-                let outcome = target.send(parcel.message).await;
-                (parcel.pages, outcome)
+                let outcome = target.send(&message, now).await;
+                (pages, outcome)
             });
         }
         Ok(())
@@ -148,8 +195,11 @@ impl Sender {
             let (Ok(alert), Ok(step)) = (page.alert.parse(), page.transition.parse()) else {
                 continue;
             };
-            if let Ok(Value::Object(mut body)) = serde_json::from_str::<Value>(&page.body) {
-                let url = links.url(alert, step, &self.name, self.now());
+            if let Ok(Value::Object(mut body)) = serde_json::from_str::<Value>(&page.body)
+                // Behind a test page stands no alert.
+                && body.get("state").is_none_or(|state| state != page::TEST)
+            {
+                let url = links.url(alert, step, &self.terms.name, self.now());
                 body.insert("link".to_owned(), Value::String(url));
                 page.body = Value::Object(body).to_string();
             }
@@ -168,11 +218,52 @@ impl Sender {
         Ok(pages)
     }
 
+    /// That a receiver fails must not be told to this receiver alone.
+    async fn share_what_is_about_itself(&self, parcel: &Parcel) -> Result<(), StoreError> {
+        if !page::is_about_receiver(&parcel.body, &self.terms.name) {
+            return Ok(());
+        }
+        let to = if self.terms.fallback.is_empty() {
+            &self.terms.others
+        } else {
+            &self.terms.fallback
+        };
+        for page in &parcel.pages {
+            let (page, to) = (page.clone(), to.clone());
+            self.blocking(move |store, name, now| store.copy_page(name, &to, &page, "about_itself", now))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A parcel with its words; a template that fails is told, and costs nobody the page.
+    async fn in_words(&self, parcel: Parcel) -> Result<(Vec<Page>, Message), StoreError> {
+        let (words, failed) = self.target.templates.words(&parcel.body);
+        if let Some(error) = failed {
+            ::metrics::counter!(metrics::TEMPLATE_FAILED, "receiver" => self.terms.name.clone()).increment(1);
+            tracing::error!(receiver = self.terms.name, error = %error, "template failed, the page leaves in the built-in words");
+            let transition = parcel.key.clone();
+            self.blocking(move |store, name, now| {
+                let body = json!({"receiver": name, "transition": transition});
+                store.journal(&Entry::new(now, EntryKind::TemplateFailed, &body))
+            })
+            .await?;
+        }
+        let message = Message {
+            key: parcel.key,
+            alert: parcel.alert,
+            page: parcel.body,
+            words,
+        };
+        Ok((parcel.pages, message))
+    }
+
     /// How long there is nothing to start.
     async fn until_next(&self) -> Result<Duration, StoreError> {
         let next = self.blocking(|store, name, _| store.next_due(name)).await?;
-        let wait = next.map_or(LOOK_EVERY, |at| at.since(self.now()));
-        Ok(wait.clamp(Duration::from_millis(5), LOOK_EVERY))
+        let longest = self.look_every();
+        let wait = next.map_or(longest, |at| at.since(self.now()));
+        Ok(wait.clamp(Duration::from_millis(5), longest))
     }
 
     /// Keeps the receipts of what ended, all that did in one transaction.
@@ -180,63 +271,77 @@ impl Sender {
         &mut self,
         first: Result<Attempt, tokio::task::JoinError>,
         flying: &mut JoinSet<Attempt>,
+        duty: &mut Duty,
     ) -> Result<(), StoreError> {
         let mut outcomes = Vec::new();
         let mut next = Some(first);
         while let Some(done) = next {
             match done {
                 Ok((pages, result)) => outcomes.extend(pages.into_iter().map(|page| {
-                    let outcome = self.outcome(&page, &result);
+                    let outcome = self.outcome(&page, &result, duty);
                     (page, outcome)
                 })),
                 Err(join) => std::panic::resume_unwind(join.into_panic()),
             }
             next = flying.try_join_next();
         }
-        let outcomes = Arc::new(outcomes);
-        self.blocking(move |store, name, now| store.settle(name, &outcomes, now))
-            .await
+        let settlement = Arc::new(Settlement {
+            receiver: self.terms.name.clone(),
+            fallbacks: self.terms.fallback.clone(),
+            renews: self.target.renews().is_some(),
+            outcomes,
+        });
+        self.blocking(move |store, _, now| store.settle(&settlement, now))
+            .await?;
+        self.report(duty).await
     }
 
-    fn outcome(&self, page: &Page, result: &Result<String, Failure>) -> PageOutcome {
+    fn outcome(&self, page: &Page, result: &Result<String, Failure>, duty: &mut Duty) -> PageOutcome {
         match result {
             Ok(receipt) => {
-                self.standing.green(&self.name);
-                ::metrics::counter!(metrics::SENT, "receiver" => self.name.clone()).increment(1);
+                duty.delivered();
+                self.standing.green(&self.terms.name);
+                ::metrics::counter!(metrics::SENT, "receiver" => self.terms.name.clone()).increment(1);
                 PageOutcome::Delivered {
                     receipt: receipt.clone(),
                 }
             }
-            Err(failure) => self.failed(page, failure),
+            Err(failure) => self.failed(page, failure, duty),
         }
     }
 
-    fn failed(&self, page: &Page, failure: &Failure) -> PageOutcome {
+    fn failed(&self, page: &Page, failure: &Failure, duty: &mut Duty) -> PageOutcome {
+        let name = &self.terms.name;
         let reason = if page.attempts + 1 >= MAX_ATTEMPTS {
             FailReason::GaveUp
         } else {
             failure.reason
         };
         let label = reason.as_str();
-        ::metrics::counter!(metrics::FAILED, "receiver" => self.name.clone(), "reason" => label).increment(1);
+        ::metrics::counter!(metrics::FAILED, "receiver" => name.clone(), "reason" => label).increment(1);
+        if reason.needs_a_person() {
+            duty.failed(label);
+        }
         if reason.is_permanent() {
-            ::metrics::counter!(metrics::UNDELIVERED, "receiver" => self.name.clone(), "reason" => label).increment(1);
+            ::metrics::counter!(metrics::UNDELIVERED, "receiver" => name.clone(), "reason" => label).increment(1);
             tracing::error!(
-                receiver = self.name,
+                receiver = name,
                 reason = label,
+                said = failure.detail,
                 alert = page.alert,
                 "page is undelivered"
             );
-            self.standing.red(&self.name, &format!("did not take a page: {label}"));
+            self.standing.red(name, &format!("did not take a page: {label}"));
             return PageOutcome::Undelivered { reason: label };
         }
-        if page.attempts >= RED_AFTER || reason == FailReason::Denied {
-            self.standing.red(&self.name, &format!("does not take a page: {label}"));
+        if page.attempts >= RED_AFTER || reason.needs_a_person() {
+            self.standing.red(name, &format!("does not take a page: {label}"));
         }
         if page.attempts == 0 {
             tracing::warn!(
-                receiver = self.name,
+                receiver = name,
                 reason = label,
+                said = failure.detail,
                 alert = page.alert,
                 "page is tried again"
             );
@@ -245,82 +350,91 @@ impl Sender {
             at: self.now().plus(wait(page.attempts, failure.retry_after_s)),
             reason: label,
             refused: reason.is_refused(),
+            hopeless: reason.needs_a_person(),
+        }
+    }
+
+    /// Pages that lie too long, and test pages that are due.
+    async fn look_after(&self, duty: &mut Duty) -> Result<(), StoreError> {
+        let (after, fallback) = (self.terms.undelivered_after, self.terms.fallback.clone());
+        let overdue = self
+            .blocking(move |store, name, now| {
+                store.take_overdue(name, &fallback, deadlines(after, now), MAX_OVERDUE, now)
+            })
+            .await?;
+        if let Some(first) = overdue.first() {
+            duty.failed("overdue");
+            ::metrics::counter!(metrics::OVERDUE, "receiver" => self.terms.name.clone())
+                .increment(overdue.len() as u64);
+            self.standing.red(&self.terms.name, "has not taken a page in time");
+            let (pages, alert, attempts) = (overdue.len(), &first.alert, first.attempts);
+            tracing::error!(receiver = self.terms.name, pages, alert, attempts, "pages are overdue");
+        }
+        if duty.is_test_due(self.terms.test_every, self.now()) {
+            self.put_test_page(duty).await?;
+        }
+        self.report(duty).await
+    }
+
+    async fn put_test_page(&self, duty: &mut Duty) -> Result<(), StoreError> {
+        let now = self.now();
+        let name = self.terms.name.as_bytes();
+        let alert = AlertId(hash16("dermatel test alert 1", &[name])).to_hex();
+        let id = TransitionId(hash16("dermatel test page 1", &[name, &now.0.to_be_bytes()])).to_hex();
+        let body = page::test_body(&self.terms.name, &alert, &id, now).to_string();
+        duty.tested(now);
+        let (test, state) = (TestPage { id, alert, body }, duty.to_json());
+        self.blocking(move |store, name, now| store.put_test_page(name, &test, &state, now))
+            .await
+    }
+
+    /// Tells alerting that this receiver fails, or takes pages again. First the log, then the file: a crash between the two says
+    /// it once more, which changes nothing.
+    async fn report(&self, duty: &mut Duty) -> Result<(), StoreError> {
+        let Some(report) = duty.news() else {
+            return Ok(());
+        };
+        if !self.append(report).await {
+            // The next look tries again.
+            return Ok(());
+        }
+        duty.told();
+        let state = duty.to_json();
+        self.blocking(move |store, name, _| store.put_receiver_state(name, &state))
+            .await
+    }
+
+    async fn append(&self, report: Report) -> bool {
+        let now = self.clock.now();
+        let state = ReceiverState {
+            receiver: self.terms.name.clone(),
+            failing: report.failing,
+            reason: report.reason,
+            at: now.into(),
+        };
+        let log = self.log.clone();
+        let put = move || {
+            let bytes = state.encode();
+            let records = [NewRecord { lane: 0, bytes: &bytes }];
+            let appended = log.append(&records, now).map_err(|error| error.to_string())?;
+            log.sync_appended(&appended).map_err(|error| error.to_string())
+        };
+        match tokio::task::spawn_blocking(put).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::error!(
+                    receiver = self.terms.name,
+                    error,
+                    "cannot report a receiver in alerting's log"
+                );
+                false
+            }
+            Err(join) => std::panic::resume_unwind(join.into_panic()),
         }
     }
 }
 
 /// Waits until it has to end; whoever would say so is gone only with the process.
-async fn ended(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn ended(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Full jitter: anything between nothing and the doubled base, but never less than the receiver asked for.
-fn wait(attempts: u32, asked_s: Option<u64>) -> Duration {
-    let ceiling = BACKOFF_BASE.saturating_mul(1 << attempts.min(16)).min(BACKOFF_CAP);
-    let jitter = ceiling.mul_f64(rand::rng().random::<f64>());
-    jitter.max(Duration::from_secs(asked_s.unwrap_or(0)))
-}
-
-fn parcels(pages: Vec<Page>) -> Vec<Parcel> {
-    let mut digests: BTreeMap<String, Vec<Page>> = BTreeMap::new();
-    let mut parcels = Vec::new();
-    for page in pages {
-        match &page.digest {
-            Some(tenant) => digests.entry(tenant.clone()).or_default().push(page),
-            None => parcels.push(single(page)),
-        }
-    }
-    parcels.extend(digests.into_iter().map(|(tenant, pages)| digest(&tenant, pages)));
-    parcels
-}
-
-fn with_attempt(page: &Page) -> Value {
-    // What stands in the outbox was written as an object by us.
-    let mut body: Value = serde_json::from_str(&page.body).unwrap_or_else(|_| json!({}));
-    body["possible_repeat"] = json!(page.possible_repeat);
-    body
-}
-
-fn single(page: Page) -> Parcel {
-    let message = Message {
-        key: page.transition.clone(),
-        alert: page.alert.clone(),
-        body: with_attempt(&page).to_string(),
-    };
-    Parcel {
-        pages: vec![page],
-        message,
-    }
-}
-
-fn digest(tenant: &str, pages: Vec<Page>) -> Parcel {
-    let ids: Vec<&[u8]> = pages.iter().map(|page| page.transition.as_bytes()).collect();
-    let key = crate::id::TransitionId(hash16("dermatel digest 1", &ids)).to_hex();
-    let repeat = pages.iter().any(|page| page.possible_repeat);
-    let alerts: Vec<Value> = pages.iter().map(with_attempt).collect();
-    let body =
-        json!({"digest": true, "tenant": tenant, "count": alerts.len(), "possible_repeat": repeat, "alerts": alerts});
-    Parcel {
-        message: Message {
-            key,
-            alert: "digest".to_owned(),
-            body: body.to_string(),
-        },
-        pages,
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    proptest::proptest! {
-        #[test]
-        fn waiting_grows_to_its_cap_and_never_undercuts_what_the_receiver_asked(attempts in 0u32..100, asked in 0u64..100) {
-            let waited = wait(attempts, Some(asked));
-            proptest::prop_assert!(waited >= Duration::from_secs(asked));
-            proptest::prop_assert!(waited <= BACKOFF_CAP.max(Duration::from_secs(asked)));
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! One SQLite file: state, alerts, journal, outbox, evidence and the consumed offset, moved by one transaction before
 //! anything leaves. What is in it is what happened; everything else can be computed again from the log.
+mod delivery;
 mod evidence;
 pub mod journal;
 mod links;
@@ -14,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use delivery::{Deadlines, Overdue, TestPage};
 pub use evidence::KeptFrame;
-pub use outbox::{Due, Page, PageOutcome};
+pub use outbox::{Due, Page, PageOutcome, Settlement};
 pub use paging::Times;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde_json::json;
@@ -28,12 +30,13 @@ use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// How the tables came about, from each version to the next.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";

@@ -1,10 +1,10 @@
 //! The outbox: pages that have to leave, the receipts of those that did, and the transitions for the store.
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::json;
 use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
-use super::{Store, StoreError, journal};
+use super::{Store, StoreError, delivery, journal};
 
 /// A page that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum PageOutcome {
         reason: &'static str,
         /// The receiver certainly did not take it.
         refused: bool,
+        /// Nobody should wait for this receiver.
+        hopeless: bool,
     },
     /// It never will be.
     Undelivered {
@@ -92,6 +94,32 @@ fn failed(
     journal::append(tx, &journal::Entry::new(now, EntryKind::Failed, &body))
 }
 
+/// Attempts that ended, of one receiver.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The receiver.
+    pub receiver: String,
+    /// Who gets what it refuses for good.
+    pub fallbacks: Vec<String>,
+    /// Whether it has to be told again what is open.
+    pub renews: bool,
+    /// How they ended.
+    pub outcomes: Vec<(Page, PageOutcome)>,
+}
+
+/// A page of its own waits for earlier ones of the same alert: who hears of the end before the beginning believes that it goes on.
+macro_rules! due {
+    ($more:literal) => {
+        concat!(
+            "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox AS page \
+             WHERE receiver = ?1 AND next_us <= ?2 AND (digest IS NOT NULL OR NOT EXISTS (SELECT 1 FROM outbox AS earlier \
+             WHERE earlier.receiver = ?1 AND earlier.alert_id = page.alert_id AND earlier.n < page.n AND earlier.digest IS NULL)) ",
+            $more,
+            " ORDER BY priority DESC, next_us, n LIMIT ?3"
+        )
+    };
+}
+
 impl Store {
     /// Pages of a receiver that are due, the most urgent first and of these the oldest, each marked durably as being sent: after a crash nobody knows
     /// whether they arrived, and they say so.
@@ -107,14 +135,8 @@ impl Store {
         which: Due,
     ) -> Result<Vec<Page>, StoreError> {
         let due = match which {
-            Due::Any => {
-                "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
-                 WHERE receiver = ?1 AND next_us <= ?2 ORDER BY priority DESC, next_us, n LIMIT ?3"
-            }
-            Due::Digests => {
-                "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox \
-                 WHERE receiver = ?1 AND next_us <= ?2 AND digest IS NOT NULL ORDER BY priority DESC, next_us, n LIMIT ?3"
-            }
+            Due::Any => due!(""),
+            Due::Digests => due!("AND digest IS NOT NULL"),
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // Looking first costs no fsync when there is nothing to do.
@@ -142,8 +164,11 @@ impl Store {
                 })
             })?;
             let pages: Vec<Page> = rows.collect::<rusqlite::Result<_>>()?;
-            let mut mark =
-                tx.prepare_cached("UPDATE outbox SET sent = 1, attempts = attempts + 1, next_us = ?2 WHERE n = ?1")?;
+            // The first attempt keeps when the page could have left.
+            let mut mark = tx.prepare_cached(
+                    "UPDATE outbox SET sent = 1, attempts = attempts + 1, due_us = CASE due_us WHEN 0 THEN next_us ELSE due_us END, \
+                     next_us = ?2 WHERE n = ?1",
+                )?;
             for page in &pages {
                 mark.execute(params![page.n, hold_until.0])?;
                 sent(tx, receiver, page, now)?;
@@ -165,35 +190,14 @@ impl Store {
         })
     }
 
-    /// Keeps how attempts came out, with a receipt in the journal.
+    /// Keeps how attempts came out, with a receipt in the journal; what is refused for good is copied to the fallbacks, once.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn settle(&self, receiver: &str, outcomes: &[(Page, PageOutcome)], now: UnixMicros) -> Result<(), StoreError> {
+    pub fn settle(&self, settled: &Settlement, now: UnixMicros) -> Result<(), StoreError> {
         self.write("keep receipts", |tx| {
-            for (page, outcome) in outcomes {
-                let mut body = json!({"receiver": receiver, "transition": page.transition, "alert": page.alert,
-                    "attempts": page.attempts + 1, "possible_repeat": page.possible_repeat});
-                let kind = match outcome {
-                    PageOutcome::Retry { at, reason, refused } => {
-                        failed(tx, receiver, page, reason, *refused, *at, now)?;
-                        let sent = page.possible_repeat || !refused;
-                        tx.prepare_cached("UPDATE outbox SET sent = ?2, next_us = ?3 WHERE n = ?1")?
-                            .execute(params![page.n, sent, at.0])?;
-                        continue;
-                    }
-                    PageOutcome::Delivered { receipt } => {
-                        body["receipt"] = json!(receipt);
-                        EntryKind::Delivered
-                    }
-                    PageOutcome::Undelivered { reason } => {
-                        body["reason"] = json!(reason);
-                        EntryKind::Undelivered
-                    }
-                };
-                journal::append(tx, &journal::Entry::new(now, kind, &body))?;
-                tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?
-                    .execute([page.n])?;
+            for (page, outcome) in &settled.outcomes {
+                settle_one(tx, settled, page, outcome, now)?;
             }
             Ok(())
         })
@@ -241,14 +245,18 @@ impl Store {
         })
     }
 
-    /// How many pages wait, and when the next of a receiver is due.
+    /// When the next page of a receiver is due.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn next_due(&self, receiver: &str) -> Result<Option<UnixMicros>, StoreError> {
         self.db()
-            .prepare_cached("SELECT min(next_us) FROM outbox WHERE receiver = ?1")
-            .and_then(|mut s| s.query_row([receiver], |row| row.get::<_, Option<i64>>(0)))
+            .prepare_cached(
+                "SELECT next_us FROM outbox AS page WHERE receiver = ?1 AND (digest IS NOT NULL OR NOT EXISTS (SELECT 1 FROM outbox AS earlier \
+                 WHERE earlier.receiver = ?1 AND earlier.alert_id = page.alert_id AND earlier.n < page.n AND earlier.digest IS NULL)) \
+                 ORDER BY next_us LIMIT 1",
+            )
+            .and_then(|mut s| s.query_row([receiver], |row| row.get::<_, i64>(0)).optional())
             .map(|us| us.map(UnixMicros))
             .map_err(self.error("read its outbox"))
     }
@@ -290,4 +298,54 @@ impl Store {
         })
         .map(|_| ())
     }
+}
+
+fn settle_one(
+    tx: &Transaction<'_>,
+    settled: &Settlement,
+    page: &Page,
+    outcome: &PageOutcome,
+    now: UnixMicros,
+) -> rusqlite::Result<()> {
+    let mut body = json!({"receiver": settled.receiver, "transition": page.transition, "alert": page.alert,
+        "attempts": page.attempts + 1, "possible_repeat": page.possible_repeat});
+    let kind = match outcome {
+        PageOutcome::Retry {
+            at,
+            reason,
+            refused,
+            hopeless,
+        } => {
+            failed(tx, &settled.receiver, page, reason, *refused, *at, now)?;
+            let sent = page.possible_repeat || !refused;
+            tx.prepare_cached("UPDATE outbox SET sent = ?2, next_us = ?3 WHERE n = ?1")?
+                .execute(params![page.n, sent, at.0])?;
+            if *hopeless {
+                delivery::give_to_fallbacks(tx, settled, page, reason, now)?;
+            }
+            return Ok(());
+        }
+        PageOutcome::Delivered { receipt } => {
+            body["receipt"] = json!(receipt);
+            if settled.renews {
+                delivery::keep_open_there(tx, &settled.receiver, page)?;
+            }
+            EntryKind::Delivered
+        }
+        PageOutcome::Undelivered { reason } => {
+            body["reason"] = json!(reason);
+            delivery::give_to_fallbacks(tx, settled, page, reason, now)?;
+            EntryKind::Undelivered
+        }
+    };
+    let kind = if delivery::is_test(page) {
+        body["outcome"] = json!(kind.as_str());
+        EntryKind::Test
+    } else {
+        kind
+    };
+    journal::append(tx, &journal::Entry::new(now, kind, &body))?;
+    tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?
+        .execute([page.n])?;
+    Ok(())
 }

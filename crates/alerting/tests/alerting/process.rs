@@ -18,7 +18,7 @@ use service::config::Secret;
 use service::health::Health;
 use service::shutdown::Shutdown;
 use spool::{NewRecord, OsDisk, Spool};
-use telemetry::{Admitted, Priority};
+use telemetry::Admitted;
 
 use crate::support::{Said, T0, registry, strokes};
 
@@ -101,16 +101,14 @@ pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) ->
 
 pub(crate) fn receiver(address: std::net::SocketAddr) -> Receiver {
     Receiver {
-        name: "desk".into(),
-        tenants: Vec::new(),
-        min_priority: Priority::Low,
         webhook: Some(Webhook {
             url: Secret::new(format!("http://{address}/page")),
             authorization: None,
+            ca: None,
             timeout: Duration::from_millis(400),
             in_flight: 4,
         }),
-        log: None,
+        ..Receiver::named("desk")
     }
 }
 

@@ -11,6 +11,9 @@ use crate::process::{
     Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, pulse, receiver, until,
 };
 
+/// What of a page every version of the file has.
+const OUTBOX: &str = "(n, receiver, transition_id, alert_id, body, attempts, sent, next_us, priority)";
+
 fn sql(dir: &Path, sql: &str) {
     let db = Connection::open(file(dir)).unwrap();
     db.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -258,14 +261,14 @@ async fn a_high_page_does_not_queue_behind_older_low_ones() {
         sql(
             dir.path(),
             &format!(
-                "INSERT INTO outbox VALUES ({}, 'desk', NULL, 'low{n}', 'a', '{{}}', 0, 0, {n}, 1, 0, NULL)",
+                "INSERT INTO outbox {OUTBOX} VALUES ({}, 'desk', 'low{n}', 'a{n}', '{{}}', 0, 0, {n}, 1)",
                 n + 1
             ),
         );
     }
     sql(
         dir.path(),
-        "INSERT INTO outbox VALUES (99, 'desk', NULL, 'high', 'a', '{}', 0, 0, 50, 3, 0, NULL)",
+        &format!("INSERT INTO outbox {OUTBOX} VALUES (99, 'desk', 'high', 'b', '{{}}', 0, 0, 50, 3)"),
     );
     let desk = Desk::default();
     let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
@@ -281,8 +284,10 @@ fn pages_of_a_receiver_that_is_not_configured_are_given_up_in_time_and_the_journ
     let store = alerting::store::Store::open(&file(dir.path())).unwrap();
     sql(
         dir.path(),
-        "INSERT INTO outbox VALUES (1, 'desk', NULL, 't1', 'a1', '{}', 0, 0, 5, 3, 0, NULL), (2, 'gone', NULL, 't2', 'a2', '{}', 0, 0, 5, 3, 0, NULL),
-         (3, 'gone', NULL, 't3', 'a3', '{}', 0, 0, 50, 3, 0, NULL)",
+        &format!(
+            "INSERT INTO outbox {OUTBOX} VALUES (1, 'desk', 't1', 'a1', '{{}}', 0, 0, 5, 3),
+             (2, 'gone', 't2', 'a2', '{{}}', 0, 0, 5, 3), (3, 'gone', 't3', 'a3', '{{}}', 0, 0, 50, 3)"
+        ),
     );
     let given_up = store.forget_orphans(
         &["desk".to_owned()],

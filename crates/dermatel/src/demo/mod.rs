@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use service::clock::Clock;
 use service::shutdown::Shutdown;
 use simulator::{Pace, Scenario, Simulator, Target};
-use telemetry::{Priority, UnixMicros};
+use telemetry::UnixMicros;
 
 use crate::cli;
 use crate::config::Config;
@@ -109,13 +109,10 @@ fn config(dir: &Path, options: &cli::Demo) -> Config {
     config.http.listen = Some(SocketAddr::from(([127, 0, 0, 1], options.http_port)));
     config.gateway.endpoint.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.alerting.receivers = vec![Receiver {
-        name: "pages".to_owned(),
-        tenants: Vec::new(),
-        min_priority: Priority::Low,
-        webhook: None,
         log: Some(LogFile {
             path: "pages.jsonl".into(),
         }),
+        ..Receiver::named("pages")
     }];
     config.settle(dir);
     config

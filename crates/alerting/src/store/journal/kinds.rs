@@ -64,6 +64,8 @@ kinds! {
     Fallback = "fallback": ["receiver", "fallback", "transition", "alert", "reason"];
     /// How a test page came out.
     Test = "test": ["receiver", "transition", "alert", "attempts", "possible_repeat", "receipt", "reason", "outcome"];
+    /// A page left in the built-in words because a template failed.
+    TemplateFailed = "template_failed": ["receiver", "transition"];
     /// A receiver does not take its pages, or does again.
     ReceiverState = "receiver_state": ["receiver", "failing", "reason", "at_us"];
     /// Another instance has paged or acknowledged.

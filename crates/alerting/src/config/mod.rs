@@ -1,10 +1,14 @@
 //! What an operator decides about alerting.
+mod kinds;
+mod receiver;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use kinds::{Alertmanager, Email, LogFile, Mqtt, Ntfy, Pagerduty, Slack, SmtpTls, Teams, Webhook};
+pub use receiver::{Receiver, Template, UndeliveredAfter, Words};
 use serde::{Deserialize, Serialize};
-use service::config::{ByteSize, Problems, Secret, Setting, Validate};
-use telemetry::{Priority, TenantId};
+use service::config::{ByteSize, Problems, Setting, Validate};
 
 use crate::{deadman, links};
 
@@ -86,66 +90,6 @@ impl Config {
     }
 }
 
-/// Somebody who is told.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Receiver {
-    /// Name, for metrics, journal and the outbox: renaming it leaves its waiting pages behind.
-    pub name: String,
-    /// Only of these tenants; none: of all. A gateway's own alerts go to receivers of all tenants only.
-    #[serde(default)]
-    pub tenants: Vec<TenantId>,
-    /// Only from this priority on.
-    #[serde(default = "default_priority")]
-    pub min_priority: Priority,
-    /// An HTTP endpoint.
-    #[serde(default)]
-    pub webhook: Option<Webhook>,
-    /// A file of JSON lines, and the process's log.
-    #[serde(default)]
-    pub log: Option<LogFile>,
-}
-
-fn default_priority() -> Priority {
-    Priority::Low
-}
-
-/// An HTTP endpoint that takes pages as JSON.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Its URL; secret, because many services put their token there.
-    pub url: Secret,
-    /// Value of the `authorization` header.
-    #[serde(default)]
-    pub authorization: Option<Secret>,
-    /// Longest time for one attempt.
-    #[serde(default = "default_timeout", with = "service::config::duration")]
-    pub timeout: Duration,
-    /// Most attempts at the same time.
-    #[serde(default = "default_in_flight")]
-    pub in_flight: usize,
-}
-
-fn default_timeout() -> Duration {
-    Duration::from_secs(10)
-}
-
-fn default_in_flight() -> usize {
-    8
-}
-
-/// A file of JSON lines.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogFile {
-    /// The file; appended to, synced, never rotated by us.
-    pub path: PathBuf,
-}
-
-/// Most attempts at the same time that can be configured.
-const MAX_IN_FLIGHT: usize = 256;
-
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {
         problems.check("resolved_keep", self.resolved_keep >= DAY, "must be at least 1d");
@@ -159,27 +103,7 @@ impl Validate for Config {
         if let Some(deadman) = &self.deadman {
             problems.section("deadman", |problems| deadman.validate(problems));
         }
-        for (n, receiver) in self.receivers.iter().enumerate() {
-            problems.entry("receivers", n, |problems| {
-                // An alert about a receiver is named after it, as one about a device is.
-                let named = telemetry::DeviceId::new(&receiver.name).is_ok();
-                problems.check(
-                    "name",
-                    named,
-                    "must be a-z, 0-9 and, after the first character, -; at most 63",
-                );
-                let twice = self.receivers.iter().take(n).any(|other| other.name == receiver.name);
-                problems.check("name", !twice, "is there twice");
-                let one = receiver.webhook.is_some() != receiver.log.is_some();
-                problems.check("webhook", one, "exactly one of webhook and log is needed");
-                if let Some(webhook) = &receiver.webhook {
-                    let fine = (1..=MAX_IN_FLIGHT).contains(&webhook.in_flight);
-                    problems.check("webhook.in_flight", fine, format!("must be 1 to {MAX_IN_FLIGHT}"));
-                    let fine = webhook.timeout >= Duration::from_millis(10);
-                    problems.check("webhook.timeout", fine, "must be at least 10ms");
-                }
-            });
-        }
+        receiver::validate_all(&self.receivers, problems);
     }
 }
 
@@ -233,7 +157,21 @@ pub const SETTINGS: &[Setting] = &[
          name = \"on-call\"\n\
          min_priority = \"medium\"        # info, low, medium, high\n\
          tenants = [\"aurora\"]           # not set: all\n\
-         webhook = { url = { file = \"webhook-url\" }, timeout = \"10s\" }",
+         fallback = \"chat\"              # who gets what this one refuses for good, or has not taken in time:\n\
+         undelivered_after = { high = \"1m\", medium = \"5m\", low = \"30m\" }\n\
+         test_every = \"7d\"              # not set: no test pages\n\
+         template = { title = \"{{ priority }}: {{ what_happened }}\", text = { file = \"page.j2\" } }\n\
+         and exactly one of (HTTP ones may have timeout = \"10s\" and ca = \"ca.pem\"; secrets: \"…\", { file = … }, { env = … })\n\
+         webhook = { url = { file = \"webhook-url\" }, authorization = { file = \"token\" }, in_flight = 8 }\n\
+         alertmanager = { url = \"http://127.0.0.1:9093\", renew_every = \"1m\", hold = \"7d\" }\n\
+         pagerduty = { routing_key = { file = \"pagerduty-key\" } }\n\
+         slack = { url = { file = \"slack-url\" } }   # also Mattermost, Rocket.Chat\n\
+         teams = { url = { file = \"workflow-url\" } }\n\
+         email = { host = \"mail.example.org\", tls = \"starttls\", username = \"pager\", password = { file = \"mail-password\" },\n\
+         from = \"pager@example.org\", to = [\"on-call@example.org\"] }   # tls: starttls, implicit, none; one line in the file\n\
+         ntfy = { url = \"https://ntfy.sh\", topic = { file = \"ntfy-topic\" }, token = { file = \"ntfy-token\" } }\n\
+         mqtt = { host = \"broker.local\", topic = \"buzzer/{{ tenant }}/{{ clinic }}\" }\n\
+         log = { path = \"pages.jsonl\" }",
     ),
 ];
 
