@@ -12,12 +12,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mosquitto_pub", "mosquitto-clients"),
     ("influxd", "influxdb"),
     ("victoria-metrics", "victoria-metrics"),
+    ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("protoc", "protobuf-compiler"),
     ("cc", "gcc"),
 ];
 
-/// What the independent device in Python is made of. protobuf 4.21 is the runtime of Debian's protoc 3.21.
-const PYTHON_PACKAGES: &[&str] = &["paho-mqtt==2.1.0", "protobuf==4.21.12"];
+/// What the independent device in Python is made of, and the mail server of the tests. protobuf 4.21 is the runtime of Debian's
+/// protoc 3.21.
+const PYTHON_PACKAGES: &[&str] = &["paho-mqtt==2.1.0", "protobuf==4.21.12", "aiosmtpd==1.4.6"];
 
 /// The root of the workspace.
 pub(crate) fn root() -> Result<PathBuf> {
@@ -33,8 +35,8 @@ pub(crate) fn install() -> Result<()> {
         .map(|(_, package)| *package)
         .collect();
     let python = root()?.join("target/test-venv/bin/python");
-    let python_ready =
-        python.exists() && run(Command::new(&python).args(["-c", "import paho.mqtt, google.protobuf"])).is_ok();
+    let python_ready = python.exists()
+        && run(Command::new(&python).args(["-c", "import paho.mqtt, google.protobuf, aiosmtpd"])).is_ok();
     if !python_ready && !venv_works() {
         missing.extend(["python3", "python3-venv"]);
     }
@@ -96,7 +98,7 @@ fn apt(args: &[&str]) -> Result<()> {
 
 fn python_environment(python: &Path) -> Result<()> {
     let folder = root()?.join("target/test-venv");
-    eprintln!("xtask: making the Python environment of the independent device");
+    eprintln!("xtask: making the Python environment of the independent device and the mail server");
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     run(Command::new(python)
         .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])

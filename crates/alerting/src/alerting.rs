@@ -129,6 +129,7 @@ impl Alerting {
                 store: Arc::clone(&sending),
                 log: parts.log.clone(),
                 clock: parts.clock.clone(),
+                started: parts.clock.now().into(),
                 standing: Arc::clone(&standing),
                 links: links.clone(),
                 wake: woken.clone(),

@@ -26,6 +26,8 @@ mod pen;
 mod people;
 #[path = "alerting/process.rs"]
 mod process;
+#[path = "alerting/receivers/mod.rs"]
+mod receivers;
 #[path = "alerting/reload.rs"]
 mod reload;
 #[path = "alerting/repeats.rs"]

@@ -77,12 +77,16 @@ impl Duty {
     }
 }
 
-/// Up to when pages must have been due to be overdue now.
-pub(super) fn deadlines(after: UndeliveredAfter, now: UnixMicros) -> Deadlines {
+/// Up to when pages must have been due to be overdue now. Nobody is blamed for the time in which this process did not run.
+pub(super) fn deadlines(after: UndeliveredAfter, started: UnixMicros, now: UnixMicros) -> Deadlines {
+    let deadline = |after| {
+        let ran = now.since(started) >= after;
+        if ran { now.minus(after) } else { UnixMicros(i64::MIN) }
+    };
     Deadlines {
-        high: now.minus(after.high),
-        medium: now.minus(after.medium),
-        low: now.minus(after.low),
+        high: deadline(after.high),
+        medium: deadline(after.medium),
+        low: deadline(after.low),
     }
 }
 
@@ -119,6 +123,15 @@ mod tests {
         assert_eq!(again.news(), None);
         again.delivered();
         assert!(!again.news().unwrap().failing);
+    }
+
+    #[test]
+    fn a_page_that_waited_while_the_process_was_off_is_not_overdue_before_its_receiver_had_its_time() {
+        let after = UndeliveredAfter::default();
+        let start = UnixMicros(1_800_000_000_000_000);
+        let at = |seconds| deadlines(after, start, start.plus(Duration::from_secs(seconds)));
+        assert_eq!(at(59).high, UnixMicros(i64::MIN));
+        assert_eq!((at(60).high, at(60).medium), (start, UnixMicros(i64::MIN)));
     }
 
     #[test]

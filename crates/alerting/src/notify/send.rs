@@ -75,6 +75,8 @@ pub(crate) struct Sender {
     /// Alerting's log, where a failing receiver is reported.
     pub(crate) log: Spool,
     pub(crate) clock: Clock,
+    /// When it was built.
+    pub(crate) started: UnixMicros,
     pub(crate) standing: Arc<Standing>,
     /// Links for pages.
     pub(crate) links: Option<Arc<Links>>,
@@ -356,10 +358,10 @@ impl Sender {
 
     /// Pages that lie too long, and test pages that are due.
     async fn look_after(&self, duty: &mut Duty) -> Result<(), StoreError> {
-        let (after, fallback) = (self.terms.undelivered_after, self.terms.fallback.clone());
+        let (after, fallback, started) = (self.terms.undelivered_after, self.terms.fallback.clone(), self.started);
         let overdue = self
             .blocking(move |store, name, now| {
-                store.take_overdue(name, &fallback, deadlines(after, now), MAX_OVERDUE, now)
+                store.take_overdue(name, &fallback, deadlines(after, started, now), MAX_OVERDUE, now)
             })
             .await?;
         if let Some(first) = overdue.first() {

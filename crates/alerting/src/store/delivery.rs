@@ -61,17 +61,17 @@ pub(super) fn give_to_fallbacks(
     reason: &str,
     now: UnixMicros,
 ) -> rusqlite::Result<()> {
-    if is_test(page) || !mark_overdue(tx, page.n)? {
+    if is_test(page) || !mark_overdue(tx, page.n, &page.transition)? {
         return Ok(());
     }
     copy(tx, &settled.receiver, &settled.fallbacks, page.n, reason, now)
 }
 
-/// Marks that the fallbacks have it; `false`: they had it.
-fn mark_overdue(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<bool> {
+/// Marks that the fallbacks have it; `false`: they had it, or it is gone.
+fn mark_overdue(tx: &Transaction<'_>, n: i64, transition: &str) -> rusqlite::Result<bool> {
     let changed = tx
-        .prepare_cached("UPDATE outbox SET overdue = 1 WHERE n = ?1 AND overdue = 0")?
-        .execute([n])?;
+        .prepare_cached("UPDATE outbox SET overdue = 1 WHERE n = ?1 AND transition_id = ?2 AND overdue = 0")?
+        .execute(params![n, transition])?;
     Ok(changed > 0)
 }
 
@@ -164,7 +164,7 @@ impl Store {
             })?;
             let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
             for (n, overdue, transition, state) in &rows {
-                mark_overdue(tx, *n)?;
+                mark_overdue(tx, *n, transition)?;
                 let body = json!({"receiver": receiver, "transition": transition, "alert": overdue.alert,
                     "attempts": overdue.attempts});
                 journal::append(tx, &journal::Entry::new(now, EntryKind::Overdue, &body))?;
@@ -189,7 +189,7 @@ impl Store {
         now: UnixMicros,
     ) -> Result<(), StoreError> {
         self.write("copy a page", |tx| {
-            if mark_overdue(tx, page.n)? {
+            if mark_overdue(tx, page.n, &page.transition)? {
                 copy(tx, from, to, page.n, reason, now)?;
             }
             Ok(())

@@ -300,6 +300,8 @@ impl Store {
     }
 }
 
+/// A page that was cancelled while it was under way is gone, and its number may be another one's by now: a page is its number
+/// and its transition.
 fn settle_one(
     tx: &Transaction<'_>,
     settled: &Settlement,
@@ -318,8 +320,8 @@ fn settle_one(
         } => {
             failed(tx, &settled.receiver, page, reason, *refused, *at, now)?;
             let sent = page.possible_repeat || !refused;
-            tx.prepare_cached("UPDATE outbox SET sent = ?2, next_us = ?3 WHERE n = ?1")?
-                .execute(params![page.n, sent, at.0])?;
+            tx.prepare_cached("UPDATE outbox SET sent = ?3, next_us = ?4 WHERE n = ?1 AND transition_id = ?2")?
+                .execute(params![page.n, page.transition, sent, at.0])?;
             if *hopeless {
                 delivery::give_to_fallbacks(tx, settled, page, reason, now)?;
             }
@@ -345,7 +347,7 @@ fn settle_one(
         kind
     };
     journal::append(tx, &journal::Entry::new(now, kind, &body))?;
-    tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?
-        .execute([page.n])?;
+    tx.prepare_cached("DELETE FROM outbox WHERE n = ?1 AND transition_id = ?2")?
+        .execute(params![page.n, page.transition])?;
     Ok(())
 }
