@@ -155,7 +155,8 @@ async fn that_a_receiver_fails_is_never_told_to_it_alone() {
 async fn the_end_of_an_alert_never_overtakes_its_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let pager = Provider::new(PAGERDUTY);
-    pager.script([Answer::Status(500), Answer::Status(500), Answer::Status(500)]);
+    // The beginning has to wait, the end would be taken at once.
+    pager.script([Answer::RetryAfter(429, "1".to_owned())]);
     let running = Running::start(
         dir.path(),
         receivers(&format!(
