@@ -46,6 +46,8 @@ pub struct Device {
     pub secret: String,
     /// Factory calibration in micrometres: measured minus set depth. 0 but for pens.
     pub offset_um: i32,
+    /// Whether its birth tells its factory offset.
+    pub tells_offset: bool,
     /// Declared standard deviation of one reading in micrometres. 0 but for pens.
     pub sigma_um: u32,
     /// Where its wall time comes from; `None`: it has no clock.
@@ -162,6 +164,12 @@ impl Roster<'_> {
         Ok(())
     }
 
+    /// From a stream of its own, so that a fleet in which all do is the same as ever.
+    fn tells_offset(&self, id: &str) -> bool {
+        let told = self.spec.noise.offset_told;
+        told >= 1.0 || Rng::stream(self.seed, &["offset-told", self.tenant.as_str(), id]).chance(told)
+    }
+
     fn device(&mut self, clinic: &ClinicId, kind: DeviceKind) -> Result<Device, IdError> {
         let (slot, prefix, digits) = match kind {
             DeviceKind::Pen => (0, "pen", 4),
@@ -184,7 +192,12 @@ impl Roster<'_> {
         Ok(Device {
             serial: Serial::new(&format!("{}-{:08X}", model.to_uppercase(), rng.bits() as u32))?,
             secret: rng.id().iter().map(|byte| format!("{byte:02x}")).collect(),
-            offset_um: if pen { draw_offset_um(&mut rng) } else { 0 },
+            offset_um: if pen {
+                draw_offset_um(self.spec.noise.offset_sigma_um, &mut rng)
+            } else {
+                0
+            },
+            tells_offset: self.tells_offset(id.as_str()),
             // 30 and 40 µm: assumptions, see `noise`.
             sigma_um: [0, 30, 40][usize::from(pen) + usize::from(evenly)],
             clock: clock(kind, self.spec.without_clock, &mut rng),

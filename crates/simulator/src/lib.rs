@@ -19,6 +19,7 @@
 //!
 //! Deliberately absent: no code of the services. The simulator speaks to them over the wire, as devices do.
 
+mod behaviour;
 mod device;
 mod fault;
 mod fleet;
@@ -35,6 +36,7 @@ pub mod treatment;
 mod uplink;
 mod visit;
 
+pub use behaviour::{Noise, Staff};
 pub use device::Who;
 pub use fault::{FaultKind, FaultSpec, SelectionError, Truth};
 pub use fleet::{AUTOCLAVE_MODEL, DEFAULT_START, Device, Fleet, IPL_MODEL, PEN_ADJUSTABLE, PEN_FIXED, STATION_MODEL};

@@ -4,6 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use service::config::Problems;
 
+use crate::behaviour::{Noise, Staff};
+
 /// Most devices in one fleet: each is a state machine in memory, and with MQTT a connection.
 pub const DEVICES_MAX: u64 = 100_000;
 
@@ -24,14 +26,15 @@ impl Span {
         (micros(self.min), micros(self.max))
     }
 
-    fn validate(&self, at: &mut Problems, key: &str, least: Duration) {
+    pub(crate) fn validate(&self, at: &mut Problems, key: &str, least: Duration) {
         at.check(key, self.min >= least, format!("min is shorter than {least:?}"));
         at.check(key, self.min <= self.max, "min is longer than max");
         at.check(key, self.max <= DAY, "max is longer than a day");
     }
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// A day.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A duration in whole microseconds.
 pub(crate) fn micros(duration: Duration) -> u64 {
@@ -64,6 +67,10 @@ pub struct FleetSpec {
     /// How often the autoclave runs a load with all pens of its clinic.
     #[serde(with = "service::config::duration")]
     pub sterilize_every: Duration,
+    /// How noisy devices are.
+    pub noise: Noise,
+    /// How staff behave.
+    pub staff: Staff,
 }
 
 impl Default for FleetSpec {
@@ -80,6 +87,8 @@ impl Default for FleetSpec {
             without_clock: 0.3,
             batch: Duration::from_secs(1),
             sterilize_every: Duration::from_secs(6 * 3600),
+            noise: Noise::default(),
+            staff: Staff::default(),
         }
     }
 }
@@ -116,5 +125,12 @@ impl FleetSpec {
         at.check("batch", batch, "allowed are 100ms to 1s");
         let every = (Duration::from_secs(60)..=7 * DAY).contains(&self.sterilize_every);
         at.check("sterilize_every", every, "allowed are 1m to 7d");
+        at.section("noise", |at| self.noise.validate(at));
+        at.section("staff", |at| self.staff.validate(at));
+        let open = self
+            .staff
+            .open
+            .is_none_or(|open| open > self.session.max + self.opening.max);
+        at.check("staff", open, "open is too short for one session");
     }
 }

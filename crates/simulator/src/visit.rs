@@ -125,6 +125,29 @@ impl Visits {
         }
     }
 
+    /// A break, or the night.
+    fn pause(&mut self) {
+        let staff = &self.spec.staff;
+        if staff.breaks > 0.0 && self.rng.chance(staff.breaks) {
+            let (short, long) = staff.break_length.micros();
+            self.free_us += self.rng.between(short, long);
+        }
+        let (_, longest) = self.spec.session.micros();
+        if let Some(closes_us) = staff.closes_us(self.free_us)
+            && self.free_us + longest > closes_us
+        {
+            let (first, last) = self.spec.opening.micros();
+            let day_us = crate::spec::micros(crate::spec::DAY);
+            self.free_us = (self.free_us / day_us + 1) * day_us + self.rng.between(first, last);
+        }
+    }
+
+    /// The wipe before a visit is forgotten: from what was drawn for the visit before.
+    fn forgets(&mut self) -> bool {
+        let share = self.spec.staff.forgotten_wipes;
+        share > 0.0 && self.number > 0 && self.rng.chance(share)
+    }
+
     /// A fault that spoils one visit: the first whose predecessor ended after the fault set in.
     fn once(&mut self, kind: FaultKind, slot: usize) -> bool {
         let Some((previous_end_us, _)) = &self.last else {
@@ -182,7 +205,7 @@ impl Visits {
             pack_expiry_day: self.today + self.rng.between(60, 900) as u32,
             sessions,
             reused,
-            unclean: self.once(FaultKind::MissedDisinfection, 1),
+            unclean: self.forgets() | self.once(FaultKind::MissedDisinfection, 1),
             from_failed_cycle: self.once(FaultKind::FailedCycle, 2),
             too_soon,
             untold,
@@ -288,6 +311,7 @@ impl Iterator for Visits {
         let visit = self.visit();
         let (short, long) = self.spec.gap.micros();
         self.free_us = visit.end_us + self.rng.between(short, long);
+        self.pause();
         self.number += 1;
         self.last = Some((visit.end_us, visit.cartridge.clone()));
         Some(visit)

@@ -1,5 +1,9 @@
 //! `dermatel rules`: what a rule's author asks before the rules page anybody. Reads files; nothing runs, nothing is paged.
+mod backtest;
 mod check;
+mod incidents;
+mod load;
+mod source;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +19,8 @@ use registry::Registry;
 pub(crate) enum RulesAction {
     /// Find what is wrong, and compute how often they would page for nothing; exit code 1 beyond their budget
     Check(check::Check),
+    /// Play a recorded log or a scenario under old and new rules; exit code 1 when the new ones drop an incident
+    Backtest(backtest::Backtest),
     /// Play cases (inputs in, transitions out) and compare; exit code 1 when one differs
     Test(test::Test),
 }
@@ -22,6 +28,7 @@ pub(crate) enum RulesAction {
 /// Does it; the exit code.
 pub(crate) fn run(action: &RulesAction) -> Result<i32> {
     match action {
+        RulesAction::Backtest(options) => backtest::run(options),
         RulesAction::Check(options) => check::run(options),
         RulesAction::Test(options) => test::run(options),
     }

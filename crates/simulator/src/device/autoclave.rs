@@ -2,12 +2,14 @@
 //! loads: 134 °C for 3 to 4 minutes, with a chemical indicator in each.
 //!
 //! The items of a load are the clinic's pens (their reusable parts, by device id).
+use std::sync::Arc;
+
 use telemetry::{DeviceKind, IndicatorKind, Outcome, proto};
 
-use super::Emission;
 use super::core::{Core, HEARTBEAT_IDLE_US};
+use super::{Emission, Who};
 use crate::fault::{FaultKind, Truth};
-use crate::fleet::Fleet;
+use crate::fleet::{Device, Fleet};
 use crate::registry_files::STERILIZATION_EVERY_H;
 use crate::visit::{Visits, between};
 
@@ -31,6 +33,9 @@ pub(super) struct Autoclave {
     pens: Vec<String>,
     /// With when their last cycle ended.
     overdue: Vec<(String, i64)>,
+    /// Items beside pens.
+    others: Vec<String>,
+    indicator_us: i64,
     every_us: u64,
     next_load_us: u64,
     /// The failing load: when, and what is in it.
@@ -43,10 +48,7 @@ impl Autoclave {
     pub(super) fn new(fleet: &Fleet, mut core: Core) -> Self {
         let has = |faults: &[crate::fault::Fault], kind| faults.iter().any(|f| f.kind == kind);
         let (mut pens, mut overdue, mut failing) = (Vec::new(), Vec::new(), None);
-        for device in fleet
-            .treating(&core.device.who.clinic)
-            .filter(|d| d.kind == DeviceKind::Pen)
-        {
+        for device in sterilized_here(fleet, &core.device.who) {
             let id = device.who.id.to_string();
             if let Some(fault) = device.faults.iter().find(|f| f.kind == FaultKind::OverdueSterilization) {
                 let used_us = Visits::new(fleet, device).next().map_or(0, |visit| visit.start_us);
@@ -67,6 +69,10 @@ impl Autoclave {
             core,
             pens,
             overdue,
+            others: (0..fleet.spec.staff.other_items)
+                .map(|n| format!("tip-{n:04}"))
+                .collect(),
+            indicator_us: crate::spec::micros(fleet.spec.staff.indicator_read_after) as i64,
             every_us,
             failing,
             booted: false,
@@ -99,8 +105,8 @@ impl Autoclave {
                 self.fail(at_us, item);
             }
         } else if load < heartbeat {
-            let pens = self.pens.clone();
-            self.load(load, &pens, None);
+            let items = [self.pens.as_slice(), &self.others].concat();
+            self.load(load, &items, None);
             self.next_load_us = load + self.every_us;
         } else {
             self.core.heartbeat(heartbeat);
@@ -120,7 +126,7 @@ impl Autoclave {
             .faults
             .iter()
             .any(|f| f.kind == FaultKind::OverdueIndicator);
-        let ran_us = self.start_us - if late { OVERDUE_US } else { 48 * HOUR_US };
+        let ran_us = self.start_us - if late { OVERDUE_US } else { self.indicator_us };
         let mut truths = Vec::new();
         if late {
             let detail = "biological indicator ran nine days ago";
@@ -216,4 +222,22 @@ fn failing_load_us(visits: Visits) -> Option<u64> {
         }
     }
     None
+}
+
+/// The pens that this autoclave has in its loads: its clinic's, or its chain's where the first clinic has them all.
+fn sterilized_here<'a>(fleet: &'a Fleet, here: &'a Who) -> impl Iterator<Item = &'a Arc<Device>> {
+    let one = fleet.spec.staff.one_autoclave;
+    let mut autoclaves = fleet
+        .devices()
+        .iter()
+        .filter(|d| d.kind == DeviceKind::Autoclave && d.who.tenant == here.tenant);
+    let first = autoclaves.next().is_some_and(|d| d.who.id == here.id);
+    fleet.devices().iter().filter(move |d| {
+        let ours = if one {
+            first && d.who.tenant == here.tenant
+        } else {
+            d.who.clinic == here.clinic
+        };
+        ours && d.kind == DeviceKind::Pen
+    })
 }

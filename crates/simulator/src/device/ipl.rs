@@ -20,8 +20,6 @@ const REPEAT_US: (u64, u64) = (1_200_000, 3_000_000);
 const AIM_US: (u64, u64) = (900_000, 1_500_000);
 /// Shots of a lamp's rated life.
 const LAMP_LIFE: u64 = 300_000;
-/// Output lost at the end of the rated life.
-const LOSS_AT_LIFE: f64 = 0.10;
 /// Widest relative deviation of a healthy pulse.
 const HEALTHY_DEVIATION: f64 = 0.05;
 /// Excess of a pulse with `lamp-over-energy`.
@@ -43,6 +41,8 @@ pub(super) struct Ipl {
     lamp_shots: u64,
     faults: Vec<LightFault>,
     bias: f64,
+    pulse_sigma: f64,
+    lamp_loss: f64,
     worn_pulses: u64,
     over_told: bool,
     careless_told: bool,
@@ -78,6 +78,8 @@ impl Ipl {
             lamp_shots: shots,
             faults: LightFault::among(&core.device.faults),
             bias: core.rng.uniform(-0.02, 0.02),
+            pulse_sigma: fleet.spec.noise.pulse_sigma,
+            lamp_loss: fleet.spec.noise.lamp_loss,
             worn_pulses: 0,
             over_told: false,
             careless_told: false,
@@ -234,9 +236,9 @@ impl Ipl {
 
     /// Measured over set energy, and the fault that offends for the first time with this pulse.
     fn factor(&mut self, at_us: u64) -> (f64, Option<FaultKind>) {
-        let noise = self.bias + 0.01 * self.core.rng.gaussian();
+        let noise = self.bias + self.pulse_sigma * self.core.rng.gaussian();
         let used = self.lamp_shots.min(LAMP_LIFE) as f64 / LAMP_LIFE as f64;
-        let healthy = (noise - LOSS_AT_LIFE * used * used).clamp(-HEALTHY_DEVIATION, HEALTHY_DEVIATION);
+        let healthy = (noise - self.lamp_loss * used * used).clamp(-HEALTHY_DEVIATION, HEALTHY_DEVIATION);
         let active = |kind| {
             self.core
                 .device

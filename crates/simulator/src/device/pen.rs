@@ -7,7 +7,8 @@ use super::batch::{MadeStroke, OpenBatch};
 use super::core::{Core, InSession};
 use crate::fault::{DepthFault, FaultKind, Reading, Truth};
 use crate::fleet::Fleet;
-use crate::noise::Residual;
+use crate::noise::{Excursions, Residual};
+use crate::rng::Rng;
 use crate::visit::{Session, Step, Visit, Visits};
 
 /// Needles on the skin, and off it, for this long at a time. Longer than a batch, so that no batch spans two passes.
@@ -16,8 +17,6 @@ const PASS_US: (u64, u64) = (2_000_000, 6_000_000);
 const AIM_US: (u64, u64) = (300_000, 800_000);
 /// Standard deviation of the motor's speed, relative.
 const MOTOR_JITTER: f64 = 0.01;
-/// Share of strokes that the sensor does not read.
-const UNREAD: f64 = 0.000_5;
 /// From a battery swap's boot to the next session, at least.
 const BOOT_BEFORE_SESSION_US: u64 = 2_000_000;
 
@@ -28,6 +27,8 @@ pub(super) struct Pen {
     batch_us: u64,
     faults: Vec<DepthFault>,
     residual: Residual,
+    excursions: Excursions,
+    unread: f64,
     visits: Visits,
     visit: Option<Visit>,
     /// Index of the session within the visit.
@@ -54,7 +55,15 @@ impl Pen {
         Self {
             batch_us: crate::spec::micros(fleet.spec.batch),
             faults: DepthFault::among(&device.faults),
-            residual: Residual::new(device.sigma_um, &mut core.rng),
+            residual: Residual::new(device.sigma_um, &fleet.spec.noise, &mut core.rng),
+            excursions: Excursions::new(
+                &fleet.spec.noise,
+                Rng::stream(
+                    fleet.seed,
+                    &["hand", device.who.tenant.as_str(), device.who.id.as_str()],
+                ),
+            ),
+            unread: fleet.spec.noise.unread,
             visits: Visits::new(fleet, &device),
             visit: None,
             session: 0,
@@ -89,7 +98,7 @@ impl Pen {
     fn boot(&mut self, at_us: u64) {
         let device = std::sync::Arc::clone(&self.core.device);
         let birth = proto::Birth {
-            depth_offset_um: Some(device.offset_um),
+            depth_offset_um: device.tells_offset.then_some(device.offset_um),
             depth_sigma_um: Some(device.sigma_um),
             calibrated_day: Some(20_300),
             cartridge_serial: None,
@@ -254,7 +263,8 @@ impl Pen {
 
     fn stroke(&mut self, run: &mut Run, step: &Step, interval_us: u64) {
         let at_us = run.next_stroke_us;
-        let noise_um = self.residual.next(&mut self.core.rng);
+        let (deeper_um, seen) = self.excursions.next(f64::from(step.rate_mhz) * 0.06);
+        let noise_um = self.residual.next(&mut self.core.rng) + deeper_um;
         let offset = f64::from(self.core.device.offset_um);
         let healthy = (f64::from(step.setting) + offset + noise_um).round().max(0.0) as u32;
         let mut reading = Reading {
@@ -280,7 +290,7 @@ impl Pen {
             }
         }
         // The stroke that the truth names is one that can be seen.
-        let read = !self.core.rng.chance(UNREAD) || offends;
+        let read = !self.core.rng.chance(self.unread) && seen || offends;
         let beyond = read && reading.depth_um > step.limit;
         batch.push(MadeStroke {
             at_us,

@@ -2,11 +2,15 @@
 //!
 //! The level reported is intermediate, for pens (semicritical by a reading of Spaulding's classes) and IPL tips alike. In a
 //! compressed day the nominal contact time is reported although less time has passed.
+use std::collections::BTreeSet;
+
 use telemetry::{DisinfectionLevel, proto};
 
 use super::Emission;
 use super::core::{Core, HEARTBEAT_IDLE_US};
+use crate::behaviour::Staff;
 use crate::fleet::Fleet;
+use crate::rng::Rng;
 use crate::visit::{Visit, Visits, between};
 
 /// When the station is switched on, and when it tells of the morning's wipes.
@@ -21,7 +25,12 @@ const ITEMS_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Station {
     core: Core,
+    staff: Staff,
+    rng: Rng,
     wards: Vec<Ward>,
+    /// Wipes that are done and not recorded yet: when they will be, which, and when they were done.
+    unrecorded: BTreeSet<(u64, String, u64)>,
+    start_us: i64,
     booted: bool,
 }
 
@@ -70,7 +79,12 @@ impl Station {
                 ward
             })
             .collect();
+        let who = core.who();
         Self {
+            staff: fleet.spec.staff.clone(),
+            rng: Rng::stream(fleet.seed, &["records", who.tenant.as_str(), who.id.as_str()]),
+            start_us: fleet.start.0,
+            unrecorded: BTreeSet::new(),
             core,
             wards,
             booted: false,
@@ -94,27 +108,56 @@ impl Station {
             self.core.boot(POWER_ON_US, birth);
             let all: Vec<String> = self.wards.iter().map(|ward| ward.id.clone()).collect();
             for items in all.chunks(ITEMS_MAX) {
-                self.wipe(MORNING_US, items.to_vec());
+                self.wipe(MORNING_US, items.to_vec(), None);
             }
             return;
         }
         let heartbeat = self.core.heartbeat_due_us;
+        let done = self.wards.iter().map(|ward| ward.due_us).min().unwrap_or(u64::MAX);
+        let recorded = self
+            .unrecorded
+            .first()
+            .filter(|(at_us, _, _)| *at_us <= done.min(heartbeat))
+            .cloned();
+        if let Some(record) = recorded {
+            self.unrecorded.remove(&record);
+            let (at_us, id, done_us) = record;
+            self.wipe(at_us, vec![id], Some(done_us));
+            return;
+        }
         match self.wards.iter_mut().min_by_key(|ward| ward.due_us) {
             Some(ward) if ward.due_us < heartbeat => {
                 let (at_us, id) = (ward.due_us, ward.id.clone());
                 ward.plan();
-                self.wipe(at_us, vec![id]);
+                match self.recorded_us(at_us) {
+                    later if later > at_us => {
+                        self.unrecorded.insert((later, id, at_us));
+                    }
+                    _ => self.wipe(at_us, vec![id], None),
+                }
             }
             _ => self.core.heartbeat(heartbeat),
         }
     }
 
-    fn wipe(&mut self, at_us: u64, items: Vec<String>) {
+    /// When a wipe that is done at `at_us` is recorded.
+    fn recorded_us(&mut self, at_us: u64) -> u64 {
+        if let Some(closes_us) = self.staff.closes_us(at_us).filter(|_| self.staff.wipes_at_days_end) {
+            return closes_us.max(at_us);
+        }
+        if self.staff.late_wipes > 0.0 && self.rng.chance(self.staff.late_wipes) {
+            let (least, most) = self.staff.late_by.micros();
+            return at_us + self.rng.between(least, most);
+        }
+        at_us
+    }
+
+    fn wipe(&mut self, at_us: u64, items: Vec<String>, done_us: Option<u64>) {
         let wipe = proto::Disinfection {
             items,
             level: Some(DisinfectionLevel::Intermediate.to_wire()),
             contact_time_s: Some(CONTACT_S),
-            performed_at_us: None,
+            performed_at_us: done_us.map(|done_us| self.start_us + done_us as i64),
         };
         self.core.emit(at_us, proto::frame::Body::Disinfection(wipe));
         self.core.heartbeat_due_us = at_us + HEARTBEAT_IDLE_US;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use telemetry::{FlushReason, Zone, proto};
 
+use crate::behaviour::Noise;
 use crate::noise::Residual;
 use crate::rng::Rng;
 
@@ -37,7 +38,7 @@ impl Template {
     /// Encodes a batch of `strokes` at `rate_hz` under a session's header; `None` if a hole cannot be found, which cannot
     /// happen with a header of this schema.
     pub(super) fn new(header: &proto::Header, strokes: u32, rate_hz: u32, rng: &mut Rng) -> Option<Self> {
-        let mut residual = Residual::new(30, rng);
+        let mut residual = Residual::new(30, &Noise::default(), rng);
         let interval_us = 1_000_000 / rate_hz.max(1);
         let batch = proto::StrokeBatch {
             first_ordinal: Some(MARKER + 3),

@@ -72,6 +72,8 @@ pub(super) struct Row {
     pub(super) minutes: u64,
     /// Runs, each with another seed.
     pub(super) runs: u64,
+    /// None: the row is about how the staff of its fleet behave.
+    #[serde(default)]
     pub(super) fault: Vec<FaultSpec>,
 }
 

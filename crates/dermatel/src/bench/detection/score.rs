@@ -68,8 +68,16 @@ impl Score {
         let ours = |told: &&&Told| row.rules.contains(&told.step.alert.rule);
         let end_us = row.duration().as_micros() as u64;
         let kinds: BTreeSet<_> = row.fault.iter().map(|fault| fault.kind).collect();
+        // A rule may see what is coming before it is what the truth calls wrong; not before the fault set in.
+        let since = |truth: &Truth| {
+            let of = row.fault.iter().filter(|fault| fault.kind == truth.fault);
+            let after = of.map(|fault| fault.after.as_micros() as u64).min();
+            after.unwrap_or(truth.at_us).min(truth.at_us)
+        };
         let mut taken = BTreeSet::new();
-        for truth in played.truths.iter().filter(|t| kinds.contains(&t.fault)) {
+        // Without a fault of its own a row is about what staff do: any truth that its rules are to find.
+        let about = |truth: &&Truth| kinds.is_empty() || kinds.contains(&truth.fault);
+        for truth in played.truths.iter().filter(about) {
             // One fault can spoil things that other rules find (a failed cycle: its indicator and its use).
             let meant = row.rules.iter().any(|rule| rule == truth.rule) || kinds.len() == 1 && row.rules.len() > 1;
             if !meant || truth.at_us + TAIL_US > end_us {
@@ -78,7 +86,7 @@ impl Score {
             self.incidents += 1;
             let page = pages.iter().filter(ours).find(|told| {
                 of_told(told) == of_truth(truth)
-                    && told.at_us + EARLY_US >= truth.at_us
+                    && told.at_us + EARLY_US >= since(truth)
                     && !taken.contains(&told.step.alert.id)
             });
             if let Some(page) = page {
@@ -89,7 +97,7 @@ impl Score {
         let sick: BTreeSet<_> = fleet
             .devices()
             .iter()
-            .filter(|d| !d.is_healthy())
+            .filter(|d| !d.is_healthy() || row.fault.is_empty() && super::treats(d.kind))
             .map(|d| (d.who.tenant.as_str(), d.who.id.as_str()))
             .collect();
         let paged: BTreeSet<_> = pages.iter().filter(ours).map(|told| of_told(told)).collect();
