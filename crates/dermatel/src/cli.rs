@@ -440,6 +440,12 @@ pub(crate) struct Bench {
     /// MiB in the log when the process is killed and started again
     #[arg(long, default_value_t = 1024)]
     pub(crate) backlog_mib: u64,
+    /// Devices whose state alerting starts with
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) devices: u32,
+    /// The process that reads such a state, started by the measurement itself
+    #[arg(long, hide = true)]
+    pub(crate) read_state: Option<PathBuf>,
     /// Print the table as Markdown, as docs/performance.md has it
     #[arg(long)]
     pub(crate) markdown: bool,
@@ -468,6 +474,8 @@ pub(crate) enum Measurement {
     Memory,
     /// SIGKILL with a large log, until the first PUBACK
     Restart,
+    /// Memory and restart with the state of a large fleet
+    State,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -8,7 +8,7 @@ use alerting::intake::{self, Input};
 use anyhow::{Context, Result};
 use prost::Message as _;
 use registry::Registry;
-use simulator::Fleet;
+use simulator::{Fleet, Who};
 use telemetry::{Admitted, Body, ClockQuality, Content, Origin, Topic, UnixMicros, Zone, proto};
 
 use super::table::Table;
@@ -25,7 +25,8 @@ const ROUNDS: usize = 21;
 pub(super) fn run(table: &mut Table) -> Result<()> {
     tell("decoding, windows and rules per stroke");
     let fleet = simulator::load::fleet(SEED, 1)?;
-    let payloads: Vec<Vec<u8>> = (0..MESSAGES).map(|n| payload(&fleet, n)).collect::<Result<_>>()?;
+    let who = &first(&fleet)?.who;
+    let payloads: Vec<Vec<u8>> = (0..MESSAGES).map(|n| payload(who, n)).collect();
     decode_and_window(table, &fleet, &payloads)?;
     rules(table, &fleet, &payloads)
 }
@@ -65,7 +66,7 @@ fn rules(table: &mut Table, fleet: &Fleet, payloads: &[Vec<u8>]) -> Result<()> {
     let rules = Arc::new(alerting::rules::builtin()?);
     let records: Vec<Vec<u8>> = payloads
         .iter()
-        .map(|payload| record(fleet, payload))
+        .map(|payload| record(&first(fleet)?.who, payload))
         .collect::<Result<_>>()?;
     let inputs: Vec<Input> = records
         .iter()
@@ -130,12 +131,12 @@ fn first(fleet: &Fleet) -> Result<&simulator::Device> {
 }
 
 /// A healthy second of strokes.
-fn payload(fleet: &Fleet, number: u64) -> Result<Vec<u8>> {
+pub(super) fn payload(device: &Who, number: u64) -> Vec<u8> {
     let uptime_us = 10_000_000 + number * 1_000_000;
     let frame = proto::Frame {
         header: Some(proto::Header {
             schema_version: Some(1),
-            device_id: Some(first(fleet)?.who.id.to_string()),
+            device_id: Some(device.id.to_string()),
             boot_id: Some(7),
             sequence: Some(number),
             uptime_us: Some(uptime_us),
@@ -155,17 +156,16 @@ fn payload(fleet: &Fleet, number: u64) -> Result<Vec<u8>> {
             ..Default::default()
         })),
     };
-    Ok(frame.encode_to_vec())
+    frame.encode_to_vec()
 }
 
 /// The same as it stands in alerting's log.
-fn record(fleet: &Fleet, payload: &[u8]) -> Result<Vec<u8>> {
-    let device = first(fleet)?;
+pub(super) fn record(device: &Who, payload: &[u8]) -> Result<Vec<u8>> {
     let now = UnixMicros::from(std::time::SystemTime::now());
     let admitted = Admitted {
-        tenant: device.who.tenant.clone(),
-        clinic: device.who.clinic.clone(),
-        device: device.who.id.clone(),
+        tenant: device.tenant.clone(),
+        clinic: device.clinic.clone(),
+        device: device.id.clone(),
         content: Content::Telemetry,
         payload: payload.to_vec().into(),
         received_at: now,

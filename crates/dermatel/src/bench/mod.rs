@@ -10,6 +10,7 @@ mod process;
 mod restart;
 mod server;
 mod sink;
+mod state;
 mod table;
 mod throughput;
 
@@ -34,10 +35,14 @@ struct Bench {
     seconds: u64,
     connections: u32,
     backlog_mib: u64,
+    devices: u32,
 }
 
 /// Measures and prints; the data folder is removed unless it was given.
 pub(crate) fn run(options: &cli::Bench) -> Result<()> {
+    if let Some(dir) = &options.read_state {
+        return state::read(dir);
+    }
     service::logging::init("warn")?;
     if let Some(cli::BenchOf::Detection(options)) = &options.of {
         return detection::run(options);
@@ -53,6 +58,7 @@ pub(crate) fn run(options: &cli::Bench) -> Result<()> {
         seconds: options.seconds.max(1),
         connections: options.connections.max(1),
         backlog_mib: options.backlog_mib.max(1),
+        devices: options.devices.max(1),
     };
     let mut table = Table::default();
     let wanted = |what| options.only.is_empty() || options.only.contains(&what);
@@ -99,6 +105,9 @@ impl Bench {
         }
         if wanted(Measurement::Restart) {
             runtime.block_on(restart::run(self, table))?;
+        }
+        if wanted(Measurement::State) {
+            state::run(self, table)?;
         }
         Ok(())
     }
