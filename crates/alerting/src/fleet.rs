@@ -11,7 +11,7 @@ const ZONES: usize = 22;
 const SKIN_TYPES: usize = 7;
 
 /// Limits and policy of one device. Every number is configuration of the registry; none is a claim about treatment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// Where it is.
     pub clinic: ClinicId,
@@ -64,7 +64,7 @@ impl Light {
 }
 
 /// What a clinic has decided about hygiene and presence. `None`: not demanded.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Hygiene {
     /// A disinfection must stand between two visits.
     pub disinfection_between_visits: bool,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use telemetry::{DeviceKey, UnixMicros};
 
+use crate::engine::state::Device;
 use crate::engine::{Changes, Cold, ColdError, Engine, FactKey, Outcome, Snapshot};
 use crate::fleet::Fleet;
 use crate::id::{AlertId, TransitionId};
@@ -29,7 +30,7 @@ pub struct Rehearsal {
 #[derive(Default)]
 struct Memory {
     facts: BTreeMap<FactKey, String>,
-    devices: BTreeMap<DeviceKey, String>,
+    devices: BTreeMap<DeviceKey, Vec<u8>>,
     gateways: BTreeMap<String, String>,
     alerts: BTreeMap<AlertId, String>,
     beats: BTreeMap<String, String>,
@@ -68,7 +69,7 @@ impl Memory {
             devices: self
                 .devices
                 .iter()
-                .filter_map(|(k, v)| Some((k.clone(), parse(v)?)))
+                .filter_map(|(k, v)| Some((k.clone(), Device::from_row(v).ok()?)))
                 .collect(),
             gateways: self
                 .gateways

@@ -34,6 +34,8 @@ mod reload;
 mod repeats;
 #[path = "alerting/retain.rs"]
 mod retain;
+#[path = "alerting/rows.rs"]
+mod rows;
 #[path = "alerting/rules.rs"]
 mod rules;
 #[path = "alerting/trouble.rs"]

@@ -20,7 +20,7 @@ use crate::rules::{Kind, Ruleset, Scope};
 pub(super) struct Judged {
     pub(super) facts: Arc<Facts>,
     /// Of the zone that was judged last: zones change every few minutes, strokes come a hundred a second.
-    strokes: Option<(Option<Zone>, DepthBounds, PenBounds)>,
+    strokes: Option<Box<(Option<Zone>, DepthBounds, PenBounds)>>,
 }
 
 impl Judged {
@@ -41,15 +41,13 @@ impl Judged {
     }
 
     pub(super) fn strokes(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> (DepthBounds, PenBounds) {
-        if let Some((of, depth, pen)) = &self.strokes
-            && *of == zone
-        {
-            return (*depth, *pen);
+        if let Some(known) = self.strokes.as_deref().filter(|(of, _, _)| *of == zone) {
+            return (known.1, known.2);
         }
         let scope = self.scope(key, zone, None);
         let depth = DepthBounds::resolve(rules, &self.facts, &scope);
         let pen = PenBounds::resolve(rules, &self.facts, &scope);
-        self.strokes = Some((zone, depth, pen));
+        self.strokes = Some(Box::new((zone, depth, pen)));
         (depth, pen)
     }
 }
@@ -78,9 +76,12 @@ impl Context<'_> {
 
 impl Engine {
     /// What a device is judged by; `None`: the registry does not know it.
-    pub(super) fn judged<'a>(&self, key: &DeviceKey, slot: &'a mut Slot) -> Option<&'a mut Judged> {
+    pub(super) fn judged<'a>(&mut self, key: &DeviceKey, slot: &'a mut Slot) -> Option<&'a mut Judged> {
         if slot.judged.is_none() {
-            slot.judged = self.fleet.facts(key).map(|facts| Judged { facts, strokes: None });
+            slot.judged = self.fleet.facts(key).map(|facts| Judged {
+                facts: self.common.facts(facts),
+                strokes: None,
+            });
         }
         slot.judged.as_mut()
     }
@@ -159,8 +160,8 @@ impl Engine {
         // A copy from the past and what a person typed prove no life; yet a device that was never heard has its place.
         if context.frame.class == Class::Replayed || admitted.origin == Origin::Recorded {
             if device.clinic.is_empty() {
-                device.clinic = admitted.clinic.to_string();
-                device.gateway = admitted.gateway.to_string();
+                device.clinic = self.common.name(admitted.clinic.as_str());
+                device.gateway = self.common.name(admitted.gateway.as_str());
             }
             return;
         }
@@ -169,11 +170,11 @@ impl Engine {
         let clinic = stands.as_ref().map_or(&admitted.clinic, |facts| &facts.clinic);
         let device = &mut slot.device;
         device.received_at = device.received_at.max(admitted.received_at);
-        if device.clinic != clinic.as_str() {
-            device.clinic = clinic.to_string();
+        if *device.clinic != *clinic.as_str() {
+            device.clinic = self.common.name(clinic.as_str());
         }
-        if device.gateway != admitted.gateway.as_str() {
-            device.gateway = admitted.gateway.to_string();
+        if *device.gateway != *admitted.gateway.as_str() {
+            device.gateway = self.common.name(admitted.gateway.as_str());
             // What is awaited must not hang on the watermark of a gateway that may never speak again.
             for due in device.awaited.iter().filter_map(|awaited| awaited.due) {
                 self.timers.arm(&device.gateway, due, context.key, Due::Evidence);

@@ -35,7 +35,7 @@ pub(super) fn finding(
 }
 
 impl Engine {
-    pub(super) fn policy(&self, key: &DeviceKey, slot: &mut Slot) -> Option<Hygiene> {
+    pub(super) fn policy(&mut self, key: &DeviceKey, slot: &mut Slot) -> Option<Hygiene> {
         self.judged(key, slot).map(|judged| judged.facts.policy.clone())
     }
 

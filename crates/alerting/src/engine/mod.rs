@@ -6,6 +6,7 @@ mod facts;
 mod flapping;
 mod frame;
 mod hygiene;
+mod intern;
 mod light;
 mod moved;
 mod ours;
@@ -15,6 +16,8 @@ mod raise;
 mod raised;
 mod readings;
 mod recovery;
+mod row;
+mod seen;
 pub mod state;
 mod told;
 mod uses;
@@ -27,10 +30,12 @@ use std::sync::Arc;
 pub use alert::{Alert, Transition, Why};
 pub use facts::{Cold, ColdError, FactKey, Table};
 pub use raised::Raised;
+pub use row::RowError;
 use telemetry::{DeviceKey, UnixMicros};
 
 use self::facts::Book;
 use self::frame::Judged;
+use self::intern::{Common, Name};
 use self::presence::Timers;
 use self::state::{BeatState, Device, Gateway};
 use crate::fleet::Fleet;
@@ -54,8 +59,8 @@ pub struct Outcome {
 /// What changed since the last time, for one transaction.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Devices, as JSON.
-    pub devices: BTreeMap<DeviceKey, String>,
+    /// Devices, as rows.
+    pub devices: BTreeMap<DeviceKey, Vec<u8>>,
     /// Facts about items, cartridges and sterilizers, as JSON.
     pub facts: BTreeMap<FactKey, String>,
     /// Gateways, as JSON.
@@ -93,7 +98,7 @@ struct Slot {
     device: Device,
     judged: Option<Judged>,
     /// The gateway in whose timers its silence stands.
-    armed: Option<String>,
+    armed: Option<Name>,
 }
 
 /// What moves alerts: when, by what, shown by which frames.
@@ -111,7 +116,9 @@ struct Moment<'a> {
 pub struct Engine {
     rules: Arc<Ruleset>,
     fleet: Arc<dyn Fleet>,
-    devices: HashMap<DeviceKey, Slot>,
+    /// Boxed: a slot is taken out and put back for every frame, and a table that grows has room for many more.
+    devices: HashMap<DeviceKey, Box<Slot>>,
+    common: Common,
     gateways: BTreeMap<String, Gateway>,
     alerts: HashMap<AlertId, Alert>,
     owners: HashMap<AlertId, DeviceKey>,
@@ -134,7 +141,8 @@ impl Engine {
         let mut engine = Self {
             rules,
             fleet,
-            devices: HashMap::new(),
+            devices: HashMap::with_capacity(snapshot.devices.len()),
+            common: Common::default(),
             gateways: snapshot.gateways.into_iter().collect(),
             alerts: snapshot.alerts.into_iter().map(|a| (a.id, a)).collect(),
             owners: HashMap::new(),
@@ -150,11 +158,12 @@ impl Engine {
             changed_alerts: BTreeMap::new(),
             out: Vec::new(),
         };
-        for (key, device) in snapshot.devices {
-            let mut slot = Slot {
+        for (key, mut device) in snapshot.devices {
+            engine.common.share(&mut device);
+            let mut slot = Box::new(Slot {
                 device,
                 ..Slot::default()
-            };
+            });
             engine
                 .owners
                 .extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
@@ -172,6 +181,7 @@ impl Engine {
         for slot in self.devices.values_mut() {
             slot.judged = None;
         }
+        self.common.forget();
     }
 
     /// Applies the input that stands at `offset` in the log.
@@ -232,11 +242,11 @@ impl Engine {
 
     /// What changed since the last call. The caller keeps it until it is committed.
     pub fn take_changes(&mut self) -> Changes {
-        let device_json = |key: &DeviceKey| {
+        let device_row = |key: &DeviceKey| {
             let slot = self.devices.get(key)?;
-            Some((key.clone(), serde_json::to_string(&slot.device).ok()?))
+            Some((key.clone(), slot.device.to_row().ok()?))
         };
-        let devices = self.changed_devices.iter().filter_map(device_json).collect();
+        let devices = self.changed_devices.iter().filter_map(device_row).collect();
         let gateways = self
             .changed_gateways
             .iter()

@@ -99,7 +99,7 @@ impl Engine {
         if !device.in_session || device.silent {
             return;
         }
-        let (received_at, here) = (device.received_at, device.gateway == gateway);
+        let (received_at, here) = (device.received_at, *device.gateway == *gateway);
         let Some(real) = self.silence_at(key, slot, received_at) else {
             return;
         };
@@ -111,7 +111,7 @@ impl Engine {
         self.fall_silent(key, &mut slot.device, real);
     }
 
-    fn silence_at(&self, key: &DeviceKey, slot: &mut Slot, received_at: UnixMicros) -> Option<UnixMicros> {
+    fn silence_at(&mut self, key: &DeviceKey, slot: &mut Slot, received_at: UnixMicros) -> Option<UnixMicros> {
         let judged = self.judged(key, slot)?;
         silence::due(&self.rules, &judged.facts, &judged.scope(key, None, None), received_at)
     }
@@ -203,7 +203,7 @@ impl Engine {
         // Whatever is behind it is unknown from here on: sessions, and alerts outside of one.
         let behind = |slot: &Slot| {
             let device = &slot.device;
-            device.gateway == gateway && (device.in_session || !device.open.is_empty())
+            *device.gateway == *gateway && (device.in_session || !device.open.is_empty())
         };
         let behind = self.devices.iter().filter(|(_, slot)| behind(slot));
         let mut keys: Vec<DeviceKey> = behind.map(|(key, _)| key.clone()).collect();

@@ -150,7 +150,7 @@ impl Engine {
             priority: head.priority,
             what_to_do: head.what_to_do.to_string(),
             tenant: tenant.to_owned(),
-            clinic: device.clinic.clone(),
+            clinic: device.clinic.to_string(),
             device: moment.key.device.to_string(),
             zone: finding.zone,
             visit: finding.visit,

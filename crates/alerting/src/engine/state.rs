@@ -2,9 +2,10 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use telemetry::sequence::IntervalSet;
 use telemetry::{UnixMicros, Zone};
 
+pub use super::intern::Name;
+pub use super::seen::{BootSeen, HASHES, MAX_INTERVALS, MAX_ODD, OLD_HASHES, Repeat};
 use crate::id::{AlertId, Opaque};
 use crate::rules::Kind;
 use crate::rules::depth::DepthMemory;
@@ -19,13 +20,6 @@ use crate::rules::sterilization::FailedCycle;
 
 /// Boots that are remembered per device; at the bound the one heard longest ago goes.
 pub const MAX_BOOTS: usize = 4;
-/// Holes in the sequence numbers that are remembered per boot; at the bound the smallest hole counts as seen.
-pub const MAX_INTERVALS: usize = 32;
-/// Payload hashes that are remembered per boot: of the newest numbers.
-pub const HASHES: u64 = 64;
-/// Payload hashes that are remembered per boot beside those: of frames with a number that was used before, or that is too old
-/// for the others. At the bound the oldest goes.
-pub const MAX_ODD: usize = 64;
 /// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
 pub const MAX_OPEN: usize = 128;
 /// Ids of resolved alerts per device, so that a copy of a frame does not raise them anew; at the bound the oldest goes.
@@ -40,90 +34,6 @@ pub const MAX_TOLD: usize = 8_192;
 pub const MAX_WIPES: usize = 8;
 /// Visits whose time is remembered per item; those before only count.
 pub const MAX_USES: usize = 64;
-
-/// A boot's sequence numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BootSeen {
-    boot: u64,
-    intervals: Vec<(u64, u64)>,
-    /// Of number n at n % [`HASHES`], for the newest numbers.
-    hashes: Vec<(u64, u32)>,
-    /// Of frames that were judged although their number was seen before, so that their copies are not judged again.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    odd: VecDeque<(u64, u32)>,
-}
-
-/// What a sequence number is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// Not seen before.
-    New,
-    /// Seen, with this payload: changes nothing.
-    Duplicate,
-    /// Seen, with another payload.
-    Reused,
-    /// Seen, too long ago to compare: evaluated, but it moves no session.
-    Old,
-}
-
-impl BootSeen {
-    /// Of a boot that was not heard yet.
-    pub fn new(boot: u64) -> Self {
-        Self {
-            boot,
-            intervals: Vec::new(),
-            hashes: Vec::new(),
-            odd: VecDeque::new(),
-        }
-    }
-
-    /// The boot.
-    pub fn boot(&self) -> u64 {
-        self.boot
-    }
-
-    /// Takes a number with the hash of its payload.
-    pub fn take(&mut self, sequence: u64, hash: u64) -> Repeat {
-        let hash = (hash ^ hash >> 32) as u32;
-        let repeat = self.look(sequence, hash);
-        if repeat == Repeat::New {
-            let mut set = IntervalSet::from_intervals(std::mem::take(&mut self.intervals)).unwrap_or_default();
-            set.insert(sequence);
-            set.bound(MAX_INTERVALS);
-            self.intervals = set.intervals().to_vec();
-        }
-        if matches!(repeat, Repeat::Reused | Repeat::Old) {
-            self.odd.push_back((sequence, hash));
-            if self.odd.len() > MAX_ODD {
-                self.odd.pop_front();
-            }
-        }
-        if repeat == Repeat::New {
-            match self.hashes.iter_mut().find(|(n, _)| n % HASHES == sequence % HASHES) {
-                // An old number must not push out a newer one.
-                Some(slot) if slot.0 <= sequence => *slot = (sequence, hash),
-                Some(_) => {}
-                None => self.hashes.push((sequence, hash)),
-            }
-        }
-        repeat
-    }
-
-    fn look(&self, sequence: u64, hash: u32) -> Repeat {
-        let at = self.intervals.partition_point(|&(_, end)| end <= sequence);
-        if self.intervals.get(at).is_none_or(|&(start, _)| start > sequence) {
-            return Repeat::New;
-        }
-        if self.odd.contains(&(sequence, hash)) {
-            return Repeat::Duplicate;
-        }
-        match self.hashes.iter().find(|(n, _)| *n == sequence) {
-            Some((_, known)) if *known == hash => Repeat::Duplicate,
-            Some(_) => Repeat::Reused,
-            None => Repeat::Old,
-        }
-    }
-}
 
 /// The last frame that was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,15 +88,16 @@ pub struct Awaited {
 #[serde(default)]
 pub struct Device {
     /// Clinic that it was last heard from.
-    pub clinic: String,
+    pub clinic: Name,
     /// Gateway that last let it in.
-    pub gateway: String,
+    pub gateway: Name,
     /// Its serial, from its birth.
     pub serial: Option<String>,
     /// Factory calibration from its newest birth: measured minus set depth, in micrometres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_offset_um: Option<i32>,
-    /// Sequence numbers.
+    /// Sequence numbers; in a row they stand beside the text.
+    #[serde(skip_serializing)]
     pub boots: Vec<BootSeen>,
     /// Newest frame.
     pub heard: Option<Heard>,
@@ -244,14 +155,21 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Device {
     /// Takes a sequence number.
     pub fn take(&mut self, boot: u64, sequence: u64, hash: u64) -> Repeat {
-        let at = self.boots.iter().position(|b| b.boot == boot);
+        // The newest heard stands last.
+        if let Some(last) = self.boots.last_mut().filter(|last| last.boot() == boot) {
+            return last.take(sequence, hash);
+        }
+        let at = self.boots.iter().position(|b| b.boot() == boot);
         let mut seen = at.map_or_else(|| BootSeen::new(boot), |at| self.boots.remove(at));
         let repeat = seen.take(sequence, hash);
-        // The newest heard stands last.
-        self.boots.push(seen);
-        if self.boots.len() > MAX_BOOTS {
+        if let Some(before) = self.boots.last_mut() {
+            before.is_over();
+        }
+        if self.boots.len() >= MAX_BOOTS {
             self.boots.remove(0);
         }
+        self.boots.reserve_exact(1);
+        self.boots.push(seen);
         repeat
     }
 

@@ -1,9 +1,11 @@
 //! Reading back: the snapshot that a restart begins with, and what is asked about alerts.
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 use serde::de::DeserializeOwned;
 use telemetry::{DeviceId, DeviceKey, TenantId, UnixMicros};
 
 use super::{Store, StoreError};
+use crate::engine::state::Device;
 use crate::engine::{Alert, Snapshot};
 use crate::id::AlertId;
 use crate::lifecycle::State;
@@ -42,19 +44,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn load(&self) -> Result<(Snapshot, Option<u64>), StoreError> {
-        let mut snapshot = Snapshot::default();
-        for [tenant, device, state] in self.strings::<3>("read devices", "SELECT tenant, device, state FROM device")? {
-            let bad = |source| StoreError::Row {
-                path: self.path.clone(),
-                what: "device",
-                source: Box::new(source),
-            };
-            let key = DeviceKey {
-                tenant: TenantId::new(&tenant).map_err(bad)?,
-                device: DeviceId::new(&device).map_err(bad)?,
-            };
-            snapshot.devices.push((key, self.parse("device", &state)?));
-        }
+        let mut snapshot = Snapshot {
+            devices: self.devices()?,
+            ..Snapshot::default()
+        };
         for [id, state] in self.strings::<2>("read gateways", "SELECT id, state FROM gateway")? {
             snapshot.gateways.push((id, self.parse("gateway", &state)?));
         }
@@ -70,6 +63,40 @@ impl Store {
         let (clock, next) = self.position()?;
         snapshot.clock = clock;
         Ok((snapshot, next))
+    }
+
+    /// Every device. There may be a hundred thousand: rows are read where they lie, and tenants are told apart once.
+    fn devices(&self) -> Result<Vec<(DeviceKey, Device)>, StoreError> {
+        let bad = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Row {
+            path: self.path.clone(),
+            what: "device",
+            source,
+        };
+        let db = self.db();
+        let sql = self.error("read devices");
+        let count: i64 = db
+            .query_row("SELECT count(*) FROM device", [], |row| row.get(0))
+            .map_err(&sql)?;
+        let mut devices = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        let mut statement = db.prepare("SELECT tenant, device, state FROM device").map_err(&sql)?;
+        let mut rows = statement.query([]).map_err(&sql)?;
+        let mut tenant: Option<TenantId> = None;
+        while let Some(row) = rows.next().map_err(&sql)? {
+            let column = |at| row.get_ref(at).map_err(&sql);
+            let text = |value: ValueRef<'_>| value.as_str().map(str::to_owned).map_err(|e| bad(e.into()));
+            let name = text(column(0)?)?;
+            let tenant = match tenant.take().filter(|known| known.as_str() == name) {
+                Some(known) => tenant.insert(known),
+                None => tenant.insert(TenantId::new(&name).map_err(|e| bad(e.into()))?),
+            };
+            let key = DeviceKey {
+                tenant: tenant.clone(),
+                device: DeviceId::new(&text(column(1)?)?).map_err(|e| bad(e.into()))?,
+            };
+            let state = column(2)?.as_bytes().map_err(|e| bad(e.into()))?;
+            devices.push((key, Device::from_row(state).map_err(|e| bad(e.into()))?));
+        }
+        Ok(devices)
     }
 
     /// The input log's clock and the offset to go on from.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alerting::RegistryFleet;
-use alerting::engine::state::BeatState;
+use alerting::engine::state::{BeatState, Device};
 use alerting::engine::{Changes, Cold, ColdError, Engine, FactKey, Snapshot, Transition};
 use alerting::id::{AlertId, TransitionId};
 use alerting::intake::{self, Action, Command, Input, Told};
@@ -240,7 +240,7 @@ pub(crate) struct World {
 #[derive(Default)]
 struct Disk {
     facts: BTreeMap<FactKey, String>,
-    devices: BTreeMap<DeviceKey, String>,
+    devices: BTreeMap<DeviceKey, Vec<u8>>,
     gateways: BTreeMap<String, String>,
     alerts: BTreeMap<AlertId, String>,
     beats: BTreeMap<String, String>,
@@ -271,7 +271,7 @@ impl Disk {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let parse = |json: &String| serde_json::from_str(json).unwrap();
+        let parse = |row: &Vec<u8>| Device::from_row(row).unwrap();
         Snapshot {
             devices: self.devices.iter().map(|(k, v)| (k.clone(), parse(v))).collect(),
             gateways: self

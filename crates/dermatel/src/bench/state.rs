@@ -96,7 +96,7 @@ fn write(fleet: &Fleet, file: &Path) -> Result<()> {
     for (chunk, devices) in fleet.devices().chunks(CHUNK).enumerate() {
         let rows = devices.iter().enumerate().map(|(at, device)| {
             let state = history(device, chunk * CHUNK + at, now);
-            Ok((device.who.key(), serde_json::to_string(&state)?))
+            Ok((device.who.key(), state.to_row()?))
         });
         let changes = Changes {
             devices: rows.collect::<Result<BTreeMap<_, _>>>()?,
@@ -117,8 +117,8 @@ fn write(fleet: &Fleet, file: &Path) -> Result<()> {
 fn history(device: &simulator::Device, number: usize, now: UnixMicros) -> Device {
     let who = &device.who;
     let mut state = Device {
-        clinic: who.clinic.to_string(),
-        gateway: format!("gw-{}", who.clinic),
+        clinic: who.clinic.as_str().into(),
+        gateway: format!("gw-{}", who.clinic).into(),
         serial: Some(format!("SN-{}", who.id)),
         depth_offset_um: Some(20),
         received_at: now,
