@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use telemetry::{ClinicId, DeviceKey, DeviceKind, DisinfectionLevel, ModelId, SkinType, Zone};
+use telemetry::{ClinicId, DeviceKey, DeviceKind, DisinfectionLevel, ModelId, Serial, SkinType, UnixMicros, Zone};
 
 /// Zones and "unknown", by wire number.
 const ZONES: usize = 22;
@@ -86,6 +86,12 @@ pub struct Hygiene {
     pub cartridge_single_use: bool,
     /// A device in a session that is not heard for this long is silent.
     pub silent_in_session_after: Duration,
+    /// A device outside a session that is not heard for this long is told; zero: never.
+    pub silent_after: Duration,
+    /// An expected device that was never heard is told this long after it should have been there.
+    pub never_seen_after: Duration,
+    /// The expiry of a cartridge's pack is compared with the day of treatment.
+    pub pack_expiry_checked: bool,
 }
 
 impl Facts {
@@ -148,6 +154,17 @@ pub struct Place {
     pub in_use: bool,
 }
 
+/// A device that must be heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Which one.
+    pub key: DeviceKey,
+    /// From when on.
+    pub since: UnixMicros,
+    /// How long after that it counts as never seen.
+    pub after: Duration,
+}
+
 /// Where [`Facts`] come from.
 pub trait Fleet: Send + Sync {
     /// What is known of a device; `None` for one that is not registered.
@@ -158,6 +175,16 @@ pub trait Fleet: Send + Sync {
             clinic: facts.clinic.clone(),
             in_use: true,
         })
+    }
+
+    /// The devices in use that are expected to be heard from some day on, whether they were or not.
+    fn expected(&self) -> Box<dyn Iterator<Item = Expectation> + '_> {
+        Box::new(std::iter::empty())
+    }
+    /// A device's serial as it was registered.
+    fn serial(&self, device: &DeviceKey) -> Option<Serial> {
+        let _ = device;
+        None
     }
     /// Which version of the registry speaks.
     fn version(&self) -> String;

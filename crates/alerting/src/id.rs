@@ -189,6 +189,11 @@ pub enum Cause {
         /// Since when.
         at: i64,
     },
+    /// Something that holds for a boot of the device.
+    Boot {
+        /// The boot.
+        boot: u64,
+    },
     /// A gateway's watermark stopped here, in microseconds since 1970.
     Watermark {
         /// The last one.
@@ -234,6 +239,10 @@ impl Cause {
             Self::Since { at } => {
                 out.push(8);
                 out.extend(at.to_be_bytes());
+            }
+            Self::Boot { boot } => {
+                out.push(9);
+                out.extend(boot.to_be_bytes());
             }
         }
         out

@@ -2,9 +2,9 @@
 use std::sync::Arc;
 
 use registry::{DeviceState, LightLimits, Registry};
-use telemetry::{DeviceKey, SkinType, Zone};
+use telemetry::{DeviceKey, Serial, SkinType, Zone};
 
-use crate::fleet::{Facts, Fleet, Hygiene, Light, Place};
+use crate::fleet::{Expectation, Facts, Fleet, Hygiene, Light, Place};
 
 /// One version of the registry.
 pub struct RegistryFleet(pub Arc<Registry>);
@@ -39,6 +39,9 @@ impl Fleet for RegistryFleet {
                 treatment_interval_min: policy.treatment_interval_min,
                 cartridge_single_use: policy.cartridge_single_use,
                 silent_in_session_after: policy.silent_in_session_after,
+                silent_after: policy.silent_after,
+                never_seen_after: policy.never_seen_after,
+                pack_expiry_checked: policy.pack_expiry_checked,
             },
         };
         for (at, zone) in facts.depth_max_um.iter_mut().skip(1).zip(Zone::ALL) {
@@ -55,6 +58,22 @@ impl Fleet for RegistryFleet {
             clinic: device.clinic.clone(),
             in_use: device.state == DeviceState::Active,
         })
+    }
+
+    fn expected(&self) -> Box<dyn Iterator<Item = Expectation> + '_> {
+        let active = self.0.devices().filter(|device| device.state == DeviceState::Active);
+        Box::new(active.filter_map(|device| {
+            let since = device.expected_since?;
+            Some(Expectation {
+                key: device.key.clone(),
+                since,
+                after: self.0.policy(&device.key)?.never_seen_after,
+            })
+        }))
+    }
+
+    fn serial(&self, device: &DeviceKey) -> Option<Serial> {
+        Some(self.0.device(device)?.serial.clone())
     }
 
     fn version(&self) -> String {

@@ -99,6 +99,8 @@ pub enum Why {
     Unacknowledged,
     /// It came and went, and has not come back for long enough.
     Settled,
+    /// Nobody expects it any more.
+    NotExpected,
     /// Evidence arrived.
     EvidenceArrived,
     /// Its device stands in another clinic now.
@@ -122,6 +124,7 @@ impl Why {
             Self::Acknowledged => "acknowledged",
             Self::Unacknowledged => "unacknowledged",
             Self::Settled => "settled",
+            Self::NotExpected => "not_expected",
             Self::EvidenceArrived => "evidence_arrived",
             Self::Moved => "moved",
             Self::Retired => "retired",

@@ -148,6 +148,7 @@ impl Engine {
         if repeat == Repeat::Reused {
             self.sequence_reused(&context, slot);
         }
+        self.quality(&context, slot);
         self.session(&context, &telemetry.body, slot);
         self.body(&context, &telemetry.body, slot)?;
         Ok(true)
@@ -186,6 +187,9 @@ impl Engine {
             });
         }
         if !device.open.is_empty() {
+            self.signal_all(device, Signal::Cleared, Why::Heard, context.moment, |a| {
+                matches!(a.kind, Kind::NeverSeen | Kind::NotSeen)
+            });
             self.signal_all(device, Signal::Heard, Why::Heard, context.moment, |_| true);
         }
     }
@@ -246,7 +250,9 @@ impl Engine {
             Body::SessionStart(start) => {
                 self.lamp_in_use(context, start.lamp.as_ref(), slot);
                 let at = context.moment.event_time;
-                if let Some(visit) = self.visit(context, slot, at, start.cartridge.as_ref())? {
+                let visit = self.visit(context, slot, at, start.cartridge.as_ref())?;
+                self.pack(context, slot, visit, start.pack_expiry_day);
+                if let Some(visit) = visit {
                     self.recovery(context, start.days_since_last_treatment, visit, slot);
                 }
             }
@@ -269,6 +275,7 @@ impl Engine {
         let Some(serial) = birth.serial.as_ref().map(|s| s.as_str().to_owned()) else {
             return Ok(());
         };
+        self.serial_told(context, &serial, &mut slot.device);
         if slot.device.serial.as_ref() != Some(&serial) {
             let tenant = context.key.tenant.as_str();
             self.book

@@ -1,4 +1,5 @@
 //! What hygiene rules share: policies, items under one name, a failed cycle that was used.
+use std::sync::Arc;
 use std::time::Duration;
 
 use telemetry::{DeviceId, DeviceKey, Serial, UnixMicros};
@@ -9,8 +10,8 @@ use super::state::{Device, Item, MAX_WIPES};
 use super::{ColdError, Engine, Moment, Slot, Table};
 use crate::fleet::Hygiene;
 use crate::id::{Cause, Opaque};
+use crate::rules::Kind;
 use crate::rules::sterilization::FailedCycle;
-use crate::rules::{Kind, Ruleset};
 
 pub(super) fn finding(
     kind: Kind,
@@ -39,8 +40,12 @@ impl Engine {
         self.judged(key, slot).map(|judged| judged.facts.policy.clone())
     }
 
-    pub(super) fn slack(rules: &Ruleset) -> Duration {
-        let seconds = rules.disinfection_missing.as_ref().map_or(0, |r| r.base.clock_slack_s);
+    pub(super) fn slack(&mut self, key: &DeviceKey, slot: &mut Slot) -> Duration {
+        let rules = Arc::clone(&self.rules);
+        let seconds = rules.disinfection_missing.as_ref().zip(self.judged(key, slot));
+        let seconds = seconds.map_or(0, |(rule, judged)| {
+            rule.params(&judged.scope(key, None, None)).clock_slack_s
+        });
         Duration::from_secs(u64::from(seconds))
     }
 

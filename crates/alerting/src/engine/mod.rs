@@ -2,6 +2,7 @@
 //! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
 mod alert;
 mod commands;
+mod expected;
 mod facts;
 mod flapping;
 mod frame;
@@ -12,6 +13,7 @@ mod moved;
 mod ours;
 mod pen;
 mod presence;
+mod quality;
 mod raise;
 mod raised;
 mod readings;
@@ -33,6 +35,7 @@ pub use raised::Raised;
 pub use row::RowError;
 use telemetry::{DeviceKey, UnixMicros};
 
+use self::expected::Expected;
 use self::facts::Book;
 use self::frame::Judged;
 use self::intern::{Common, Name};
@@ -99,6 +102,8 @@ struct Slot {
     judged: Option<Judged>,
     /// The gateway in whose timers its silence stands.
     armed: Option<Name>,
+    /// The gateway in whose timers it stands that it must be heard again.
+    awaited_at: Option<Name>,
 }
 
 /// What moves alerts: when, by what, shown by which frames.
@@ -124,6 +129,7 @@ pub struct Engine {
     owners: HashMap<AlertId, DeviceKey>,
     book: Book,
     timers: Timers,
+    expected: Expected,
     beats: BTreeMap<String, BeatState>,
     told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
@@ -148,6 +154,7 @@ impl Engine {
             owners: HashMap::new(),
             book: Book::default(),
             timers: Timers::default(),
+            expected: Expected::default(),
             beats: snapshot.beats.into_iter().collect(),
             told: snapshot.told.into_iter().map(|t| (t.transition, t)).collect(),
             clock: snapshot.clock,
@@ -171,6 +178,7 @@ impl Engine {
             engine.rearm_settling(&key, &slot.device);
             engine.devices.insert(key, slot);
         }
+        engine.expect_devices();
         engine
     }
 
@@ -216,6 +224,8 @@ impl Engine {
                 self.restarted();
                 self.expect_beats();
                 self.follow_registry();
+                self.expect_devices();
+                self.forget_unexpected();
                 outcome.configured = true;
             }
             Input::ReceiverState(state) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use telemetry::{DeviceKey, UnixMicros};
 
 use super::raise::{Finding, our_key_of};
-use super::state::{Device, Gateway};
+use super::state::Device;
 use super::{Engine, Moment, Slot, Why};
 use crate::id::{Cause, Trigger};
 use crate::intake::Class;
@@ -24,6 +24,8 @@ pub(super) enum Due {
     Evidence,
     /// A flapping alert may have been quiet for long enough.
     Settle,
+    /// The device may not have been heard for days.
+    NotSeen,
 }
 
 /// Deadlines by gateway, on the clock of its watermark. An entry may be too early (it is then put off), never too late.
@@ -63,6 +65,7 @@ impl Engine {
         for due in device.awaited.iter().filter_map(|a| a.due) {
             self.timers.arm(&device.gateway, due, key, Due::Evidence);
         }
+        self.arm_not_seen(key, slot);
     }
 
     /// A gateway says how far it is.
@@ -88,6 +91,7 @@ impl Engine {
                 Due::Silence => self.silence_due(gateway, due, &key, &mut slot),
                 Due::Evidence => self.evidence_due(due, &key, &mut slot.device),
                 Due::Settle => self.settle_due(due, &key, &mut slot),
+                Due::NotSeen => self.not_seen_due(gateway, due, &key, &mut slot),
             }
             self.devices.insert(key, slot);
         }
@@ -154,6 +158,7 @@ impl Engine {
                 .arm(&slot.device.gateway, slot.device.received_at, key, Due::Silence);
             slot.armed = Some(slot.device.gateway.clone());
         }
+        self.arm_not_seen(key, slot);
     }
 
     /// The process started or was configured: a gateway gets its whole time again before it counts as standing still.
@@ -164,33 +169,30 @@ impl Engine {
         }
     }
 
-    fn gateway_silent_after(&self) -> Option<Duration> {
+    /// How long this gateway may stand still: an override names it as a device.
+    fn gateway_silent_after(&self, gateway: &str) -> Option<Duration> {
         let rule = self.rules.gateway_silent.as_ref()?;
-        Some(Duration::from_secs(u64::from(rule.base.silent_after_s)))
+        let seconds = rule.params_of(gateway).silent_after_s;
+        Some(Duration::from_secs(u64::from(seconds)))
     }
 
     /// When a tick is needed, on the input log's clock: for a watermark that may stand still, or a heartbeat that may not come.
     pub fn next_deadline(&self) -> Option<UnixMicros> {
-        let standstill = self.gateway_silent_after().and_then(|after| {
-            let waiting = self.gateways.values().filter(|g| g.alert.is_none());
-            waiting.map(|g| g.moved_at.plus(after)).min()
-        });
-        standstill.into_iter().chain(self.next_beat()).min()
+        let waiting = self.gateways.iter().filter(|(_, g)| g.alert.is_none());
+        let standstill = waiting.filter_map(|(id, g)| Some(g.moved_at.plus(self.gateway_silent_after(id)?)));
+        let others = [self.next_beat(), self.next_expected()];
+        standstill.chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn tick(&mut self) {
         self.tick_beats();
-        let Some(after) = self.gateway_silent_after() else {
-            return;
-        };
-        let still = |g: &Gateway| g.alert.is_none() && g.moved_at.plus(after) <= self.clock;
-        let due: Vec<String> = self
-            .gateways
-            .iter()
-            .filter(|(_, g)| still(g))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for gateway in due {
+        self.tick_expected();
+        let waiting = self.gateways.iter().filter(|(_, g)| g.alert.is_none());
+        let still = waiting.filter_map(|(id, g)| {
+            let after = self.gateway_silent_after(id)?;
+            (g.moved_at.plus(after) <= self.clock).then(|| (id.clone(), after))
+        });
+        for (gateway, after) in still.collect::<Vec<_>>() {
             self.standing_still(&gateway, after);
         }
     }

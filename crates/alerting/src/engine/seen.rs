@@ -21,6 +21,8 @@ pub const MAX_ODD: usize = 64;
 pub struct BootSeen {
     boot: u64,
     intervals: IntervalSet,
+    /// Below this number it was told what is missing.
+    judged: u64,
     hashes: Ring,
     /// Of frames that were judged although their number was seen before, so that their copies are not judged again.
     odd: Vec<(u64, u32)>,
@@ -108,6 +110,7 @@ impl BootSeen {
         Self {
             boot,
             intervals: IntervalSet::new(),
+            judged: 0,
             hashes: Ring::default(),
             odd: Vec::new(),
         }
@@ -118,9 +121,26 @@ impl BootSeen {
         self.boot
     }
 
-    /// The greatest number seen.
-    pub fn last(&self) -> Option<u64> {
-        self.intervals.last()
+    /// How many numbers were seen.
+    pub fn count(&self) -> u64 {
+        self.intervals.count()
+    }
+
+    /// What is missing below `number` and was not told before: the first of it, and how many. Each number is told once.
+    /// What came before the first frame that was ever seen of a boot is not missing: nobody knows whether it was.
+    pub fn gone_below(&mut self, number: u64) -> Option<(u64, u64)> {
+        let (from, to) = (self.judged, number);
+        self.judged = from.max(to);
+        let (mut first, mut count, mut next) = (None, 0, from);
+        for &(start, end) in self.intervals.intervals().iter().chain(&[(to, to)]) {
+            let gap = next..start.min(to);
+            if gap.start < gap.end {
+                first = first.or(Some(gap.start));
+                count += gap.end - gap.start;
+            }
+            next = next.max(end);
+        }
+        first.map(|first| (first, count))
     }
 
     /// Takes a number with the hash of its payload.
@@ -129,6 +149,9 @@ impl BootSeen {
         let repeat = self.look(sequence, hash);
         match repeat {
             Repeat::New => {
+                if self.intervals.last().is_none() {
+                    self.judged = sequence;
+                }
                 self.intervals.insert(sequence);
                 self.intervals.bound(MAX_INTERVALS);
                 self.hashes.put(sequence, hash);
@@ -173,6 +196,7 @@ impl BootSeen {
             put_varint(end - start, into);
             before = end;
         }
+        put_varint(self.judged, into);
         put_varint(self.hashes.newest, into);
         into.extend(self.hashes.known.to_le_bytes());
         self.hashes
@@ -198,6 +222,7 @@ impl BootSeen {
             before = end;
         }
         let intervals = IntervalSet::from_intervals(intervals).ok_or(RowError::Numbers)?;
+        let judged = from.varint()?;
         let (newest, known) = (from.varint()?, from.u64()?);
         let hashes = (0..known.count_ones()).map(|_| from.u32()).collect::<Result<_, _>>()?;
         let hashes = Ring { newest, known, hashes };
@@ -209,6 +234,7 @@ impl BootSeen {
         Ok(Self {
             boot,
             intervals,
+            judged,
             hashes,
             odd,
         })
@@ -231,9 +257,11 @@ impl From<Readable> for BootSeen {
         let mut numbers = old.hashes;
         numbers.sort_unstable();
         numbers.into_iter().for_each(|(number, hash)| hashes.put(number, hash));
+        let intervals = IntervalSet::from_intervals(old.intervals).unwrap_or_default();
         Self {
             boot: old.boot,
-            intervals: IntervalSet::from_intervals(old.intervals).unwrap_or_default(),
+            judged: intervals.last().map_or(0, |last| last.saturating_add(1)),
+            intervals,
             hashes,
             odd: old.odd,
         }

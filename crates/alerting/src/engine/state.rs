@@ -105,6 +105,9 @@ pub struct Device {
     pub received_at: UnixMicros,
     /// Whether the newest frame was live and in a session: then silence is a loss of protection.
     pub in_session: bool,
+    /// How often in a row the newest frame was of a boot from before the last.
+    #[serde(skip_serializing_if = "is_default")]
+    pub returns: u8,
     /// Whether it is told as silent.
     pub silent: bool,
     /// Session.
@@ -153,6 +156,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Device {
+    /// Whether it ever said anything itself.
+    pub fn was_heard(&self) -> bool {
+        self.received_at != UnixMicros::default()
+    }
+
     /// Takes a sequence number.
     pub fn take(&mut self, boot: u64, sequence: u64, hash: u64) -> Repeat {
         // The newest heard stands last.
@@ -238,6 +246,9 @@ impl Item {
     }
 }
 
+/// Devices that tell of one sterilizer; at the bound an alert of another ends by a person only.
+pub const MAX_TELLERS: usize = 8;
+
 /// Of one sterilizer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -247,6 +258,9 @@ pub struct Sterilizer {
     /// When its first cycle was told: what counts while no test is on record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_cycle_at: Option<UnixMicros>,
+    /// Who told that its test is overdue: where the alert stands that a passed one ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overdue_told_by: Vec<String>,
 }
 
 /// Of one gateway.

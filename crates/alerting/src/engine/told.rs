@@ -5,7 +5,7 @@ use telemetry::{DeviceKey, Disinfection, IndicatorKind, IndicatorResult, Outcome
 
 use super::frame::Context;
 use super::hygiene::{finding, truncate};
-use super::state::{Awaited, Item, Sterilizer};
+use super::state::{Awaited, Item, MAX_TELLERS, Sterilizer};
 use super::{ColdError, Engine, Slot, Table, Why, words};
 use crate::id::Cause;
 use crate::lifecycle::Signal;
@@ -60,7 +60,7 @@ impl Engine {
         let Some(policy) = self.policy(key, slot) else {
             return;
         };
-        let slack = Self::slack(&self.rules);
+        let slack = self.slack(key, slot);
         let proven = |a: &&Awaited| disinfection::proves(wipe, a.between, slack, &policy);
         let ids: Vec<_> = slot.device.awaited.iter().filter(proven).map(|a| a.id).collect();
         let moment = context.moment.of(key);
@@ -156,6 +156,12 @@ impl Engine {
             let mut found = finding(Kind::IndicatorOverdue, cause, None, what, at);
             (found.value, found.limit) = (hours, limit);
             self.violated(&mut slot.device, found, context.moment);
+            let teller = context.key.device.as_str();
+            let tellers = &mut known.overdue_told_by;
+            if teller != sterilizer && tellers.len() < MAX_TELLERS && !tellers.iter().any(|t| t == teller) {
+                tellers.push(teller.to_owned());
+                self.book.put(Table::Sterilizer, tenant, sterilizer, &known)?;
+            }
         }
         Ok(())
     }
@@ -175,13 +181,18 @@ impl Engine {
                 let known: Option<Sterilizer> = self.book.get(Table::Sterilizer, tenant, &sterilizer, context.cold)?;
                 let mut known = known.unwrap_or_default();
                 known.biological_pass_at = known.biological_pass_at.max(Some(at));
+                // The alert stands at whoever told of the cycle: the sterilizer itself, or a station that reports for it.
+                let mut tellers = std::mem::take(&mut known.overdue_told_by);
                 self.book.put(Table::Sterilizer, tenant, &sterilizer, &known)?;
-                self.with_device(context, slot, &sterilizer, |engine, key, slot| {
-                    let moment = context.moment.of(key);
-                    engine.signal_all(&mut slot.device, Signal::Cleared, Why::Cleared, &moment, |a| {
-                        a.kind == Kind::IndicatorOverdue
+                tellers.push(sterilizer);
+                for teller in tellers {
+                    self.with_device(context, slot, &teller, |engine, key, slot| {
+                        let moment = context.moment.of(key);
+                        engine.signal_all(&mut slot.device, Signal::Cleared, Why::Cleared, &moment, |a| {
+                            a.kind == Kind::IndicatorOverdue
+                        });
                     });
-                });
+                }
             }
             Some(Outcome::Fail) => {
                 let kind = result.kind.map_or("indicator", |k| k.as_str());

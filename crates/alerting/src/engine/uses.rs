@@ -13,6 +13,9 @@ use crate::rules::cartridge::{self, CartridgeUse};
 use crate::rules::disinfection::{self, Between};
 use crate::rules::sterilization::{self, Overdue};
 
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
 impl Engine {
     /// A device is used for another client.
     pub(super) fn new_visit(
@@ -83,7 +86,7 @@ impl Engine {
             last_use: before.last,
             first_use: visit.first,
         };
-        let slack = Self::slack(&self.rules);
+        let slack = self.slack(context.key, slot);
         if item
             .wipes
             .iter()
@@ -137,6 +140,27 @@ impl Engine {
             self.signal(device, id, signal, Why::Raised, &moment);
             self.changed_devices.insert(key.clone());
         }
+    }
+
+    /// A session starts with a cartridge from a pack. It is good to the end of its last day wherever on earth that ends last
+    /// (UTC-12): whose calendar the device goes by is not told, and half a day later is early enough.
+    pub(super) fn pack(&mut self, context: &Context<'_>, slot: &mut Slot, visit: Option<Visit>, expiry: Option<u32>) {
+        let Some((visit, expiry)) = visit.zip(expiry) else {
+            return;
+        };
+        if !self.policy(context.key, slot).is_some_and(|p| p.pack_expiry_checked) {
+            return;
+        }
+        let at = context.moment.event_time;
+        let days = at.0.div_euclid(DAY_US / 2) - (i64::from(expiry) + 1) * 2 - 1;
+        if days < 0 {
+            return;
+        }
+        let days = days / 2 + 1;
+        let what = format!("a cartridge whose pack expired {days} days ago is in use");
+        let mut found = finding(Kind::PackExpired, Cause::Use, Some(visit.key), what, at);
+        (found.value, found.limit) = (days as f64, 0.0);
+        self.violated(&mut slot.device, found, context.moment);
     }
 
     /// A cartridge is in use.

@@ -109,6 +109,20 @@ pub struct Rule<P> {
 }
 
 impl<P> Rule<P> {
+    /// The parameters for a part of the installation that is no device of a tenant, a gateway for example: an override that
+    /// names nothing but a device names it.
+    pub fn params_of(&self, name: &str) -> &P {
+        let names = |m: &Matcher| {
+            let others = Matcher {
+                device: None,
+                ..m.clone()
+            };
+            others == Matcher::default() && m.device.as_ref().is_some_and(|device| device.as_str() == name)
+        };
+        let found = self.overrides.iter().find(|o| names(&o.matcher));
+        found.map_or(&self.base, |o| &o.params)
+    }
+
     /// The parameters that hold here: those of the most specific override that matches, else the rule's own.
     pub fn params(&self, scope: &Scope<'_>) -> &P {
         self.overrides

@@ -165,18 +165,30 @@ kinds! {
     FailedCycleUsed = failed_cycle_used: NoParameters, "", Event;
     /// A cartridge is used for a second visit.
     CartridgeReused = cartridge_reused: CartridgeReused, "visits", Event;
+    /// A cartridge is used after its pack has expired.
+    PackExpired = pack_expired: NoParameters, "d", Event;
 
     // Presence
     /// A device in a session is not heard.
     DeviceSilent = device_silent: SilentDevice, "s", Standing;
     /// A gateway's watermark stands still.
     GatewaySilent = gateway_silent: GatewaySilent, "s", Standing;
+    /// An expected device that never said anything.
+    NeverSeen = never_seen: NoParameters, "h", Standing;
+    /// A device that has said nothing for days.
+    NotSeen = not_seen: NoParameters, "h", Standing;
 
     // Data quality
     /// Readings without the context that they are judged by.
     ContextMissing = context_missing: NoParameters, "", Quality;
     /// Two frames with one sequence number.
     SequenceReused = sequence_reused: NoParameters, "", Quality;
+    /// Frames that will never come.
+    SequenceGap = sequence_gap: NoParameters, "frames", Quality;
+    /// A device's clock is off by more than the gateway allows.
+    ClockSkew = clock_skew: NoParameters, "s", Standing;
+    /// Two machines under one identity.
+    IdentityConflict = identity_conflict: NoParameters, "", Event;
 
     // Ourselves
     /// A receiver does not take its pages.

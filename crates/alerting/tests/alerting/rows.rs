@@ -12,7 +12,10 @@ const OLD: &str = r#"{"clinic":"north","gateway":"gw-1","serial":null,"boots":[{
 #[test]
 fn a_row_of_the_version_before_is_read_and_its_copies_are_still_known() {
     let mut device = Device::from_row(OLD.as_bytes()).unwrap();
-    assert_eq!((&*device.clinic, &*device.gateway, device.in_session), ("north", "gw-1", true));
+    assert_eq!(
+        (&*device.clinic, &*device.gateway, device.in_session),
+        ("north", "gw-1", true)
+    );
     assert_eq!(device.boots[0].boot(), 7);
     for (number, hash, repeat) in [
         (0, 20, Repeat::Duplicate),
