@@ -42,7 +42,7 @@ pub struct Facts {
 }
 
 /// Limits of pulses beside their fluence. `None`: the registry declares none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Light {
     /// Shortest time between two pulses, in microseconds.
     pub pulse_interval_min_us: Option<u32>,

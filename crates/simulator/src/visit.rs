@@ -30,6 +30,8 @@ const CARELESS_FLUENCE: f64 = 0.15;
 const TOO_SOON_DAYS: u32 = 5;
 /// How much fluence a dial step of an IPL unit is, in mJ/cm².
 const FLUENCE_STEP: u64 = 100;
+/// A pack that has expired did so this many days ago.
+const EXPIRED_DAYS: u32 = 3;
 
 /// One client's visit.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,8 @@ pub(crate) struct Visit {
     pub(crate) sessions: Vec<Session>,
     /// The cartridge is the previous client's.
     pub(crate) reused: bool,
+    /// The cartridge's pack has expired.
+    pub(crate) expired: bool,
     /// Nobody wiped the device since the previous client.
     pub(crate) unclean: bool,
     /// The device comes out of a failed cycle.
@@ -98,7 +102,7 @@ pub(crate) struct Visits {
     /// Whether it was told that the last treatment is kept back.
     untold_told: bool,
     /// Which of the faults that happen once have happened.
-    done: [bool; 4],
+    done: [bool; 5],
 }
 
 impl Visits {
@@ -120,7 +124,7 @@ impl Visits {
             free_us,
             last: None,
             untold_told: false,
-            done: [false; 4],
+            done: [false; 5],
             rng,
         }
     }
@@ -183,6 +187,7 @@ impl Visits {
         let sessions = self.sessions(start_us, length, skin);
         let end_us = sessions.last().map_or(start_us, |session| session.end_us);
         let reused = self.once(FaultKind::ReusedCartridge, 0);
+        let expired = self.once(FaultKind::ExpiredPack, 4);
         let own = format!("NC-{}-{:05}", self.prefix, self.number);
         let cartridge = match &self.last {
             Some((_, cartridge)) if reused => cartridge.clone(),
@@ -202,9 +207,17 @@ impl Visits {
             days_since_last: days_since_last.filter(|_| !kept_back),
             cartridge,
             lot: format!("LOT-{}", 2_600 + self.rng.between(0, 40)),
-            pack_expiry_day: self.today + self.rng.between(60, 900) as u32,
+            pack_expiry_day: {
+                let good_for = self.rng.between(60, 900) as u32;
+                if expired {
+                    self.today.saturating_sub(EXPIRED_DAYS)
+                } else {
+                    self.today + good_for
+                }
+            },
             sessions,
             reused,
+            expired,
             unclean: self.forgets() | self.once(FaultKind::MissedDisinfection, 1),
             from_failed_cycle: self.once(FaultKind::FailedCycle, 2),
             too_soon,

@@ -284,7 +284,11 @@ impl Stage<'_> {
             payload: prost::Message::encode_to_vec(&frame(step, sequence)).into(),
             received_at: UnixMicros(T0_US + received_us),
             anchor: Some(UnixMicros(T0_US)),
-            clock: ClockQuality::Device,
+            clock: if step.skewed_s.is_some() {
+                ClockQuality::Skewed
+            } else {
+                ClockQuality::Device
+            },
             origin: if step.replayed {
                 Origin::Replayed
             } else {
@@ -308,6 +312,8 @@ fn frame(step: &In, sequence: u64) -> proto::Frame {
             uptime_us: Some(step.us() as u64),
             session_id: step.session.map(|s| vec![s; 16]),
             visit_id: step.visit.map(|v| vec![v; 16]),
+            oldest_unacknowledged_sequence: step.oldest,
+            wall_time_us: step.skewed_s.map(|s| T0_US + step.us() + (s * 1e6).round() as i64),
             ..Default::default()
         }),
         body: Some(step.body()),

@@ -33,6 +33,10 @@ pub(super) struct In {
     pub(super) birth: Option<Birth>,
     /// The device's own.
     pub(super) fault: Option<FaultCode>,
+    /// Below this number the device keeps nothing.
+    pub(super) oldest: Option<u64>,
+    /// What the device's wall clock is ahead by, in seconds, if the gateway found that too much.
+    pub(super) skewed_s: Option<f64>,
     /// The gateway remembered the number and not the payload.
     #[serde(default)]
     pub(super) maybe_seen_before: bool,
@@ -126,12 +130,15 @@ pub(super) struct Start {
     pub(super) cartridge: Option<String>,
     /// Since the client's last treatment.
     pub(super) days: Option<u32>,
+    /// Days since 1970.
+    pub(super) pack_expiry_day: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Birth {
     pub(super) depth_offset_um: Option<i32>,
+    pub(super) serial: Option<String>,
     pub(super) lamp: Option<String>,
 }
 
@@ -293,6 +300,7 @@ impl In {
         if let Some(b) = &self.birth {
             return Body::Birth(proto::Birth {
                 depth_offset_um: b.depth_offset_um,
+                serial: b.serial.clone(),
                 lamp_serial: b.lamp.clone(),
                 ..Default::default()
             });
@@ -301,6 +309,7 @@ impl In {
             return Body::SessionStart(proto::SessionStart {
                 cartridge_serial: s.cartridge.clone(),
                 days_since_last_treatment: s.days,
+                pack_expiry_day: s.pack_expiry_day,
                 ..Default::default()
             });
         }

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros, Zone};
 
 use super::Raised;
+use super::delay::Delay;
 use crate::id::{AlertId, Opaque, TransitionId};
 use crate::intake::Class;
 use crate::lifecycle::{Lifecycle, State};
@@ -62,6 +63,9 @@ pub struct Alert {
     /// What was in force when it was raised, and what raised it; `None`: an older program raised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raised: Option<Box<Raised>>,
+    /// What it waits for before it is told, or told as over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Delay>,
     /// Where it stands.
     pub life: Lifecycle,
 }

@@ -2,6 +2,7 @@
 //! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
 mod alert;
 mod commands;
+mod delay;
 mod expected;
 mod facts;
 mod flapping;
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use alert::{Alert, Transition, Why};
+pub use delay::Delay;
 pub use facts::{Cold, ColdError, FactKey, Table};
 pub use raised::Raised;
 pub use row::RowError;
@@ -176,6 +178,7 @@ impl Engine {
                 .extend(slot.device.open.iter().map(|open| (open.id, key.clone())));
             engine.rearm(&key, &mut slot);
             engine.rearm_settling(&key, &slot.device);
+            engine.rearm_delays(&key, &slot.device);
             engine.devices.insert(key, slot);
         }
         engine.expect_devices();

@@ -26,6 +26,8 @@ pub(super) enum Due {
     Settle,
     /// The device may not have been heard for days.
     NotSeen,
+    /// An alert that is delayed may be told.
+    Delay,
 }
 
 /// Deadlines by gateway, on the clock of its watermark. An entry may be too early (it is then put off), never too late.
@@ -91,6 +93,7 @@ impl Engine {
                 Due::Silence => self.silence_due(gateway, due, &key, &mut slot),
                 Due::Evidence => self.evidence_due(due, &key, &mut slot.device),
                 Due::Settle => self.settle_due(due, &key, &mut slot),
+                Due::Delay => self.delay_due(due, &key, &mut slot),
                 Due::NotSeen => self.not_seen_due(gateway, due, &key, &mut slot),
             }
             self.devices.insert(key, slot);

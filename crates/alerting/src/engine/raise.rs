@@ -172,6 +172,7 @@ impl Engine {
             assigned_to: None,
             quiet_since: None,
             raised: Some(Box::new(in_force)),
+            delay: None,
             life: Lifecycle::new(finding.kind.latches()),
         };
         self.alerts.insert(id, alert);
@@ -193,7 +194,14 @@ impl Engine {
     }
 
     /// Gives a signal to an open alert and tells what it did.
-    pub(super) fn signal(&mut self, device: &mut Device, id: AlertId, signal: Signal, why: Why, moment: &Moment<'_>) {
+    pub(super) fn signal_now(
+        &mut self,
+        device: &mut Device,
+        id: AlertId,
+        signal: Signal,
+        why: Why,
+        moment: &Moment<'_>,
+    ) {
         let Some(alert) = self.alerts.get_mut(&id) else {
             return;
         };

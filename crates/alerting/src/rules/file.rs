@@ -2,6 +2,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -12,6 +13,10 @@ use super::book::Matcher;
 use super::budget::RawBudget;
 use super::{Head, Kind, Override, Parameters, Rule, Ruleset};
 
+/// Longest on-delay in seconds: practice is 0 to 10, at most 60 (one project's alarm philosophy, domain knowledge of low sureness).
+const MAX_ON_DELAY_S: u32 = 60;
+/// Longest off-delay in seconds (our choice: what is over must be seen as over within minutes).
+const MAX_OFF_DELAY_S: u32 = 300;
 /// Most overrides of one rule: each is looked at when a device's parameters are resolved.
 const MAX_OVERRIDES: usize = 4_096;
 
@@ -66,6 +71,8 @@ pub(super) struct RawRule {
     #[serde(default = "yes")]
     enabled: bool,
     what_to_do: Spanned<String>,
+    on_delay_s: Option<Spanned<u32>>,
+    off_delay_s: Option<Spanned<u32>>,
     parameters: Option<Spanned<Table>>,
     #[serde(default, rename = "override")]
     overrides: Vec<Spanned<RawOverride>>,
@@ -248,6 +255,7 @@ impl Reader {
 /// One rule with its overrides, each of which is the rule's own parameters with some of them changed.
 pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) -> Result<Option<Rule<P>>, RuleFault> {
     let at = |at| Place { at, ..place };
+    let delays = delays(place, kind, &raw)?;
     let base_place = raw.parameters.as_ref().map_or(place, |p| at(p.span().start));
     let base_table = raw.parameters.map(Spanned::into_inner).unwrap_or_default();
     let base: P = params(base_place, base_table.clone())?;
@@ -284,6 +292,8 @@ pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) ->
     }
     overrides.sort_by_key(|o| std::cmp::Reverse(o.matcher.rank()));
     let head = Arc::new(Head {
+        on_delay: delays.0,
+        off_delay: delays.1,
         id: raw.id.into_inner().into(),
         kind,
         priority: raw.priority,
@@ -300,6 +310,43 @@ pub(super) fn rule<P: Parameters>(place: Place<'_>, kind: Kind, raw: RawRule) ->
 /// Parameters as JSON.
 fn for_people(table: &Table) -> serde_json::Value {
     serde_json::to_value(table).unwrap_or_default()
+}
+
+/// On-delay and off-delay of a rule.
+fn delays(place: Place<'_>, kind: Kind, raw: &RawRule) -> Result<(Duration, Duration), RuleFault> {
+    let delay = |given: &Option<Spanned<u32>>, name: &str, may: bool, most: u32| {
+        let Some(given) = given else {
+            return Ok(Duration::ZERO);
+        };
+        let fault = |what: String| {
+            Place {
+                at: given.span().start,
+                ..place
+            }
+            .fault(what)
+        };
+        let seconds = *given.as_ref();
+        match seconds {
+            0 => Ok(Duration::ZERO),
+            _ if !may => Err(fault(format!("{name}: a rule of kind {kind} must not wait"))),
+            _ if seconds > most => Err(fault(format!("{name} must be at most {most}"))),
+            _ => Ok(Duration::from_secs(u64::from(seconds))),
+        }
+    };
+    let on = delay(&raw.on_delay_s, "on_delay_s", kind.may_wait(), MAX_ON_DELAY_S)?;
+    if let Some(given) = raw
+        .on_delay_s
+        .as_ref()
+        .filter(|_| raw.priority == Priority::High && !on.is_zero())
+    {
+        let at = Place {
+            at: given.span().start,
+            ..place
+        };
+        return Err(at.fault("on_delay_s: what is of high priority must be told at once"));
+    }
+    let off = delay(&raw.off_delay_s, "off_delay_s", kind.may_end_late(), MAX_OFF_DELAY_S)?;
+    Ok((on, off))
 }
 
 fn params<P: Parameters>(place: Place<'_>, table: Table) -> Result<P, RuleFault> {

@@ -218,6 +218,18 @@ impl Kind {
         matches!(self.nature(), Nature::Reading | Nature::Harm | Nature::Quality)
     }
 
+    /// Whether a rule of this kind may wait before it tells: a condition over many readings, or silence. One reading that can
+    /// harm must be told at once, an event has happened already, and what has a time of its own needs no second one.
+    pub const fn may_wait(self) -> bool {
+        let one_is_enough = matches!(self, Self::DepthAboveLimit | Self::DepthSetpointAboveLimit);
+        matches!(self, Self::DeviceSilent) || matches!(self.nature(), Nature::Reading) && !one_is_enough
+    }
+
+    /// Whether the end of its condition may wait.
+    pub const fn may_end_late(self) -> bool {
+        matches!(self, Self::DeviceSilent) || matches!(self.nature(), Nature::Reading)
+    }
+
     /// Whether its alerts are about a part of the installation and no tenant's: a gateway, a receiver, a heartbeat.
     pub const fn is_ours(self) -> bool {
         matches!(

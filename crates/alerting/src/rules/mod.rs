@@ -23,6 +23,7 @@ pub mod sterilization;
 mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use book::{Override, Rule, Scope};
 pub use budget::Budget;
@@ -46,6 +47,10 @@ pub struct Head {
     pub priority: Priority,
     /// What the person who is paged should do.
     pub what_to_do: Arc<str>,
+    /// How long its condition must hold before it is told; zero: at once.
+    pub on_delay: Duration,
+    /// How long its condition must be over before that is told; zero: at once.
+    pub off_delay: Duration,
 }
 
 /// A reading that violates a rule.

@@ -30,13 +30,14 @@ use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 /// How the tables came about, from each version to the next.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";
@@ -274,7 +275,10 @@ fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()
 }
 
 fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusqlite::Result<()> {
-    let mut devices = tx.prepare_cached("INSERT OR REPLACE INTO device (tenant, device, state) VALUES (?1, ?2, ?3)")?;
+    let mut devices = tx.prepare_cached(
+        "INSERT INTO device (tenant, device, state) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (tenant, device) DO UPDATE SET state = excluded.state",
+    )?;
     for (key, state) in &changes.devices {
         devices.execute(params![key.tenant.as_str(), key.device.as_str(), state])?;
     }

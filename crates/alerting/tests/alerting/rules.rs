@@ -43,6 +43,60 @@ fn a_window_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_delay_that_would_hide_harm_or_is_longer_than_anybody_should_wait_is_refused() {
+    let rule = |kind: &str, priority: &str, delay: &str| {
+        format!("[[rule]]\nid = \"d\"\nkind = \"{kind}\"\npriority = \"{priority}\"\nwhat_to_do = \"stop\"\n{delay}\n")
+    };
+    for (kind, priority, delay, what) in [
+        (
+            "device_silent",
+            "high",
+            "on_delay_s = 5",
+            "r.toml:6: on_delay_s: what is of high priority",
+        ),
+        (
+            "depth_above_limit",
+            "medium",
+            "on_delay_s = 5",
+            "r.toml:6: on_delay_s: a rule of kind depth_above_limit must not wait",
+        ),
+        (
+            "pulse_above_set",
+            "medium",
+            "off_delay_s = 5",
+            "r.toml:6: off_delay_s: a rule of kind pulse_above_set must not wait",
+        ),
+        (
+            "sterilization_overdue",
+            "medium",
+            "on_delay_s = 5",
+            "r.toml:6: on_delay_s: a rule of kind",
+        ),
+        (
+            "device_silent",
+            "medium",
+            "on_delay_s = 61",
+            "r.toml:6: on_delay_s must be at most 60",
+        ),
+        (
+            "device_silent",
+            "medium",
+            "off_delay_s = 301",
+            "r.toml:6: off_delay_s must be at most 300",
+        ),
+    ] {
+        let text = faults(&rule(kind, priority, delay));
+        assert!(text.starts_with(what), "{text}");
+    }
+    let fine = rule(
+        "device_silent",
+        "medium",
+        "on_delay_s = 60\noff_delay_s = 300\nparameters = {}",
+    );
+    assert!(parse(&[("r.toml".to_owned(), fine)]).is_ok());
+}
+
+#[test]
 fn two_overrides_for_the_same_are_refused() {
     let text = format!(
         "{GOOD}parameters = {{ k_strokes = 3, n_strokes = 10, clear_after_strokes = 5 }}\n\

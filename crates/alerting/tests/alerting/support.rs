@@ -75,6 +75,9 @@ pub(crate) fn registry_files() -> Vec<(&'static str, String)> {
             for n in 1..=6 {
                 text += &row(&format!("pen-{n}"), if n < 4 { "north" } else { "south" }, "pen", n);
             }
+            // From midnight before the tests' first second on.
+            let expected = row("pen-7", "south", "pen", 7).replace(" },\n", ", expected_since = 2027-01-15 },\n");
+            text += &expected;
             text += &row("ipl-1", "north", "light", 20);
             text += &row("ipl-2", "north", "unwiped", 23);
             text += &row("autoclave-1", "north", "steam", 21);

@@ -44,6 +44,8 @@ struct Told {
     heard_mib: f64,
     load_s: f64,
     engine_s: f64,
+    /// CPU seconds of both.
+    cpu_s: f64,
 }
 
 /// Measures.
@@ -67,9 +69,10 @@ pub(super) fn run(bench: &Bench, table: &mut Table) -> Result<()> {
         format!("restart of alerting with the state of {devices} devices, until an input can be judged"),
         "≤ 2 s",
         format!(
-            "{all:.2} s (file {:.2} s, engine {:.2} s; {} MiB of file)",
+            "{all:.2} s (file {:.2} s, engine {:.2} s; {:.2} s CPU; {} MiB of file)",
             told.load_s,
             told.engine_s,
+            told.cpu_s,
             bytes >> 20
         ),
         all <= 2.0,
@@ -144,9 +147,10 @@ fn history(device: &simulator::Device, number: usize, now: UnixMicros) -> Device
             .for_each(|(to, from)| *to = from);
         id
     };
-    let key = Opaque(id(1));
+    // As the frames say that the bench's device sends afterwards: the visit goes on.
+    let key = Opaque([2; 16]);
     if state.in_session {
-        state.session = Some(Opaque(id(2)));
+        state.session = Some(Opaque([1; 16]));
     }
     state.ended = Some(Opaque(id(3)));
     state.visit = Some(Visit {
@@ -167,6 +171,7 @@ pub(super) fn read(dir: &Path) -> Result<()> {
     let registry = Arc::new(Registry::load(&dir.join("registry"))?);
     let rules = Arc::new(alerting::rules::builtin()?);
     let (before_mib, _) = process::resident_mib(pid)?;
+    let cpu = process::cpu_seconds(pid)?;
     let started = Instant::now();
     let store = Store::open(&dir.join("alerting.sqlite"))?;
     let (snapshot, _) = store.load()?;
@@ -174,6 +179,7 @@ pub(super) fn read(dir: &Path) -> Result<()> {
     let started = Instant::now();
     let mut engine = Engine::new(rules, Arc::new(RegistryFleet(Arc::clone(&registry))), snapshot);
     let engine_s = started.elapsed().as_secs_f64();
+    let cpu_s = process::cpu_seconds(pid)? - cpu;
     let (after_mib, _) = process::resident_mib(pid)?;
     for (at, device) in registry.devices().enumerate() {
         let who = Who {
@@ -196,6 +202,7 @@ pub(super) fn read(dir: &Path) -> Result<()> {
         heard_mib,
         load_s,
         engine_s,
+        cpu_s,
     };
     println!("{}", serde_json::to_string(&told)?);
     Ok(())

@@ -180,6 +180,13 @@ impl Pen {
                 .into_iter()
                 .map(|(kind, detail)| truth(kind, detail.to_owned())),
         );
+        if visit.expired {
+            let detail = format!(
+                "pack of cartridge {} expired on day {}",
+                visit.cartridge, visit.pack_expiry_day
+            );
+            truths.push(truth(FaultKind::ExpiredPack, detail));
+        }
         if visit.from_failed_cycle {
             let detail = "used after a failed cycle".to_owned();
             truths.push(truth(FaultKind::FailedCycle, detail).rule("failed-cycle-used"));

@@ -76,6 +76,8 @@ pub enum FaultKind {
     MissedDisinfection,
     /// A second client is treated with the first one's cartridge.
     ReusedCartridge,
+    /// A cartridge is used whose pack expired three days ago.
+    ExpiredPack,
     /// A sterilization cycle fails, and what was in it is used all the same.
     FailedCycle,
     /// The pen's last cycle was nine days before its first use, two more than its policy allows. `strength` scales what is
@@ -128,6 +130,7 @@ impl FaultKind {
         Self::MotorFault,
         Self::MissedDisinfection,
         Self::ReusedCartridge,
+        Self::ExpiredPack,
         Self::FailedCycle,
         Self::OverdueSterilization,
         Self::OverdueIndicator,
@@ -168,6 +171,7 @@ impl FaultKind {
             Self::MotorFault => "motor-fault",
             Self::MissedDisinfection => "missed-disinfection",
             Self::ReusedCartridge => "reused-cartridge",
+            Self::ExpiredPack => "expired-pack",
             Self::FailedCycle => "failed-cycle",
             Self::OverdueSterilization => "overdue-sterilization",
             Self::OverdueIndicator => "overdue-indicator",
@@ -193,6 +197,7 @@ impl FaultKind {
             | Self::NeedleNotSeated
             | Self::SetpointAboveLimit
             | Self::ReusedCartridge
+            | Self::ExpiredPack
             | Self::OverdueSterilization => &[Pen],
             Self::FluenceAboveLimit
             | Self::LampOverEnergy
@@ -248,6 +253,7 @@ impl FaultKind {
             Self::MotorFault => "device-fault",
             Self::MissedDisinfection => "disinfection-missing",
             Self::ReusedCartridge => "cartridge-reused",
+            Self::ExpiredPack => "pack-expired",
             Self::FailedCycle => "indicator-failed",
             Self::OverdueSterilization => "sterilization-overdue",
             Self::OverdueIndicator => "indicator-overdue",
