@@ -10,14 +10,14 @@ use crate::rules::Kind;
 
 /// Alerts that say no more than that a device is not heard: a retired one need not be.
 const fn is_about_presence(kind: Kind) -> bool {
-    matches!(kind, Kind::DeviceSilent)
+    matches!(kind, Kind::DeviceSilent | Kind::NeverSeen | Kind::NotSeen)
 }
 
 impl Engine {
     /// Goes through all devices after the registry was replaced. One that is not registered any more is left as it is: that may
     /// be a mistake in a file, and no reason to end an alert.
     pub(super) fn follow_registry(&mut self) {
-        let place = |(key, slot): (&DeviceKey, &Slot)| {
+        let place = |(key, slot): (&DeviceKey, &Box<Slot>)| {
             let place = self.fleet.place(key)?;
             let differs = self.has_moved(slot, &place) || !place.in_use && self.is_missed(slot);
             differs.then(|| (key.clone(), place))
@@ -56,7 +56,7 @@ impl Engine {
 
     /// Same alerts, same ids, told as an update.
     fn carry_along(&mut self, slot: &mut Slot, place: &Place, moment: &Moment<'_>) {
-        slot.device.clinic = place.clinic.to_string();
+        slot.device.clinic = self.common.name(place.clinic.as_str());
         for open in &slot.device.open {
             let Some(alert) = self.alerts.get_mut(&open.id) else {
                 continue;
