@@ -12,11 +12,10 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::deadman::{Alive, Deadman};
 use crate::engine::Engine;
-use crate::handle::{Handle, Shared, read_rules};
+use crate::handle::{Handle, Shared, read_plan, read_rules};
 use crate::links::{self, Links, Signer};
 use crate::notify::{Advise, Advisor, Renewer, Sender, Standing, Target, TargetError, Terms};
 use crate::outlet::{self, Outlet};
-use crate::paging::Plan;
 use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
 use crate::runner::commit::planner;
@@ -32,6 +31,9 @@ pub enum BuildError {
     /// The rules.
     #[error("rules are refused")]
     Rules(#[source] RulesError),
+    /// The paging plan.
+    #[error("paging plan is refused")]
+    Plan(#[source] RulesError),
     /// The file.
     #[error("alerting's file cannot be used")]
     Store(#[source] StoreError),
@@ -91,7 +93,20 @@ impl Alerting {
     /// [`BuildError`].
     pub fn build(parts: Parts) -> Result<Self, BuildError> {
         let rules = read_rules(parts.config.rules.as_deref()).map_err(BuildError::Rules)?;
-        let plan = Plan::implicit(&parts.config.receivers);
+        let now = parts.clock.now().into();
+        let read = read_plan(
+            parts.config.paging.as_deref(),
+            &parts.config.receivers,
+            &rules,
+            &parts.registry.current(),
+            now,
+        );
+        let read = read.map_err(BuildError::Plan)?;
+        // A rota that has expired must not keep the process from starting: then whoever is named otherwise is told.
+        for what in read.warnings.iter().chain(&read.stale) {
+            tracing::warn!(what = %what, "the paging plan needs a look");
+        }
+        let plan = read.plan;
         let store = Store::open(&parts.config.file).map_err(BuildError::Store)?;
         let reopen = || store.reopen().map(Arc::new).map_err(BuildError::Store);
         let (asked, sending, outlet_store) = (reopen()?, reopen()?, reopen()?);
@@ -142,6 +157,8 @@ impl Alerting {
             log: parts.log.clone(),
             clock: parts.clock.clone(),
             rules_dir: parts.config.rules.clone(),
+            paging_dir: parts.config.paging.clone(),
+            receivers: parts.config.receivers.clone(),
             links: links.clone(),
         };
         let advisor = parts.advise.map(|advise| Advisor {

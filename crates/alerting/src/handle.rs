@@ -10,12 +10,15 @@ use spool::{AppendError, NewRecord, Spool, SyncError};
 use telemetry::UnixMicros;
 use tokio::sync::{oneshot, watch};
 
+use crate::config::Receiver;
 use crate::engine::Alert;
-use crate::id::AlertId;
-use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Told};
+use crate::id::{AlertId, SilenceId};
+use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Silence, Told};
 use crate::lifecycle::State;
 use crate::links::Links;
-use crate::paging::Plan;
+use crate::paging::plan::{Against, Read};
+use crate::paging::silence::MAX_SILENCES;
+use crate::paging::{self, Plan, Preview, SilenceError};
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
 use crate::store::{Store, StoreError};
@@ -98,6 +101,9 @@ pub enum CommandError {
     /// The file could not be read.
     #[error("alerting's file cannot be read")]
     Store(#[source] StoreError),
+    /// A silence is not allowed.
+    #[error("silence is refused")]
+    Silence(#[source] SilenceError),
 }
 
 /// Counts for a live line.
@@ -117,6 +123,8 @@ pub struct Handle {
     pub(crate) log: Spool,
     pub(crate) clock: Clock,
     pub(crate) rules_dir: Option<std::path::PathBuf>,
+    pub(crate) paging_dir: Option<std::path::PathBuf>,
+    pub(crate) receivers: Vec<Receiver>,
     pub(crate) links: Option<Arc<Links>>,
 }
 
@@ -315,11 +323,122 @@ impl Handle {
         self.blocking(|own| {
             let rules = read_rules(own.rules_dir.as_deref())?;
             let version = rules.version.clone();
-            own.shared.book.write().unwrap_or_else(PoisonError::into_inner).0 = Arc::new(rules);
+            let read = own.read_plan(&rules)?;
+            if !read.stale.is_empty() {
+                return Err(RulesError::Faults(read.stale));
+            }
+            for warning in &read.warnings {
+                tracing::warn!(what = %warning, "the paging plan has a gap");
+            }
+            let book = (Arc::new(rules), Arc::new(read.plan));
+            *own.shared.book.write().unwrap_or_else(PoisonError::into_inner) = book;
             Ok(version)
         })
         .await
     }
+
+    fn read_plan(&self, rules: &Ruleset) -> Result<Read, RulesError> {
+        let registry = self.shared.registry.current();
+        read_plan(
+            self.paging_dir.as_deref(),
+            &self.receivers,
+            rules,
+            &registry,
+            self.clock.now().into(),
+        )
+    }
+
+    /// Makes a silence, for which `owner` answers. Answers with its id when it holds.
+    ///
+    /// # Errors
+    /// [`CommandError`]: above all [`CommandError::Silence`], if the plan does not allow it.
+    pub async fn silence(&self, what: Silence, owner: &str, reason: &str) -> Result<SilenceId, CommandError> {
+        if reason.trim().is_empty() {
+            return Err(CommandError::Silence(SilenceError::Reason));
+        }
+        let plan = self.shared.plan();
+        plan.silences
+            .allows(&what, self.clock.now().into())
+            .and_then(|()| plan.may_own(owner))
+            .map_err(CommandError::Silence)?;
+        let held = self
+            .blocking(|own| own.store.silences())
+            .await
+            .map_err(CommandError::Store)?;
+        if held.len() >= MAX_SILENCES {
+            return Err(CommandError::Silence(SilenceError::TooMany));
+        }
+        let id = self.command(Action::Silence(what), owner, reason).await?;
+        Ok(SilenceId(id))
+    }
+
+    /// Ends a silence: what it hid and still needs a person is told then.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn end_silence(&self, id: SilenceId, actor: &str, reason: &str) -> Result<(), CommandError> {
+        self.command(Action::EndSilence(id.0), actor, reason).await.map(|_| ())
+    }
+
+    /// The silences that hold.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn silences(&self) -> Result<Vec<(SilenceId, paging::Silence)>, StoreError> {
+        self.blocking(|own| own.store.silences()).await
+    }
+
+    /// What a silence would hide.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn preview_silence(&self, what: Silence) -> Result<Preview, StoreError> {
+        self.blocking(move |own| {
+            let told: std::collections::HashSet<AlertId> = {
+                let courses = own.store.courses()?.into_iter();
+                courses
+                    .filter(|(_, course)| course.is_told())
+                    .map(|(id, _)| id)
+                    .collect()
+            };
+            let open = own.store.alerts(None, usize::MAX)?;
+            let registry = own.shared.registry.current();
+            let devices = registry.devices().map(|device| {
+                (
+                    device.key.tenant.as_str(),
+                    device.clinic.as_str(),
+                    device.key.device.as_str(),
+                )
+            });
+            Ok(paging::preview(&what, devices, open.iter(), |id| told.contains(&id)))
+        })
+        .await
+    }
+}
+
+/// The configured plan, or the one that stands in for it.
+pub(crate) fn read_plan(
+    dir: Option<&std::path::Path>,
+    receivers: &[Receiver],
+    rules: &Ruleset,
+    registry: &registry::Registry,
+    now: UnixMicros,
+) -> Result<Read, RulesError> {
+    let Some(dir) = dir else {
+        return Ok(Read {
+            plan: Plan::implicit(receivers),
+            warnings: Vec::new(),
+            stale: Vec::new(),
+        });
+    };
+    let tenants: Vec<String> = registry.tenants().map(|tenant| tenant.id.as_str().to_owned()).collect();
+    let against = Against {
+        receivers,
+        rules,
+        tenants: &tenants,
+        now,
+    };
+    paging::plan::load_dir(dir, against)
 }
 
 fn check_text(actor: &str, comment: &str) -> Result<(), CommandError> {

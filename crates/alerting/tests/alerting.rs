@@ -24,6 +24,10 @@ mod moved;
 mod pen;
 #[path = "alerting/people.rs"]
 mod people;
+#[path = "alerting/plan.rs"]
+mod plan;
+#[path = "alerting/planner.rs"]
+mod planner;
 #[path = "alerting/process.rs"]
 mod process;
 #[path = "alerting/receivers/mod.rs"]

@@ -74,6 +74,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: crate::journal::JournalAction,
     },
+    /// Ask who would be told of an alert, when, and why
+    Route {
+        #[command(subcommand)]
+        action: crate::route_command::RouteAction,
+    },
     /// Make a device's secret and the line for the registry
     Secret,
     /// Measure this machine (the table of docs/performance.md), or the rules (bench detection: docs/detection.md)

@@ -189,6 +189,7 @@ impl Config {
         }
         self.alerting.file = data.join(&self.alerting.file);
         self.alerting.rules = self.alerting.rules.as_ref().map(|path| folder.join(path));
+        self.alerting.paging = self.alerting.paging.as_ref().map(|path| folder.join(path));
         for receiver in &mut self.alerting.receivers {
             receiver.resolve(folder, &data);
         }

@@ -26,6 +26,9 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     if let Some(Err(errors)) = config.alerting.rules.as_deref().map(alerting::rules::load_dir) {
         wrong.push(errors.to_string());
     }
+    if let Err(errors) = crate::route_command::plan(&config, std::time::SystemTime::now().into()) {
+        wrong.push(format!("{errors:#}"));
+    }
     wrong.extend(refusals(&config));
     for warning in warnings(&config) {
         println!("warning: {warning}");

@@ -19,6 +19,7 @@ mod play;
 mod process;
 mod quarantine;
 mod record;
+mod route_command;
 mod rules_command;
 mod secret;
 mod sim;
@@ -56,6 +57,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Rules { action } => return rules_command::run(&action),
         Command::Journal { action } => return journal::run(&action),
         Command::Explain(options) => journal::explain(&options)?,
+        Command::Route { action } => return route_command::run(&action),
         Command::Bench(options) => bench::run(&options)?,
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,

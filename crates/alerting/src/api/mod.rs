@@ -2,6 +2,7 @@
 //! by whoever mounts it.
 mod act;
 mod report;
+mod silences;
 
 pub(crate) use act::status;
 
@@ -34,6 +35,9 @@ pub fn router(handle: Handle) -> Router {
         .route("/alerts/{id}/annotate", post(act::annotate))
         .route("/heartbeats/{sender}", post(report::beat))
         .route("/told", post(report::told))
+        .route("/silences", get(silences::list).post(silences::make))
+        .route("/silences/preview", post(silences::preview))
+        .route("/silences/{id}/end", post(silences::end))
         .route("/rules/reload", post(reload))
         .with_state(handle.clone())
         .merge(crate::proof::router(handle))

@@ -21,6 +21,9 @@ pub struct Config {
     /// Directory with rule files; absent: the rules that come with the program.
     #[serde(default)]
     pub rules: Option<PathBuf>,
+    /// Directory with the paging plan; absent: each receiver is told once, by its own tenants and priority.
+    #[serde(default)]
+    pub paging: Option<PathBuf>,
     /// Who is told.
     #[serde(default)]
     pub receivers: Vec<Receiver>,
@@ -79,6 +82,7 @@ impl Config {
         Self {
             file: file.into(),
             rules: None,
+            paging: None,
             receivers: Vec::new(),
             digest_after: default_digest_after(),
             journal_keep: default_journal_keep(),
@@ -118,6 +122,11 @@ pub const SETTINGS: &[Setting] = &[
         "rules",
         "# \"rules\"",
         "Folder of rule files; not set: the rules that come with the program.",
+    ),
+    Setting::new(
+        "paging",
+        "# \"paging\"",
+        "Folder of the paging plan (routes, chains, rotas from calendars); not set: each receiver is told once, by its own tenants and priority.",
     ),
     Setting::new(
         "digest_after",

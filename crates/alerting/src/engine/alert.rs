@@ -28,6 +28,9 @@ pub struct Alert {
     pub clinic: String,
     /// Device, sterilizer or gateway.
     pub device: String,
+    /// The gateway that the device was last heard by, or itself; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub gateway: String,
     /// Zone, if it is about one.
     pub zone: Option<Zone>,
     /// Visit. Never in a page.

@@ -152,6 +152,11 @@ impl Engine {
             tenant: tenant.to_owned(),
             clinic: device.clinic.to_string(),
             device: moment.key.device.to_string(),
+            gateway: if finding.kind == Kind::GatewaySilent {
+                moment.key.device.to_string()
+            } else {
+                device.gateway.clone()
+            },
             zone: finding.zone,
             visit: finding.visit,
             session: finding.session,

@@ -8,9 +8,13 @@ pub mod effect;
 pub mod labels;
 pub mod plan;
 mod planner;
+pub mod silence;
+mod who;
 
+pub use self::who::{Told, parse_time, show_time, who};
 pub use course::{Course, Hold, Stage};
 pub use effect::{Changes, Effect, PageOut};
 pub use labels::{Labels, Matcher};
 pub use plan::Plan;
-pub use planner::{Alerts, Event, Planner};
+pub use planner::{Alerts, Event, Planner, preview};
+pub use silence::{Preview, Silence, SilenceError, SilencePolicy};

@@ -164,7 +164,8 @@ impl Runner {
 /// The planner, as the file has it.
 pub(crate) fn planner(store: &Store, plan: Arc<Plan>, engine: &Engine) -> Result<Planner, StoreError> {
     let courses = store.courses()?;
-    Ok(Planner::new(plan, courses, engine.alerts(), engine.clock()))
+    let silences = store.silences()?;
+    Ok(Planner::new(plan, courses, silences, engine.alerts(), engine.clock()))
 }
 
 /// When the next digest leaves: at whole multiples of its time, so that all that is late leaves together.

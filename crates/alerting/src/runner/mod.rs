@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::deadman::Alive;
 use crate::engine::{Engine, Outcome};
 use crate::handle::Shared;
-use crate::id::{self, AlertId};
+use crate::id::{self, AlertId, SilenceId};
 use crate::intake::{self, Action, Input};
 use crate::metrics;
 use crate::paging::{Event, Planner};
@@ -234,7 +234,13 @@ impl Runner {
                     alert: *alert,
                     by: &command.actor,
                 }),
-                Action::Assign { .. } | Action::Annotate(_) | Action::Silence(_) | Action::EndSilence(_) => {}
+                Action::Silence(what) => tell(&Event::Silence {
+                    id: SilenceId(command.id),
+                    by: &command.actor,
+                    what,
+                }),
+                Action::EndSilence(id) => tell(&Event::EndSilence(SilenceId(*id))),
+                Action::Assign { .. } | Action::Annotate(_) => {}
             },
             Input::Told(told) => {
                 tell(&Event::Told {

@@ -5,9 +5,9 @@ use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
 use super::{Store, StoreError, journal, urgency};
-use crate::id::AlertId;
+use crate::id::{AlertId, SilenceId};
 use crate::paging::course::Course;
-use crate::paging::{Changes, Effect, PageOut};
+use crate::paging::{Changes, Effect, PageOut, Silence};
 
 /// When things happen, by the wall clock: the outbox is emptied by it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +87,24 @@ fn cancel(tx: &Transaction<'_>, alert: AlertId, now: UnixMicros) -> rusqlite::Re
 }
 
 impl Store {
+    /// The silences that hold.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn silences(&self) -> Result<Vec<(SilenceId, Silence)>, StoreError> {
+        let rows = self.strings::<2>("read silences", "SELECT id, state FROM silence")?;
+        let mut silences = Vec::with_capacity(rows.len());
+        for [id, state] in rows {
+            let id = id.parse().map_err(|source| StoreError::Row {
+                path: self.path.clone(),
+                what: "silence",
+                source: Box::new(source),
+            })?;
+            silences.push((id, self.parse("silence", &state)?));
+        }
+        Ok(silences)
+    }
+
     /// How far the telling of each alert is.
     ///
     /// # Errors

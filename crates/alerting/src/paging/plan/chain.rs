@@ -8,6 +8,8 @@ pub enum Tell {
     Receiver(String),
     /// A person, by all of their receivers.
     Person(String),
+    /// Whoever is on call.
+    Rota(String),
 }
 
 /// One step.

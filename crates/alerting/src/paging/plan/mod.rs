@@ -1,15 +1,27 @@
 //! The plan: who is told of which alert, when, and after whom. Validated as a whole; asked with a time, it answers the same.
+mod calendar;
 mod chain;
+mod check;
+mod file;
+mod hours;
+mod inhibit;
+mod rota;
 mod route;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use calendar::Shift;
 pub use chain::{Chain, Repeat, Step, Tell, Turn};
-pub use route::{Group, GroupBy, Route};
+pub use file::{Against, Read, load_dir, parse};
+pub use hours::Hours;
+pub use inhibit::{Equal, Inhibit};
+pub use rota::{OnCall, Rota};
+pub use route::{Group, GroupBy, Route, When};
 use telemetry::{Priority, UnixMicros};
 
 use super::labels::{Labels, Matcher};
+use super::silence::{SilenceError, SilencePolicy};
 use crate::config::Receiver;
 
 /// Most routes that one alert may take.
@@ -45,13 +57,17 @@ pub struct Addressee {
 }
 
 /// The plan.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Hash of what was read.
     pub version: String,
     pub(crate) people: BTreeMap<String, Vec<String>>,
+    pub(crate) rotas: BTreeMap<String, Rota>,
+    pub(crate) hours: BTreeMap<String, Hours>,
     pub(crate) chains: BTreeMap<String, Chain>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) inhibits: Vec<Inhibit>,
+    pub(crate) silences: SilencePolicy,
     pub(crate) receivers: Vec<Known>,
     /// No plan is configured: every receiver is told once of what its tenants and priority admit.
     pub(crate) implicit: bool,
@@ -78,6 +94,7 @@ impl Plan {
                 priorities: from_priority(receiver.min_priority),
                 ..Matcher::default()
             },
+            when: None,
             chain: name(receiver),
             group: None,
             hold: Duration::ZERO,
@@ -94,10 +111,10 @@ impl Plan {
     }
 
     /// The routes that an alert takes now, first match first.
-    pub fn ways(&self, labels: &Labels, _now: UnixMicros) -> Vec<&Route> {
+    pub fn ways(&self, labels: &Labels, now: UnixMicros) -> Vec<&Route> {
         let mut ways = Vec::new();
         for route in &self.routes {
-            if !route.matcher.matches(labels) {
+            if !route.matcher.matches(labels) || !self.is_now(route, now) {
                 continue;
             }
             ways.push(route);
@@ -108,15 +125,62 @@ impl Plan {
         ways
     }
 
+    fn is_now(&self, route: &Route, now: UnixMicros) -> bool {
+        let Some(when) = &route.when else { return true };
+        let hours = self.hours.get(&when.hours);
+        // Hours that are not there were refused; were they lost, nobody is forgotten.
+        hours.is_none_or(|hours| hours.contains(now) == when.inside)
+    }
+
     /// Who is meant now.
-    pub fn addressees(&self, tell: &Tell, _now: UnixMicros) -> Vec<Addressee> {
+    pub fn addressees(&self, tell: &Tell, now: UnixMicros) -> Vec<Addressee> {
         match tell {
             Tell::Receiver(name) => vec![Addressee {
                 receiver: name.clone(),
                 because: format!("receiver {name}"),
             }],
             Tell::Person(name) => self.person(name, format!("person {name}")),
+            Tell::Rota(name) => self.on_call(name, now),
         }
+    }
+
+    fn on_call(&self, name: &str, now: UnixMicros) -> Vec<Addressee> {
+        let Some(rota) = self.rotas.get(name) else {
+            return Vec::new();
+        };
+        let (shifts, by) = match rota.on_call(now) {
+            OnCall::Shift(shifts) => (shifts, "is on call"),
+            OnCall::Override(shifts) => (shifts, "is on call by an override"),
+            OnCall::Nobody => {
+                let otherwise = rota.otherwise.iter().flat_map(|tell| self.addressees(tell, now));
+                let why = |mut one: Addressee| {
+                    one.because = format!("nobody is on call in rota {name}, otherwise {}", one.because);
+                    one
+                };
+                return otherwise.map(why).collect();
+            }
+        };
+        let one = |shift: Shift| {
+            let until = crate::notify::rfc3339(shift.to);
+            self.person(
+                &shift.person,
+                format!("{} {by} in rota {name} until {until}", shift.person),
+            )
+        };
+        shifts.into_iter().flat_map(one).collect()
+    }
+
+    /// The receivers of a person.
+    pub(crate) fn receivers_of(&self, person: &str) -> Vec<String> {
+        self.people.get(person).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody can answer for a silence.
+    pub(crate) fn may_own(&self, owner: &str) -> Result<(), SilenceError> {
+        if owner.trim().is_empty() || !self.implicit && !self.people.contains_key(owner) {
+            return Err(SilenceError::Owner);
+        }
+        Ok(())
     }
 
     fn person(&self, name: &str, because: String) -> Vec<Addressee> {

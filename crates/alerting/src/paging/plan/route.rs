@@ -28,6 +28,15 @@ pub struct Group {
     pub wait: Duration,
 }
 
+/// Only within some hours, or only outside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct When {
+    /// Which hours.
+    pub hours: String,
+    /// Within them, or outside.
+    pub inside: bool,
+}
+
 /// Which alerts take which chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -35,6 +44,8 @@ pub struct Route {
     pub name: String,
     /// Which alerts.
     pub matcher: Matcher,
+    /// When, by opening hours; `None`: always.
+    pub when: Option<When>,
     /// The chain.
     pub chain: String,
     /// Whether first pages wait for others; never of high priority.

@@ -14,10 +14,14 @@ use crate::store::journal::EntryKind;
 
 impl Planner {
     /// Begins to tell of an alert, or holds its first page back, and keeps its course.
-    pub(super) fn begin(&mut self, alert: &Alert, mut course: Course, now: UnixMicros, _alerts: &impl Alerts) {
+    pub(super) fn begin(&mut self, alert: &Alert, mut course: Course, now: UnixMicros, alerts: &impl Alerts) {
         if alert.class == Class::Late {
             self.digest(alert, &mut course, now);
             return self.keep(alert.id, course);
+        }
+        self.remember_place(alert);
+        if let Some((by, until)) = self.held_back(alert, &course, now, alerts) {
+            return self.hold(alert, course, by, until, now);
         }
         let labels = Labels::from(alert);
         let lines: Vec<Line> = {

@@ -1,21 +1,26 @@
 //! Moves the courses of all alerts: by what happened, by what people said, and by time.
 mod begin;
+mod hold;
 mod news;
+mod silences;
 mod steps;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use telemetry::UnixMicros;
 
+use self::hold::Near;
+pub use self::silences::preview;
 use super::course::{Course, Occasion, Stage};
 use super::effect::{Changes, Effect};
 use super::labels::Labels;
 use super::plan::Plan;
+use super::silence::Silence;
 use crate::engine::{Alert, Engine, Transition, Why};
-use crate::id::{AlertId, TransitionId, hash16};
-use crate::intake::Class;
+use crate::id::{AlertId, SilenceId, TransitionId, hash16};
+use crate::intake::{self, Class};
 use crate::lifecycle::State;
 use crate::store::journal::EntryKind;
 
@@ -57,6 +62,17 @@ pub enum Event<'a> {
         /// Of which step of it.
         transition: TransitionId,
     },
+    /// A person silences something; `by` answers for it.
+    Silence {
+        /// Its id: the command's.
+        id: SilenceId,
+        /// Who.
+        by: &'a str,
+        /// What, and until when.
+        what: &'a intake::Silence,
+    },
+    /// A person ends a silence.
+    EndSilence(SilenceId),
     /// Time passed.
     Tick,
 }
@@ -68,7 +84,14 @@ pub struct Planner {
     due: BTreeSet<(UnixMicros, AlertId)>,
     /// When the open group with this key leaves.
     groups: HashMap<String, UnixMicros>,
+    /// Whose first pages are held back.
+    held: BTreeSet<AlertId>,
+    /// Open alerts by where they are.
+    near: HashMap<Near, BTreeSet<AlertId>>,
+    silences: BTreeMap<SilenceId, Silence>,
+    silence_due: BTreeSet<(UnixMicros, SilenceId)>,
     changed: BTreeSet<AlertId>,
+    changed_silences: BTreeSet<SilenceId>,
     out: Vec<Effect>,
 }
 
@@ -77,6 +100,7 @@ impl Planner {
     pub fn new<'a>(
         plan: Arc<Plan>,
         courses: impl IntoIterator<Item = (AlertId, Course)>,
+        silences: impl IntoIterator<Item = (SilenceId, Silence)>,
         alerts: impl IntoIterator<Item = &'a Alert>,
         now: UnixMicros,
     ) -> Self {
@@ -85,16 +109,28 @@ impl Planner {
             courses: HashMap::new(),
             due: BTreeSet::new(),
             groups: HashMap::new(),
+            held: BTreeSet::new(),
+            near: HashMap::new(),
+            silences: BTreeMap::new(),
+            silence_due: BTreeSet::new(),
             changed: BTreeSet::new(),
+            changed_silences: BTreeSet::new(),
             out: Vec::new(),
         };
         for (id, course) in courses {
             planner.remember_groups(&course);
             planner.keep(id, course);
         }
+        for (id, silence) in silences {
+            planner.keep_silence(id, silence);
+        }
         planner.changed.clear();
+        planner.changed_silences.clear();
         for alert in alerts {
             planner.adopt(alert, now);
+            if planner.courses.contains_key(&alert.id) {
+                planner.remember_place(alert);
+            }
         }
         planner.mend(now);
         planner
@@ -121,13 +157,17 @@ impl Planner {
                 }
             }
             Event::Told { alert, transition } => self.told_elsewhere(*alert, *transition, now),
+            Event::Silence { id, by, what } => self.silence(*id, by, what, now),
+            Event::EndSilence(id) => self.end_silence(*id, now, alerts),
             Event::Tick => self.tick(now, alerts),
         }
     }
 
     /// When time moves something next.
     pub fn next_deadline(&self) -> Option<UnixMicros> {
-        self.due.first().map(|(at, _)| *at)
+        let course = self.due.first().map(|(at, _)| *at);
+        let silence = self.silence_due.first().map(|(at, _)| *at);
+        [course, silence].into_iter().flatten().min()
     }
 
     /// What changed since the last call. The caller keeps it until it is committed.
@@ -139,16 +179,23 @@ impl Planner {
         };
         let courses = self.changed.iter().map(json).collect();
         self.changed.clear();
+        let silences = std::mem::take(&mut self.changed_silences);
+        let silences = silences.into_iter().map(|id| {
+            let silence = self.silences.get(&id);
+            let json = silence.and_then(|s| Some((serde_json::to_string(s).ok()?, s.until)));
+            (id, json)
+        });
+        let silences = silences.collect();
         Changes {
             courses,
-            silences: std::collections::BTreeMap::new(),
+            silences,
             effects: std::mem::take(&mut self.out),
         }
     }
 
     /// Something waits for a transaction.
     pub fn is_changed(&self) -> bool {
-        !self.changed.is_empty() || !self.out.is_empty()
+        !self.changed.is_empty() || !self.changed_silences.is_empty() || !self.out.is_empty()
     }
 
     /// The course of an alert.
@@ -166,6 +213,7 @@ impl Planner {
         if let Some(at) = course.deadline() {
             self.due.remove(&(at, id));
         }
+        self.held.remove(&id);
         self.changed.insert(id);
         Some(course)
     }
@@ -173,6 +221,9 @@ impl Planner {
     fn keep(&mut self, id: AlertId, course: Course) {
         if let Some(at) = course.deadline() {
             self.due.insert((at, id));
+        }
+        if matches!(course.stage, Stage::Held { .. }) {
+            self.held.insert(id);
         }
         self.changed.insert(id);
         self.courses.insert(id, course);
@@ -184,8 +235,16 @@ impl Planner {
 
     /// All that one input caused: first what says more, so that what says less can be held back.
     fn transitions(&mut self, transitions: &[Transition], now: UnixMicros, alerts: &impl Alerts) {
-        for t in transitions {
-            self.transition(t, now, alerts);
+        let waits = |alert: &Alert| self.plan.inhibits.iter().any(|inhibit| inhibit.is_target(alert));
+        let last: BTreeSet<AlertId> = transitions
+            .iter()
+            .filter(|t| t.page && waits(&t.alert))
+            .map(|t| t.alert.id)
+            .collect();
+        for late in [false, true] {
+            for t in transitions.iter().filter(|t| last.contains(&t.alert.id) == late) {
+                self.transition(t, now, alerts);
+            }
         }
     }
 
@@ -315,13 +374,14 @@ impl Planner {
     /// Everything that is due.
     fn tick(&mut self, now: UnixMicros, alerts: &impl Alerts) {
         self.groups.retain(|_, leaves| *leaves > now);
+        let first = self.out.len();
+        self.tick_silences(now, alerts);
         let due: Vec<AlertId> = self
             .due
             .iter()
             .take_while(|(at, _)| *at <= now)
             .map(|(_, id)| *id)
             .collect();
-        let first = self.out.len();
         for id in due {
             self.due_now(id, now, alerts);
         }

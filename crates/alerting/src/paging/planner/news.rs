@@ -8,14 +8,14 @@ use crate::id::{TransitionId, hash16};
 use crate::intake::Class;
 use crate::lifecycle::State;
 use crate::notify::{self, Tells};
-use crate::paging::course::{Course, News, Stage};
+use crate::paging::course::{Course, Hold, News, Stage};
 use crate::paging::effect::{Effect, PageOut};
 use crate::paging::labels::Labels;
 use crate::store::journal::EntryKind;
 
 impl Planner {
     /// It is over: whoever was told is told that, and nothing more is.
-    pub(super) fn ended(&mut self, t: &Transition, _now: UnixMicros, _alerts: &impl Alerts) {
+    pub(super) fn ended(&mut self, t: &Transition, now: UnixMicros, alerts: &impl Alerts) {
         let Some(mut course) = self.take(t.alert.id) else {
             return;
         };
@@ -29,6 +29,8 @@ impl Planner {
             );
         }
         self.news(&t.alert, &mut course, News::Resolved, &of(t));
+        self.forget_place(&t.alert);
+        self.release(&Hold::Inhibition(t.alert.id), now, alerts);
     }
 
     /// The device cannot be heard. What is told goes on.
