@@ -155,7 +155,7 @@ impl Engine {
             gateway: if finding.kind == Kind::GatewaySilent {
                 moment.key.device.to_string()
             } else {
-                device.gateway.clone()
+                device.gateway.to_string()
             },
             zone: finding.zone,
             visit: finding.visit,
