@@ -24,6 +24,8 @@ pub const DEADMAN: &str = "alerting_deadman_calls_total";
 pub const OVERDUE: &str = "alerting_notifications_overdue_total";
 /// Pages that left in the built-in words.
 pub const TEMPLATE_FAILED: &str = "alerting_templates_failed_total";
+/// Reports to an instance upstream.
+pub const REPORTED_UPSTREAM: &str = "alerting_upstream_reports_total";
 /// Pages that wait.
 pub const OUTBOX: &str = "alerting_outbox_pages";
 /// Time to apply a batch of inputs.
@@ -77,6 +79,9 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         TEMPLATE_FAILED,
         "counter",
         "pages that left in the built-in words because a template failed, by receiver",
+        REPORTED_UPSTREAM,
+        "counter",
+        "reports of pages and acknowledgements to an instance upstream by outcome",
     ),
     (OUTBOX, "gauge", "pages that wait in the outbox"),
     (EVALUATE, "histogram", "time to apply a batch of inputs, in seconds"),

@@ -1,0 +1,195 @@
+//! Reports to an instance upstream that judges the same frames: which steps were paged here and what was acknowledged here, so
+//! that nobody is paged for them again. Read from the journal, in order, at least once: a report that comes twice is one.
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use service::config::{Problems, Secret};
+use tokio::sync::watch;
+
+use crate::metrics;
+use crate::store::tail::Told;
+use crate::store::{Store, StoreError};
+
+/// Most rows of the journal in one look.
+const ROWS: usize = 256;
+/// Longest time of one report.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// First and longest wait after a failure: the line of a clinic that is cut off may be back any moment.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How often the journal is looked at without being told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where the instance upstream is.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its `…/v1/told`.
+    pub url: Secret,
+    /// Value of the `authorization` header, for example `Bearer …`.
+    #[serde(default)]
+    pub authorization: Option<Secret>,
+    /// Under which name we report, `[a-z0-9][a-z0-9-]{0,62}`.
+    pub instance: String,
+}
+
+impl Config {
+    pub(crate) fn validate(&self, problems: &mut Problems) {
+        let url = reqwest::Url::parse(self.url.reveal()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        problems.check("url", url, "must be an http or https URL");
+        let named = telemetry::DeviceId::new(&self.instance).is_ok();
+        problems.check(
+            "instance",
+            named,
+            "must be a-z, 0-9 and, after the first character, -; at most 63",
+        );
+    }
+}
+
+/// How a report came out.
+enum Outcome {
+    Taken,
+    /// For ever: what it says is refused.
+    Refused,
+    Again,
+}
+
+/// Reports.
+pub(crate) struct Reporter {
+    client: Client,
+    config: Config,
+    store: Arc<Store>,
+    /// Changes when something was committed.
+    wake: watch::Receiver<u64>,
+}
+
+impl Reporter {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<Store>,
+        wake: watch::Receiver<u64>,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: Client::builder()
+                .timeout(TIMEOUT)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()?,
+            config: config.clone(),
+            store,
+            wake,
+        })
+    }
+
+    /// Runs until `until`; what is not reported then is after the next start.
+    pub(crate) async fn run(mut self, until: impl Future<Output = ()>) {
+        let mut until = std::pin::pin!(until);
+        let mut wait = RETRY.0;
+        // Whoever tells ends before this does.
+        let mut awake = true;
+        loop {
+            let pause = match self.round().await {
+                Ok(true) => {
+                    wait = RETRY.0;
+                    LOOK_EVERY
+                }
+                Ok(false) => {
+                    wait = (wait * 2).min(RETRY.1);
+                    wait
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "reports upstream wait for alerting's file");
+                    RETRY.1
+                }
+            };
+            let may_wake = awake && pause == LOOK_EVERY;
+            tokio::select! {
+                () = &mut until => return,
+                changed = self.wake.changed(), if may_wake => awake = changed.is_ok(),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Reports what stands in the journal beyond the cursor. `false`: upstream does not take it now.
+    async fn round(&self) -> Result<bool, StoreError> {
+        loop {
+            let rows = self.blocking(|store| store.told_after_cursor(ROWS)).await?;
+            if rows.is_empty() {
+                return Ok(true);
+            }
+            let mut done = None;
+            for row in &rows {
+                if let Some(told) = &row.told
+                    && matches!(self.report(told).await, Outcome::Again)
+                {
+                    self.done(done).await?;
+                    return Ok(false);
+                }
+                done = Some(row.n);
+            }
+            self.done(done).await?;
+        }
+    }
+
+    /// Rows up to this one are reported; after a crash in between they are again.
+    async fn done(&self, n: Option<i64>) -> Result<(), StoreError> {
+        match n {
+            Some(n) => self.blocking(move |store| store.move_told_cursor(n)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        match tokio::task::spawn_blocking(move || run(&store)).await {
+            Ok(value) => value,
+            Err(join) => std::panic::resume_unwind(join.into_panic()),
+        }
+    }
+
+    async fn report(&self, told: &Told) -> Outcome {
+        let mut request = self
+            .client
+            .post(self.config.url.reveal())
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(self.body(told).to_string());
+        if let Some(authorization) = &self.config.authorization {
+            request = request.header(reqwest::header::AUTHORIZATION, authorization.reveal());
+        }
+        let (outcome, label) = match request.send().await {
+            Ok(response) if response.status().is_success() => (Outcome::Taken, "taken"),
+            Ok(response) => judge(response.status()),
+            Err(error) => {
+                // Without the address: it may carry a token.
+                tracing::debug!(error = %error.without_url(), "upstream cannot be reached, reports wait");
+                (Outcome::Again, "unreachable")
+            }
+        };
+        ::metrics::counter!(metrics::REPORTED_UPSTREAM, "outcome" => label).increment(1);
+        outcome
+    }
+
+    fn body(&self, told: &Told) -> Value {
+        json!({"instance": self.config.instance, "alert_id": told.alert, "transition_id": told.transition,
+            "at_us": told.at.0, "acknowledged_by": told.acknowledged_by})
+    }
+}
+
+fn judge(status: StatusCode) -> (Outcome, &'static str) {
+    match status.as_u16() {
+        400 | 413 | 422 => {
+            tracing::error!(status = status.as_u16(), "upstream refuses a report for good: it will page for itself");
+            (Outcome::Refused, "refused")
+        }
+        401..=407 | 410 => {
+            tracing::warn!(status = status.as_u16(), "upstream does not let us in, reports wait");
+            (Outcome::Again, "denied")
+        }
+        _ => (Outcome::Again, "failed"),
+    }
+}
