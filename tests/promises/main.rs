@@ -14,3 +14,4 @@ mod operations;
 mod puback_means_on_disk;
 mod the_registry_changes_while_it_runs;
 mod tidy;
+mod two_instances_page_once;

@@ -21,6 +21,7 @@ use crate::rules::RulesError;
 use crate::runner::commit::planner;
 use crate::runner::{RunError, Runner};
 use crate::store::{Store, StoreError};
+use crate::upstream::Reporter;
 
 /// The cursor of alerting in its own log: the log's configuration must declare it.
 pub const CURSOR: &str = "alerting";
@@ -77,6 +78,7 @@ pub struct Alerting {
     runner: Runner,
     senders: Vec<Sender>,
     deadman: Option<Deadman>,
+    reporter: Option<Reporter>,
     advisor: Option<Advisor>,
     renewers: Vec<Renewer>,
     outlet: Option<Arc<dyn Outlet>>,
@@ -178,6 +180,15 @@ impl Alerting {
             name: "deadman".to_owned(),
             source: TargetError::Http(source),
         })?;
+        let reporter = parts
+            .config
+            .upstream
+            .as_ref()
+            .map(|config| Reporter::new(config, Arc::clone(&sending), woken.clone()));
+        let reporter = reporter.transpose().map_err(|source| BuildError::Receiver {
+            name: "upstream".to_owned(),
+            source: TargetError::Http(source),
+        })?;
         let runner = Runner {
             engine,
             planner,
@@ -199,6 +210,7 @@ impl Alerting {
             runner,
             senders,
             deadman,
+            reporter,
             advisor,
             renewers,
             outlet: parts.outlet,
@@ -258,13 +270,23 @@ impl Alerting {
                 Ok(())
             });
         }
-        if let Some(deadman) = self.deadman {
+        let halted = || {
             let mut halted = self.halt.subscribe();
+            async move {
+                let _ = halted.wait_for(|halt| *halt).await;
+            }
+        };
+        if let Some(deadman) = self.deadman {
+            let until = halted();
             senders.spawn(async move {
-                let until = async move {
-                    let _ = halted.wait_for(|halt| *halt).await;
-                };
                 deadman.run(until).await;
+                Ok(())
+            });
+        }
+        if let Some(reporter) = self.reporter {
+            let until = halted();
+            senders.spawn(async move {
+                reporter.run(until).await;
                 Ok(())
             });
         }

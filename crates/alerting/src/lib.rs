@@ -27,6 +27,7 @@ pub mod rehearsal;
 pub mod rules;
 mod runner;
 pub mod store;
+pub mod upstream;
 
 pub use crate::alerting::{Alerting, BuildError, CURSOR, Parts};
 pub use crate::config::Config;

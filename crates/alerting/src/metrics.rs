@@ -79,6 +79,8 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         TEMPLATE_FAILED,
         "counter",
         "pages that left in the built-in words because a template failed, by receiver",
+    ),
+    (
         REPORTED_UPSTREAM,
         "counter",
         "reports of pages and acknowledgements to an instance upstream by outcome",

@@ -66,11 +66,7 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(
-        config: &Config,
-        store: Arc<Store>,
-        wake: watch::Receiver<u64>,
-    ) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &Config, store: Arc<Store>, wake: watch::Receiver<u64>) -> Result<Self, reqwest::Error> {
         Ok(Self {
             client: Client::builder()
                 .timeout(TIMEOUT)
@@ -183,7 +179,10 @@ impl Reporter {
 fn judge(status: StatusCode) -> (Outcome, &'static str) {
     match status.as_u16() {
         400 | 413 | 422 => {
-            tracing::error!(status = status.as_u16(), "upstream refuses a report for good: it will page for itself");
+            tracing::error!(
+                status = status.as_u16(),
+                "upstream refuses a report for good: it will page for itself"
+            );
             (Outcome::Refused, "refused")
         }
         401..=407 | 410 => {

@@ -10,7 +10,7 @@ pub use receiver::{Receiver, Template, UndeliveredAfter, Words};
 use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, Problems, Setting, Validate};
 
-use crate::{deadman, links};
+use crate::{deadman, links, upstream};
 
 /// Alerting's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -47,6 +47,9 @@ pub struct Config {
     /// Whom we call while we are well; absent: nobody.
     #[serde(default)]
     pub deadman: Option<deadman::Config>,
+    /// The instance upstream that judges the same frames; absent: there is none.
+    #[serde(default)]
+    pub upstream: Option<upstream::Config>,
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -90,6 +93,7 @@ impl Config {
             evidence_max: default_evidence_max(),
             links: None,
             deadman: None,
+            upstream: None,
         }
     }
 }
@@ -106,6 +110,9 @@ impl Validate for Config {
         }
         if let Some(deadman) = &self.deadman {
             problems.section("deadman", |problems| deadman.validate(problems));
+        }
+        if let Some(upstream) = &self.upstream {
+            problems.section("upstream", |problems| upstream.validate(problems));
         }
         receiver::validate_all(&self.receivers, problems);
     }
@@ -157,6 +164,11 @@ pub const SETTINGS: &[Setting] = &[
         "deadman",
         "# { url = { file = \"deadman-url\" }, every = \"1m\" }",
         "Whom we call regularly while we are well: our silence is their alarm.",
+    ),
+    Setting::new(
+        "upstream",
+        "# { url = \"https://…/v1/told\", authorization = { file = \"upstream-token\" }, instance = \"clinic-north\" }",
+        "The instance upstream over the same frames: it hears what was paged and acknowledged here, and does not page again.",
     ),
     Setting::new(
         "receivers",

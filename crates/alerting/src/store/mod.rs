@@ -10,6 +10,7 @@ mod paging;
 mod proof;
 pub(crate) mod registry;
 pub mod retain;
+pub(crate) mod tail;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
