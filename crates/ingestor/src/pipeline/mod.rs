@@ -135,7 +135,8 @@ impl Ingestor {
         let (spool, mut reader) = (Arc::clone(&self.spool), self.reader);
         let mut frames = FrameReader::new(self.fleet);
         let stopped = Arc::clone(&stop);
-        tokio::task::spawn_blocking(move || intake::read(&spool, &mut reader, &mut frames, &out, &stopped));
+        let reading =
+            tokio::task::spawn_blocking(move || intake::read(&spool, &mut reader, &mut frames, &out, &stopped));
         self.progress.green();
         let mut pipeline = Pipeline {
             lanes: Lanes::new(self.flow),
@@ -157,6 +158,8 @@ impl Ingestor {
         pipeline.flow(slices, shutdown).await;
         stop.store(true, Ordering::Relaxed);
         pipeline.drain().await;
+        // Who is told that this has ended may open the log again: nobody holds it any more. A panic in there was told already.
+        let _ = reading.await;
     }
 }
 
