@@ -148,8 +148,12 @@ impl Engine {
         for id in old {
             self.told.remove(&id);
         }
-        self.told.insert(told.transition, told.clone());
-        self.changed_told.push(told.clone());
+        // One step may be told twice: as an acknowledgement, and as the page that says so.
+        let before = self.told.remove(&told.transition);
+        let mut known = told.clone();
+        known.acknowledged_by = known.acknowledged_by.or_else(|| before.and_then(|t| t.acknowledged_by));
+        self.changed_told.push(known.clone());
+        self.told.insert(told.transition, known);
         if let Some(who) = &told.acknowledged_by {
             self.acknowledged_there(told.alert, who, told.transition, told.at);
         }

@@ -63,6 +63,9 @@ fn an_acknowledgement_in_the_clinic_counts_here_whether_it_comes_before_or_after
         let mut upstream = World::new();
         if first {
             upstream.apply(&told(alert, there, Some("ann")));
+            // The page that tells of the acknowledgement tells of the same step.
+            upstream.apply(&told(alert, there, None));
+            upstream.restart();
         }
         deep(&mut upstream);
         if !first {

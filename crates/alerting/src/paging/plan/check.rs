@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 
 use telemetry::{Priority, UnixMicros};
 
-use super::file::{About, Against};
+use super::file::Against;
+use super::read::About;
 use super::{Plan, Repeat, Tell};
 use crate::paging::labels::Labels;
 use crate::rules::Kind;

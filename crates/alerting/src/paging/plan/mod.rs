@@ -5,6 +5,8 @@ mod check;
 mod file;
 mod hours;
 mod inhibit;
+mod raw;
+mod read;
 mod rota;
 mod route;
 

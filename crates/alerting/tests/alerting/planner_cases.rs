@@ -1,0 +1,170 @@
+//! The planner in stories: what a person on call sees happen.
+use super::*;
+
+fn violated() -> Op {
+    Op::Signal(
+        0,
+        Signal::Violated {
+            single: true,
+            worse: false,
+        },
+    )
+}
+
+#[test]
+fn an_escalation_goes_from_person_to_person_and_begins_anew_marked_as_such() {
+    let mut world = World::new();
+    world.run(&violated());
+    for _ in 0..3 {
+        world.run(&Op::Tick { seconds: 300 });
+    }
+    world.run(&Op::Tick { seconds: 300 });
+    let told: Vec<_> = world
+        .outbox
+        .iter()
+        .map(|p| {
+            (
+                p.receiver.as_str(),
+                p.body["step"].as_u64().unwrap(),
+                p.body["repetition"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("kim-push", 1, 0),
+            ("lee-push", 2, 0),
+            ("kim-push", 1, 1),
+            ("lee-push", 2, 1)
+        ]
+    );
+    let keys: BTreeSet<_> = world.outbox.iter().map(|p| p.page).collect();
+    assert_eq!(keys.len(), 4, "each page has its own idempotency key");
+    assert!(world.outbox[1].body["because"].as_str().unwrap().contains("lee"));
+}
+
+#[test]
+fn silence_end_of_session_and_inhibition_never_stop_an_escalation() {
+    let mut world = World::new();
+    world.run(&Op::Signal(
+        1,
+        Signal::Violated {
+            single: true,
+            worse: false,
+        },
+    ));
+    world.run(&Op::Tick { seconds: 60 });
+    let before = world.outbox.len();
+    assert_eq!(before, 1);
+    world.run(&violated());
+    world.run(&Op::Signal(1, Signal::Silent));
+    world.run(&Op::Signal(1, Signal::SessionOver));
+    world.run(&Op::Silence {
+        device: 1,
+        minutes: 600,
+    });
+    let pages = |w: &World| {
+        w.outbox
+            .iter()
+            .filter(|p| p.body["kind"] == "depth_off_setpoint" && is_page(p))
+            .count()
+    };
+    let seen = pages(&world);
+    world.run(&Op::Tick { seconds: 600 });
+    assert_eq!(pages(&world), seen + 1);
+}
+
+#[test]
+fn what_says_more_holds_the_first_page_of_what_says_less_until_it_ends() {
+    let mut world = World::new();
+    world.run(&violated());
+    world.run(&Op::Signal(
+        1,
+        Signal::Violated {
+            single: true,
+            worse: false,
+        },
+    ));
+    world.run(&Op::Tick { seconds: 61 });
+    let less = |w: &World| {
+        w.outbox
+            .iter()
+            .filter(|p| p.body["kind"] == "depth_off_setpoint")
+            .count()
+    };
+    assert_eq!(less(&world), 0);
+    world.run(&Op::Signal(0, Signal::Acknowledged));
+    world.run(&Op::Signal(0, Signal::Cleared));
+    world.run(&Op::Tick { seconds: 61 });
+    assert_eq!(less(&world), 1, "its group's minute is over too");
+}
+
+#[test]
+fn a_silence_holds_first_pages_and_what_it_hid_is_told_when_it_ends_and_its_owner_reminded() {
+    let mut world = World::new();
+    world.run(&Op::Silence {
+        device: 2,
+        minutes: 600,
+    });
+    world.run(&Op::Signal(
+        2,
+        Signal::Violated {
+            single: false,
+            worse: false,
+        },
+    ));
+    world.run(&Op::Tick { seconds: 4 * 3_600 });
+    let hidden: Vec<_> = world
+        .outbox
+        .iter()
+        .map(|p| (p.receiver.as_str(), p.body["rule"].as_str().unwrap()))
+        .collect();
+    assert_eq!(hidden, [("kim-push", "silence")]);
+    world.run(&Op::Tick { seconds: 6 * 3_600 });
+    world.run(&Op::Tick { seconds: 60 });
+    let told: Vec<_> = world
+        .outbox
+        .iter()
+        .skip(1)
+        .map(|p| (p.receiver.as_str(), p.body["rule"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("kim-push", "silence"), ("lee-push", "device_silent")]);
+}
+
+#[test]
+fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
+    let mut world = World::new();
+    world.run(&Op::Signal(
+        1,
+        Signal::Violated {
+            single: false,
+            worse: false,
+        },
+    ));
+    world.run(&Op::Tick { seconds: 30 });
+    world.run(&Op::Signal(
+        2,
+        Signal::Violated {
+            single: false,
+            worse: false,
+        },
+    ));
+    world.run(&Op::Tick { seconds: 30 });
+    let keys: Vec<_> = world.outbox.iter().map(|p| p.digest.clone()).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(keys[0].is_some() && keys[0] == keys[1]);
+    let mut alone = World::new();
+    alone.run(&Op::Signal(
+        2,
+        Signal::Violated {
+            single: false,
+            worse: false,
+        },
+    ));
+    alone.run(&Op::Tick { seconds: 60 });
+    assert_eq!(
+        alone.outbox.iter().map(|p| p.digest.clone()).collect::<Vec<_>>(),
+        [None]
+    );
+}
