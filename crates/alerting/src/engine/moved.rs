@@ -17,12 +17,12 @@ impl Engine {
     /// Goes through all devices after the registry was replaced. One that is not registered any more is left as it is: that may
     /// be a mistake in a file, and no reason to end an alert.
     pub(super) fn follow_registry(&mut self) {
-        let place = |(key, slot): (&DeviceKey, &Box<Slot>)| {
+        let place = |key: &DeviceKey, slot: &Slot| {
             let place = self.fleet.place(key)?;
             let differs = self.has_moved(slot, &place) || !place.in_use && self.is_missed(slot);
             differs.then(|| (key.clone(), place))
         };
-        let mut due: Vec<(DeviceKey, Place)> = self.devices.iter().filter_map(place).collect();
+        let mut due: Vec<(DeviceKey, Place)> = self.devices.iter().filter_map(|(key, slot)| place(key, slot)).collect();
         due.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, place) in due {
             let Some(mut slot) = self.devices.remove(&key) else {
