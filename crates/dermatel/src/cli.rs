@@ -45,6 +45,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: Device,
     },
+    /// Hold first pages back for a while: see what that hides, do it, end it
+    Silence {
+        #[command(flatten)]
+        api: Api,
+        #[command(subcommand)]
+        action: crate::silence::SilenceAction,
+    },
     /// Look at refused messages and replay them
     Quarantine {
         #[command(flatten)]

@@ -22,6 +22,7 @@ mod record;
 mod route_command;
 mod rules_command;
 mod secret;
+mod silence;
 mod sim;
 mod spool_files;
 mod spool_watch;
@@ -62,6 +63,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,
         Command::Device { api, action } => process::runtime()?.block_on(device::run(&api, action))?,
+        Command::Silence { api, action } => process::runtime()?.block_on(silence::run(&api, action))?,
         Command::Quarantine { api, action } => process::runtime()?.block_on(quarantine::run(&api, action))?,
         Command::Spool {
             action: SpoolAction::Inspect { dir },

@@ -199,7 +199,8 @@ async fn carry_out(handle: &Handle, bound: &Bound, alert: &Alert, comment: &str)
                 from: now,
                 until: now.plus(SILENCE),
             };
-            handle.command(Action::Silence(silence), actor, comment).await?;
+            // Under the plan's policy, as any other.
+            handle.silence(silence, actor, comment).await?;
             return Ok(alert.clone());
         }
     };

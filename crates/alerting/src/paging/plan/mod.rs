@@ -172,14 +172,19 @@ impl Plan {
         shifts.into_iter().flat_map(one).collect()
     }
 
-    /// The receivers of a person.
+    /// The receivers of a person; of a receiver, itself: whoever acts by a link acts in its name.
     pub(crate) fn receivers_of(&self, person: &str) -> Vec<String> {
-        self.people.get(person).cloned().unwrap_or_default()
+        let itself = || {
+            let known = self.receivers.iter().filter(|known| known.name == person);
+            known.map(|known| known.name.clone()).collect()
+        };
+        self.people.get(person).cloned().unwrap_or_else(itself)
     }
 
     /// Whether somebody can answer for a silence.
     pub(crate) fn may_own(&self, owner: &str) -> Result<(), SilenceError> {
-        if owner.trim().is_empty() || !self.implicit && !self.people.contains_key(owner) {
+        let known = self.people.contains_key(owner) || self.receivers.iter().any(|known| known.name == owner);
+        if owner.trim().is_empty() || !self.implicit && !known {
             return Err(SilenceError::Owner);
         }
         Ok(())
