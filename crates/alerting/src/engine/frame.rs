@@ -4,6 +4,7 @@ use std::sync::Arc;
 use telemetry::{Body, DeviceKey, Header, Origin, SkinType, Telemetry, UnixMicros, Zone};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::intern::Common;
 use super::presence::Due;
 use super::state::{Device, Heard, Repeat};
 use super::{Cold, ColdError, Engine, Moment, Slot, Table, Why};
@@ -20,7 +21,15 @@ use crate::rules::{Kind, Ruleset, Scope};
 pub(super) struct Judged {
     pub(super) facts: Arc<Facts>,
     /// Of the zone that was judged last: zones change every few minutes, strokes come a hundred a second.
-    strokes: Option<Box<(Option<Zone>, DepthBounds, PenBounds)>>,
+    strokes: Option<Arc<StrokeBounds>>,
+}
+
+/// What strokes in one zone are judged by. Most devices of a model have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct StrokeBounds {
+    zone: Option<Zone>,
+    pub(super) depth: DepthBounds,
+    pub(super) pen: PenBounds,
 }
 
 impl Judged {
@@ -40,15 +49,24 @@ impl Judged {
         }
     }
 
-    pub(super) fn strokes(&mut self, rules: &Ruleset, key: &DeviceKey, zone: Option<Zone>) -> (DepthBounds, PenBounds) {
-        if let Some(known) = self.strokes.as_deref().filter(|(of, _, _)| *of == zone) {
-            return (known.1, known.2);
+    pub(super) fn strokes(
+        &mut self,
+        rules: &Ruleset,
+        key: &DeviceKey,
+        zone: Option<Zone>,
+        common: &mut Common,
+    ) -> StrokeBounds {
+        if let Some(known) = self.strokes.as_deref().filter(|known| known.zone == zone) {
+            return *known;
         }
         let scope = self.scope(key, zone, None);
-        let depth = DepthBounds::resolve(rules, &self.facts, &scope);
-        let pen = PenBounds::resolve(rules, &self.facts, &scope);
-        self.strokes = Some(Box::new((zone, depth, pen)));
-        (depth, pen)
+        let bounds = StrokeBounds {
+            zone,
+            depth: DepthBounds::resolve(rules, &self.facts, &scope),
+            pen: PenBounds::resolve(rules, &self.facts, &scope),
+        };
+        self.strokes = Some(common.bounds(bounds));
+        bounds
     }
 }
 
@@ -93,7 +111,11 @@ impl Engine {
             return Ok(true);
         };
         let key = frame.admitted.key();
-        let mut slot = self.devices.remove(&key).unwrap_or_default();
+        // The key that is kept stays: timers have it too, and the frame's own would be a second one.
+        let (key, mut slot) = self
+            .devices
+            .remove_entry(&key)
+            .unwrap_or_else(|| (self.common.key(key), Box::default()));
         let taken = self.take_frame(offset, frame, telemetry, &key, &mut slot, cold);
         self.arm_silence(&key, &mut slot);
         if !matches!(taken, Ok(false)) {

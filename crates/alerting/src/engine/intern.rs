@@ -4,7 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use telemetry::{DeviceKey, TenantId};
 
+use super::frame::StrokeBounds;
 use super::state::Device;
 use crate::fleet::Facts;
 
@@ -45,11 +47,16 @@ impl AsRef<str> for Name {
     }
 }
 
+/// Most bounds that are kept to be shared.
+const MAX_BOUNDS: usize = 4_096;
+
 /// What is kept once.
 #[derive(Debug, Default)]
 pub(super) struct Common {
     names: HashSet<Arc<str>>,
     facts: HashSet<Arc<Facts>>,
+    bounds: HashSet<Arc<StrokeBounds>>,
+    tenants: HashSet<TenantId>,
 }
 
 impl Common {
@@ -60,6 +67,33 @@ impl Common {
         let name: Arc<str> = name.into();
         self.names.insert(Arc::clone(&name));
         Name(name)
+    }
+
+    /// What strokes are judged by. Devices with limits of their own in many zones may have more than are worth keeping: at
+    /// the bound those that nobody has any more go, and what is beyond is shared with nobody.
+    pub(super) fn bounds(&mut self, bounds: StrokeBounds) -> Arc<StrokeBounds> {
+        if let Some(known) = self.bounds.get(&bounds) {
+            return Arc::clone(known);
+        }
+        let bounds = Arc::new(bounds);
+        if self.bounds.len() >= MAX_BOUNDS {
+            self.bounds.retain(|known| Arc::strong_count(known) > 1);
+        }
+        if self.bounds.len() < MAX_BOUNDS {
+            self.bounds.insert(Arc::clone(&bounds));
+        }
+        bounds
+    }
+
+    /// A key as it was read gets the tenant's name of the others.
+    pub(super) fn key(&mut self, mut key: DeviceKey) -> DeviceKey {
+        match self.tenants.get(&key.tenant) {
+            Some(known) => key.tenant = known.clone(),
+            None => {
+                self.tenants.insert(key.tenant.clone());
+            }
+        }
+        key
     }
 
     /// A device as it was read gets the names of the others.
@@ -79,6 +113,8 @@ impl Common {
     /// The registry changed: its facts are asked anew, and names that nobody has go.
     pub(super) fn forget(&mut self) {
         self.facts.clear();
+        self.bounds.clear();
+        self.tenants.clear();
         self.names.retain(|name| Arc::strong_count(name) > 1);
     }
 }

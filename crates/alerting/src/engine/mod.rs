@@ -1,6 +1,7 @@
 //! The engine: `(state, input) -> (state', transitions)`. No clock and no I/O but looking up what it has put away itself:
 //! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
 mod alert;
+mod boots;
 mod commands;
 mod delay;
 mod expected;
@@ -168,6 +169,7 @@ impl Engine {
             out: Vec::new(),
         };
         for (key, mut device) in snapshot.devices {
+            let key = engine.common.key(key);
             engine.common.share(&mut device);
             let mut slot = Box::new(Slot {
                 device,

@@ -50,7 +50,7 @@ impl Engine {
         }
         let known = device
             .boots
-            .last()
+            .newest()
             .is_some_and(|seen| seen.boot() == boot && seen.count() > 1);
         if !known {
             device.returns = 0;
@@ -94,7 +94,7 @@ impl Engine {
         let below = context.header.oldest_unacknowledged;
         let gone = device
             .boots
-            .last_mut()
+            .newest_mut()
             .zip(below)
             .and_then(|(seen, below)| seen.gone_below(below));
         let Some((first, count)) = gone else {

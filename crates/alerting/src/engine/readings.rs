@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use telemetry::{Pulse, PulseBatch, StrokeBatch, UnixMicros, Zone};
 
-use super::frame::Context;
+use super::frame::{Context, StrokeBounds};
 use super::light::LampRules;
 use super::raise::Finding;
 use super::state::{Device, Visit};
@@ -85,11 +85,12 @@ impl Engine {
         let missing = missing_of_strokes(batch, visit);
         self.context(context, missing, batch.first_ordinal, visit, at, slot);
         let rules = Arc::clone(&self.rules);
-        let Some(judged) = self.judged(context.key, slot) else {
+        if self.judged(context.key, slot).is_none() {
             return;
-        };
-        let (bounds, pen) = judged.strokes(&rules, context.key, batch.zone);
-        let device = &mut slot.device;
+        }
+        let Slot { judged, device, .. } = slot;
+        let Some(judged) = judged else { return };
+        let StrokeBounds { depth: bounds, pen, .. } = judged.strokes(&rules, context.key, batch.zone, &mut self.common);
         let column = Column::of(batch);
         let expected = bounds.expected(batch, device.depth_offset_um.unwrap_or(0));
         // A frame out of order is judged by itself: what came before it is not what the device did before it.

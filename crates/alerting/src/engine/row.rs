@@ -1,7 +1,7 @@
 //! A device as a row of the file: a small JSON text for what has names, and packed bytes for the sequence numbers, which are
 //! most of it. A restart reads a row of every device, so it must be short and quick to read.
-use super::seen::BootSeen;
-use super::state::{Device, MAX_BOOTS};
+use super::boots::Boots;
+use super::state::Device;
 
 /// First byte of a row. JSON begins with another: rows from before are read as what they are.
 const PACKED: u8 = 1;
@@ -31,8 +31,7 @@ impl Device {
         row.push(PACKED);
         put_varint(text.len() as u64, &mut row);
         row.extend(text);
-        put_varint(self.boots.len() as u64, &mut row);
-        self.boots.iter().for_each(|boot| boot.write(&mut row));
+        self.boots.write(&mut row);
         Ok(row)
     }
 
@@ -47,11 +46,7 @@ impl Device {
         let mut from = Bytes(row.get(1..).unwrap_or_default());
         let len = usize::try_from(from.varint()?).map_err(|_| RowError::Short)?;
         let mut device: Self = serde_json::from_slice(from.take(len)?).map_err(RowError::Text)?;
-        let count = from.count(MAX_BOOTS)?;
-        device.boots = Vec::with_capacity(count);
-        for _ in 0..count {
-            device.boots.push(BootSeen::read(&mut from)?);
-        }
+        device.boots = Boots::read(&mut from)?;
         Ok(device)
     }
 }
@@ -66,9 +61,16 @@ pub(super) fn put_varint(mut number: u64, into: &mut Vec<u8>) {
 }
 
 /// Bytes that are read from the front.
-pub(super) struct Bytes<'a>(&'a [u8]);
+#[derive(Clone)]
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Bytes<'a> {
+    /// What was read since: from here to where the same bytes are read now.
+    pub(super) fn until(&self, now: &Self) -> &'a [u8] {
+        let len = self.0.len().saturating_sub(now.0.len());
+        self.0.get(..len).unwrap_or_default()
+    }
+
     fn take(&mut self, len: usize) -> Result<&'a [u8], RowError> {
         let (front, rest) = self.0.split_at_checked(len).ok_or(RowError::Short)?;
         self.0 = rest;

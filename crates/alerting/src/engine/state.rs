@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use telemetry::{UnixMicros, Zone};
 
+pub use super::boots::{Boots, MAX_BOOTS};
 pub use super::intern::Name;
 pub use super::seen::{BootSeen, HASHES, MAX_INTERVALS, MAX_ODD, OLD_HASHES, Repeat};
 use crate::id::{AlertId, Opaque};
@@ -18,8 +19,6 @@ use crate::rules::pulse::PulseMemory;
 use crate::rules::recovery::Untold;
 use crate::rules::sterilization::FailedCycle;
 
-/// Boots that are remembered per device; at the bound the one heard longest ago goes.
-pub const MAX_BOOTS: usize = 4;
 /// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
 pub const MAX_OPEN: usize = 128;
 /// Ids of resolved alerts per device, so that a copy of a frame does not raise them anew; at the bound the oldest goes.
@@ -98,7 +97,7 @@ pub struct Device {
     pub depth_offset_um: Option<i32>,
     /// Sequence numbers; in a row they stand beside the text.
     #[serde(skip_serializing)]
-    pub boots: Vec<BootSeen>,
+    pub boots: Boots,
     /// Newest frame.
     pub heard: Option<Heard>,
     /// When its gateway last received anything from it.
@@ -163,22 +162,7 @@ impl Device {
 
     /// Takes a sequence number.
     pub fn take(&mut self, boot: u64, sequence: u64, hash: u64) -> Repeat {
-        // The newest heard stands last.
-        if let Some(last) = self.boots.last_mut().filter(|last| last.boot() == boot) {
-            return last.take(sequence, hash);
-        }
-        let at = self.boots.iter().position(|b| b.boot() == boot);
-        let mut seen = at.map_or_else(|| BootSeen::new(boot), |at| self.boots.remove(at));
-        let repeat = seen.take(sequence, hash);
-        if let Some(before) = self.boots.last_mut() {
-            before.is_over();
-        }
-        if self.boots.len() >= MAX_BOOTS {
-            self.boots.remove(0);
-        }
-        self.boots.reserve_exact(1);
-        self.boots.push(seen);
-        repeat
+        self.boots.take(boot, sequence, hash)
     }
 
     /// Remembers a resolved alert.
@@ -193,10 +177,11 @@ impl Device {
 
     /// Remembers a frame as evidence.
     pub fn remember(&mut self, offset: u64) {
-        self.offsets.push_back(offset);
-        if self.offsets.len() > MAX_OFFSETS {
+        // First out, then in: a ring that holds one more for a moment has room for twice as many ever after.
+        if self.offsets.len() >= MAX_OFFSETS {
             self.offsets.pop_front();
         }
+        self.offsets.push_back(offset);
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Ruleset, Scope, Violation, Window};
 use crate::fleet::Facts;
 
 /// What strokes of one device in one zone are judged by. Resolved once per configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DepthBounds {
     /// Greatest depth, in micrometres.
     pub limit_um: u32,

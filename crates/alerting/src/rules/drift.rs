@@ -10,7 +10,7 @@ use super::{Judgement, Parameters, Violation};
 
 /// Of `depth_drift`: a two-sided cumulative sum over the mean residuals of seconds. With 50 and 425 µm it is k 1 and h 8.5 for
 /// means with a standard deviation of 50 µm (an assumption): 5.9e7 seconds between two false alarms, 4.9 to find 150 µm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DepthDrift {
     /// A mean that is off by less than this is never a drift, in micrometres.

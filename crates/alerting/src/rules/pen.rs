@@ -10,7 +10,7 @@ use super::{Judgement, Kind, Ruleset, Scope, Window};
 use crate::fleet::Facts;
 
 /// What one device's seconds are judged by in one zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PenBounds {
     drift: Option<DepthDrift>,
     stuck: Option<DepthSensorStuck>,

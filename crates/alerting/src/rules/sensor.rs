@@ -8,7 +8,7 @@ use super::seconds::{Expected, Second};
 use super::{Judgement, Parameters, Violation, Window};
 
 /// Of `depth_sensor_stuck`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DepthSensorStuck {
     /// So many strokes in a row with one and the same reading. Noise repeats a reading a few times, never for seconds.
@@ -27,7 +27,7 @@ impl Parameters for DepthSensorStuck {
 }
 
 /// k of n seconds of strokes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Seconds {
     /// How many seconds.
     pub k: u32,

@@ -16,7 +16,7 @@ fn a_row_of_the_version_before_is_read_and_its_copies_are_still_known() {
         (&*device.clinic, &*device.gateway, device.in_session),
         ("north", "gw-1", true)
     );
-    assert_eq!(device.boots[0].boot(), 7);
+    assert_eq!(device.boots.newest().unwrap().boot(), 7);
     for (number, hash, repeat) in [
         (0, 20, Repeat::Duplicate),
         (5, 25, Repeat::Duplicate),

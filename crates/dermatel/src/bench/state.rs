@@ -56,7 +56,12 @@ pub(super) fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     write(&fleet, &file)?;
     let bytes = std::fs::metadata(&file)?.len();
     let exe = std::env::current_exe().context("own program")?;
-    let output = Command::new(exe).args(["bench", "--read-state"]).arg(&dir).output()?;
+    // As the process keeps its memory that serves.
+    let output = Command::new(exe)
+        .envs(crate::process::MALLOC)
+        .args(["bench", "--read-state"])
+        .arg(&dir)
+        .output()?;
     ensure!(
         output.status.success(),
         "the reading process failed: {}",
