@@ -20,6 +20,7 @@ use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
 use crate::runner::commit::planner;
 use crate::runner::{RunError, Runner};
+use crate::store::checkpoint::{self, Checkpointer};
 use crate::store::{Store, StoreError};
 use crate::upstream::Reporter;
 
@@ -83,6 +84,7 @@ pub struct Alerting {
     renewers: Vec<Renewer>,
     outlet: Option<Arc<dyn Outlet>>,
     outlet_store: Arc<Store>,
+    checkpointer: Checkpointer,
     wake: watch::Receiver<u64>,
     /// Ends what sends.
     halt: watch::Sender<bool>,
@@ -112,6 +114,7 @@ impl Alerting {
         let store = Store::open(&parts.config.file).map_err(BuildError::Store)?;
         let reopen = || store.reopen().map(Arc::new).map_err(BuildError::Store);
         let (asked, sending, outlet_store) = (reopen()?, reopen()?, reopen()?);
+        let checkpointer = store.checkpointer().map_err(BuildError::Store)?;
         let (snapshot, next) = store.load().map_err(BuildError::Store)?;
         let mut reader = parts.log.reader(CURSOR).map_err(BuildError::Log)?;
         if let Some(next) = next {
@@ -215,6 +218,7 @@ impl Alerting {
             renewers,
             outlet: parts.outlet,
             outlet_store,
+            checkpointer,
             wake: woken,
             halt,
         })
@@ -276,6 +280,11 @@ impl Alerting {
                 let _ = halted.wait_for(|halt| *halt).await;
             }
         };
+        let (checkpointer, until) = (self.checkpointer, halted());
+        senders.spawn(async move {
+            checkpoint::run(checkpointer, until).await;
+            Ok(())
+        });
         if let Some(deadman) = self.deadman {
             let until = halted();
             senders.spawn(async move {

@@ -1,5 +1,6 @@
 //! One SQLite file: state, alerts, journal, outbox, evidence and the consumed offset, moved by one transaction before
 //! anything leaves. What is in it is what happened; everything else can be computed again from the log.
+pub(crate) mod checkpoint;
 mod delivery;
 mod evidence;
 pub mod journal;
@@ -13,7 +14,7 @@ pub mod retain;
 pub(crate) mod tail;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use delivery::{Deadlines, Overdue, TestPage};
@@ -42,7 +43,8 @@ const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";
-/// How long a writer waits for another one: the runner and the notifier share the file.
+/// How long a writer waits for one of another process. Those of this process take turns: SQLite's own wait sleeps and looks
+/// again, up to 100 ms at a time, and a page would stand behind that.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What went wrong with the file.
@@ -84,6 +86,18 @@ pub enum StoreError {
 pub struct Store {
     path: PathBuf,
     db: Mutex<Connection>,
+    /// Whose turn it is to write, of all handles of this process.
+    turn: Arc<Mutex<()>>,
+}
+
+/// When a transaction counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// When it is on the disk.
+    Synced,
+    /// When a kill cannot undo it; a power cut may, until the next transaction that is synced. For what is then only done
+    /// again, and marked as such: what leaves afterwards never stands on it.
+    Written,
 }
 
 /// What goes down to a device, to be put into the outbox.
@@ -153,6 +167,8 @@ impl Store {
         db.pragma_update(None, "journal_mode", "WAL")
             .map_err(sqlite("use a write-ahead log"))?;
         db.pragma_update(None, "synchronous", "FULL").map_err(sqlite("sync"))?;
+        db.pragma_update(None, "wal_autocheckpoint", checkpoint::AT_MOST_PAGES)
+            .map_err(sqlite("bound its write-ahead log"))?;
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(sqlite("begin"))?;
@@ -178,6 +194,7 @@ impl Store {
         Ok(Self {
             path: path.to_owned(),
             db: Mutex::new(db),
+            turn: Arc::default(),
         })
     }
 
@@ -186,7 +203,10 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub fn reopen(&self) -> Result<Self, StoreError> {
-        Self::open(&self.path)
+        Ok(Self {
+            turn: Arc::clone(&self.turn),
+            ..Self::open(&self.path)?
+        })
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
@@ -202,13 +222,30 @@ impl Store {
         }
     }
 
-    /// Runs one transaction.
+    /// Runs one transaction; on the disk when it returns.
     fn write<T>(
         &self,
         what: &'static str,
         run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.write_until(Done::Synced, what, run)
+    }
+
+    fn write_until<T>(
+        &self,
+        done: Done,
+        what: &'static str,
+        run: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        // It guards nothing but the order.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut db = self.db();
+        let synchronous = match done {
+            Done::Synced => "FULL",
+            Done::Written => "NORMAL",
+        };
+        db.pragma_update(None, "synchronous", synchronous)
+            .map_err(self.error(what))?;
         let tx = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(self.error(what))?;

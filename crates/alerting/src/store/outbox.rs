@@ -4,7 +4,7 @@ use serde_json::json;
 use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
-use super::{Store, StoreError, delivery, journal};
+use super::{Done, Store, StoreError, delivery, journal};
 
 /// A page that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +195,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn settle(&self, settled: &Settlement, now: UnixMicros) -> Result<(), StoreError> {
-        self.write("keep receipts", |tx| {
+        // Lost with the power, a page is sent again and says that it may be a repeat: it was marked, synced, before it left.
+        self.write_until(Done::Written, "keep receipts", |tx| {
             for (page, outcome) in &settled.outcomes {
                 settle_one(tx, settled, page, outcome, now)?;
             }
@@ -293,7 +294,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn outlet_done(&self, n: i64) -> Result<(), StoreError> {
-        self.write("empty its outlet", |tx| {
+        // Lost with the power, they are handed over again: the store knows them.
+        self.write_until(Done::Written, "empty its outlet", |tx| {
             tx.execute("DELETE FROM outlet WHERE n <= ?1", [n])
         })
         .map(|_| ())

@@ -1,7 +1,7 @@
 //! What proves something: rows of the journal, and the file opened by somebody who may not change it.
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use telemetry::UnixMicros;
@@ -41,6 +41,7 @@ impl Store {
         }
         Ok(Self {
             path: path.to_owned(),
+            turn: Arc::default(),
             db: Mutex::new(db),
         })
     }

@@ -1,6 +1,6 @@
 //! Records waiting to fill a batch, by lane, and when a lane flushes: pure decisions, `now` is an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::write::LaneKey;
@@ -27,9 +27,18 @@ pub(super) struct Batch {
     pub(super) whences: Vec<Whence>,
 }
 
-struct Lane {
+/// Records that go together, and whom to tell of each.
+#[derive(Default)]
+struct Load {
     records: Vec<Record>,
     whences: Vec<Whence>,
+}
+
+struct Lane {
+    /// Full batches, the oldest first: behind a slow store there are some, and none is ever copied.
+    full: VecDeque<Load>,
+    /// The one that fills.
+    open: Load,
     /// Since when the oldest waits.
     since: Option<Instant>,
     linger: Duration,
@@ -54,14 +63,17 @@ impl Lanes {
     pub(super) fn push(&mut self, key: LaneKey, record: Record, whence: Whence, now: Instant) {
         let linger = self.flow.linger;
         let lane = self.lanes.entry(key).or_insert_with(|| Lane {
-            records: Vec::new(),
-            whences: Vec::new(),
+            full: VecDeque::new(),
+            open: Load::default(),
             since: None,
             linger,
             in_flight: 0,
         });
-        lane.records.push(record);
-        lane.whences.push(whence);
+        lane.open.records.push(record);
+        lane.open.whences.push(whence);
+        if lane.open.records.len() >= self.flow.batch_points {
+            lane.full.push_back(std::mem::take(&mut lane.open));
+        }
         lane.since.get_or_insert(now);
     }
 
@@ -70,11 +82,11 @@ impl Lanes {
         let flow = self.flow;
         let mut batches = Vec::new();
         for (key, lane) in &mut self.lanes {
-            while lane.in_flight < flow.in_flight_per_tenant && lane.is_due(now, flow.batch_points, all) {
+            while lane.in_flight < flow.in_flight_per_tenant && lane.is_due(now, all) {
                 batches.push(lane.take(key, &flow));
                 lane.in_flight += 1;
                 // What is left has waited as long.
-                lane.since = (!lane.records.is_empty()).then_some(now);
+                lane.since = (!lane.is_empty()).then_some(now);
             }
         }
         batches
@@ -98,27 +110,29 @@ impl Lanes {
 }
 
 impl Lane {
-    fn is_due(&self, now: Instant, full: usize, all: bool) -> bool {
+    fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.open.records.is_empty()
+    }
+
+    fn is_due(&self, now: Instant, all: bool) -> bool {
         let waited = self
             .since
             .is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
-        !self.records.is_empty() && (all || waited || self.records.len() >= full)
+        !self.is_empty() && (all || waited || !self.full.is_empty())
     }
 
     fn take(&mut self, key: &LaneKey, flow: &Flow) -> Batch {
-        let count = self.records.len().min(flow.batch_points);
+        let load = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
         // A tenant with little to say waits longer for company, up to the cap; with more to say, shorter.
-        self.linger = if count < flow.batch_points / FEW {
+        self.linger = if load.records.len() < flow.batch_points / FEW {
             (self.linger * 2).min(flow.max_linger)
         } else {
             (self.linger / 2).max(flow.linger)
         };
-        let rest = self.records.split_off(count);
-        let rest_whences = self.whences.split_off(count);
         Batch {
             lane: key.clone(),
-            records: std::mem::replace(&mut self.records, rest),
-            whences: std::mem::replace(&mut self.whences, rest_whences),
+            records: load.records,
+            whences: load.whences,
         }
     }
 }
