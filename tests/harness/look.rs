@@ -46,6 +46,14 @@ impl Stack {
         rows(&self.store_file(), sql).map_err(|e| e.to_string())
     }
 
+    /// Bodies of the rows of a kind in alerting's journal, oldest first.
+    pub fn journal(&self, kind: &str) -> Result<Vec<Value>, String> {
+        let sql = format!("SELECT body FROM journal WHERE kind = '{kind}' ORDER BY n");
+        let found = rows(&self.folder().join("data/alerting.sqlite"), &sql).map_err(|e| e.to_string())?;
+        let bodies = found.into_iter().flatten().map(|body| serde_json::from_str(&body));
+        bodies.collect::<Result<_, _>>().map_err(|e| e.to_string())
+    }
+
     /// The one number that a query of the embedded store gives.
     pub fn number(&self, sql: &str) -> Result<i64, String> {
         let rows = self.rows(sql)?;

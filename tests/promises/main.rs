@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod a_hazard_reaches_a_person;
+mod a_plan_tells_the_next_person;
 mod a_silence_hides_what_it_says;
 mod a_silent_watcher_is_an_alarm;
 mod a_tenant_sees_its_own_only;

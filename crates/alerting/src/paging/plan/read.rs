@@ -295,8 +295,9 @@ impl Reader<'_> {
                 self.fault(file, at, format!("chain {}: a step tells nobody", raw.name));
             }
             let wait = step.wait.map_or(Duration::from_secs(300), |span| span.0);
-            if !(Duration::from_secs(10)..=Duration::from_secs(86_400)).contains(&wait) {
-                self.fault(file, at, format!("chain {}: wait must be 10s to 1d", raw.name));
+            // A second is enough between a buzzer and a person.
+            if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&wait) {
+                self.fault(file, at, format!("chain {}: wait must be 1s to 1d", raw.name));
             }
             steps.push(Step { tell, wait });
         }
