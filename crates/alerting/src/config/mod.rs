@@ -176,7 +176,7 @@ pub const SETTINGS: &[Setting] = &[
         "Who is told; with none nobody is paged, and readiness says so. One entry is, for example:\n\
          [[alerting.receivers]]\n\
          name = \"on-call\"\n\
-         min_priority = \"medium\"        # info, low, medium, high\n\
+         min_priority = \"medium\"        # info, low, medium, high; not set: low, and with a paging plan whatever that says\n\
          tenants = [\"aurora\"]           # not set: all\n\
          fallback = \"chat\"              # who gets what this one refuses for good, or has not taken in time:\n\
          undelivered_after = { high = \"1m\", medium = \"5m\", low = \"30m\" }\n\

@@ -21,9 +21,9 @@ pub struct Receiver {
     /// Only of these tenants; none: of all. A gateway's own alerts go to receivers of all tenants only.
     #[serde(default)]
     pub tenants: Vec<TenantId>,
-    /// Only from this priority on.
-    #[serde(default = "default_priority")]
-    pub min_priority: Priority,
+    /// Only from this priority on, with a paging plan too. Not set: low without a plan, and whatever the plan's routes say with one.
+    #[serde(default)]
+    pub min_priority: Option<Priority>,
     /// Who is told instead when this receiver refuses a page for good, or has not taken it `undelivered_after`.
     #[serde(default)]
     pub fallback: Option<String>,
@@ -65,17 +65,13 @@ pub struct Receiver {
     pub log: Option<LogFile>,
 }
 
-fn default_priority() -> Priority {
-    Priority::Low
-}
-
 impl Receiver {
     /// A receiver of everything from low on, by no way yet.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             tenants: Vec::new(),
-            min_priority: default_priority(),
+            min_priority: None,
             fallback: None,
             undelivered_after: UndeliveredAfter::default(),
             test_every: None,

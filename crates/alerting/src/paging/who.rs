@@ -67,7 +67,7 @@ fn along(plan: &Plan, labels: &Labels, route: &Route, at: UnixMicros) -> Vec<Tol
         let whom: Vec<Addressee> = here.tell.iter().flat_map(|tell| plan.addressees(tell, now)).collect();
         let admitted = whom
             .into_iter()
-            .filter(|one| plan.admits(&one.receiver, &labels.tenant));
+            .filter(|one| plan.admits(&one.receiver, &labels.tenant, labels.priority));
         let mut whom: Vec<(String, String)> = admitted.map(|one| (one.receiver, one.because)).collect();
         if whom.is_empty() {
             let everybody = plan.everybody(&labels.tenant).into_iter();

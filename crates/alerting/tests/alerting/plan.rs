@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use alerting::config::Receiver;
 use alerting::paging::plan::{Against, Read, load_dir, parse};
 use alerting::paging::{Labels, parse_time, who};
 use alerting::rules::{RulesError, builtin};
@@ -37,13 +38,17 @@ fn time(text: &str) -> UnixMicros {
 }
 
 fn read(toml: &str, calendar: &str) -> Result<Read, RulesError> {
+    read_with(toml, calendar, &receivers(&["kim", "lee"]))
+}
+
+fn read_with(toml: &str, calendar: &str, receivers: &[Receiver]) -> Result<Read, RulesError> {
     let texts = BTreeMap::from([
         ("plan.toml".to_owned(), toml.to_owned()),
         ("r.ics".to_owned(), calendar.to_owned()),
     ]);
-    let (receivers, rules) = (receivers(&["kim", "lee"]), builtin().unwrap());
+    let rules = builtin().unwrap();
     let against = Against {
-        receivers: &receivers,
+        receivers,
         rules: &rules,
         tenants: &["acme".to_owned(), "other".to_owned()],
         now: time("2026-11-22T12:00:00Z"),
@@ -168,6 +173,49 @@ fn every_fault_is_named_with_its_file_and_line() {
         "{zone:?}"
     );
     assert!(faults(GOOD, "rubbish")[0].starts_with("plan/r.ics:"), "rubbish");
+}
+
+/// Kim has a push for everything and a phone for what is high.
+#[test]
+fn a_receivers_min_priority_holds_under_a_plan_and_a_step_that_would_tell_nobody_is_refused() {
+    let mut configured = receivers(&["kim", "lee", "phone"]);
+    configured[2].min_priority = Some(Priority::High);
+    let with_phone = GOOD.replace("[\"kim\"]", "[\"kim\", \"phone\"]");
+    let plan = read_with(&with_phone, CALENDAR, &configured)
+        .unwrap_or_else(|e| panic!("{e}"))
+        .plan;
+    let told = |priority| {
+        let told = who(&plan, &labels(priority), time("2026-11-22T22:00:00Z"));
+        told[0]
+            .whom
+            .iter()
+            .map(|(receiver, _)| receiver.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(Priority::High), ["kim", "phone"]);
+    assert_eq!(told(Priority::Medium), ["kim"]);
+    // By phone alone nobody hears of what is less urgent: neither on call, nor by name.
+    let only = GOOD.replace("[\"lee\"]", "[\"phone\"]");
+    let by_name = format!(
+        "{GOOD}priorities = [\"high\"]\n[[chain]]\nname = \"p\"\nsteps = [{{ tell = [\"receiver:phone\"] }}]\n[[route]]\nchain = \"p\"\n"
+    );
+    for (toml, whom) in [(only, "rota:r"), (by_name, "receiver:phone")] {
+        let Err(RulesError::Faults(faults)) = read_with(&toml, CALENDAR, &configured) else {
+            panic!("not refused: {whom}");
+        };
+        let line = toml
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| *line == "[[route]]")
+            .last()
+            .unwrap()
+            .0
+            + 1;
+        let expected = format!(
+            "plan/plan.toml:{line}: would tell nobody of low priority: min_priority of the receivers of {whom} is higher"
+        );
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    }
 }
 
 #[test]

@@ -50,12 +50,7 @@ chain = "to know"
 "#;
 
 pub(crate) fn receivers(names: &[&str]) -> Vec<Receiver> {
-    let one = |name: &&str| {
-        toml::from_str(&format!(
-            "name = \"{name}\"\nmin_priority = \"info\"\nlog = {{ path = \"x\" }}\n"
-        ))
-        .unwrap()
-    };
+    let one = |name: &&str| toml::from_str(&format!("name = \"{name}\"\nlog = {{ path = \"x\" }}\n")).unwrap();
     names.iter().map(one).collect()
 }
 

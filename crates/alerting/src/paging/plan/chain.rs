@@ -1,4 +1,5 @@
 //! Chains: who is told after whom, and what comes after the last.
+use std::fmt;
 use std::time::Duration;
 
 /// Whom a step tells.
@@ -10,6 +11,16 @@ pub enum Tell {
     Person(String),
     /// Whoever is on call.
     Rota(String),
+}
+
+impl fmt::Display for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Receiver(name) => write!(f, "receiver:{name}"),
+            Self::Person(name) => write!(f, "person:{name}"),
+            Self::Rota(name) => write!(f, "rota:{name}"),
+        }
+    }
 }
 
 /// One step.

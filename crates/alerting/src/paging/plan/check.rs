@@ -29,6 +29,7 @@ pub(super) fn check(plan: &Plan, against: &Against<'_>) -> Faults {
     if faults.is_empty() {
         // Only what does not go round in circles can be followed to its end.
         routes(plan, &mut faults);
+        too_quiet(plan, &mut faults);
     }
     if faults.is_empty() {
         nobody(plan, against, &mut faults);
@@ -198,6 +199,53 @@ fn routes(plan: &Plan, faults: &mut Faults) {
                     known.tenants
                 );
                 faults.push((About::Route(n), what));
+            }
+        }
+    }
+}
+
+/// Whether a receiver of this name is meant for what is so urgent.
+fn wants(plan: &Plan, receiver: &str, priority: Priority) -> bool {
+    let known = plan.receivers.iter().find(|known| known.name == receiver);
+    known.is_none_or(|known| known.wants(priority))
+}
+
+/// Whether somebody hears of what is so urgent, whoever is on call.
+fn is_heard(plan: &Plan, tell: &Tell, priority: Priority) -> bool {
+    let person = |name: &String| {
+        let own = plan.people.get(name);
+        own.is_some_and(|own| own.iter().any(|receiver| wants(plan, receiver, priority)))
+    };
+    match tell {
+        Tell::Receiver(name) => wants(plan, name, priority),
+        Tell::Person(name) => person(name),
+        Tell::Rota(name) => plan.rotas.get(name).is_some_and(|rota| {
+            let events = rota.events.iter().chain(&rota.overrides);
+            // Otherwise never names another rota.
+            let mut otherwise = rota.otherwise.iter();
+            events.flat_map(|event| &event.people).all(person) && otherwise.any(|tell| is_heard(plan, tell, priority))
+        }),
+    }
+}
+
+/// A step whose receivers are all for more urgent alerts than its route brings would tell nobody.
+fn too_quiet(plan: &Plan, faults: &mut Faults) {
+    for (n, route) in plan.routes.iter().enumerate() {
+        for chain in reachable(plan, &route.chain) {
+            for step in &chain.steps {
+                let mut priorities = route.matcher.priorities.iter();
+                let unheard =
+                    priorities.find(|priority| !step.tell.iter().any(|tell| is_heard(plan, tell, **priority)));
+                let Some(priority) = unheard else { continue };
+                let whom: Vec<String> = step.tell.iter().map(ToString::to_string).collect();
+                let what = format!(
+                    "would tell nobody of {} priority: min_priority of the receivers of {} is higher",
+                    priority.as_str(),
+                    whom.join(", ")
+                );
+                if !faults.contains(&(About::Route(n), what.clone())) {
+                    faults.push((About::Route(n), what));
+                }
             }
         }
     }

@@ -38,14 +38,24 @@ pub struct Known {
     pub name: String,
     /// Only alerts of these tenants may reach it; none: of all.
     pub tenants: Vec<String>,
-    /// Only alerts from this priority on.
-    pub min_priority: Priority,
+    /// Only alerts from this priority on; `None`: what the plan says, and from low on without one.
+    pub min_priority: Option<Priority>,
 }
 
 impl Known {
     /// Whether an alert may reach it. A tenant's alerts never reach another tenant's receiver, whatever a plan says.
     pub fn admits(&self, tenant: &str) -> bool {
         self.tenants.is_empty() || self.tenants.iter().any(|own| own == tenant)
+    }
+
+    /// From which priority on it is told when no plan says so.
+    pub(crate) fn from(&self) -> Priority {
+        self.min_priority.unwrap_or(Priority::Low)
+    }
+
+    /// Whether what is so urgent is urgent enough.
+    pub fn wants(&self, priority: Priority) -> bool {
+        self.min_priority.is_none_or(|least| priority >= least)
     }
 }
 
@@ -93,7 +103,7 @@ impl Plan {
             name: format!("receiver {}", n + 1),
             matcher: Matcher {
                 tenants: receiver.tenants.clone(),
-                priorities: from_priority(receiver.min_priority),
+                priorities: from_priority(receiver.from()),
                 ..Matcher::default()
             },
             when: None,
@@ -209,10 +219,11 @@ impl Plan {
         self.receivers.iter().filter(admits).map(one).collect()
     }
 
-    /// Whether a receiver may be told of a tenant's alerts; one that is not configured is not held back here.
-    pub(crate) fn admits(&self, receiver: &str, tenant: &str) -> bool {
+    /// Whether a receiver may be told of a tenant's alerts, and is meant for such urgent ones; one that is not configured is not
+    /// held back here.
+    pub(crate) fn admits(&self, receiver: &str, tenant: &str, priority: Priority) -> bool {
         let known = self.receivers.iter().find(|known| known.name == receiver);
-        known.is_none_or(|known| known.admits(tenant))
+        known.is_none_or(|known| known.admits(tenant) && known.wants(priority))
     }
 }
 

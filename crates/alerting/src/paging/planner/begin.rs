@@ -121,7 +121,7 @@ impl Planner {
         // Whoever would have been told without a plan was told when it was raised.
         course.without_plan = true;
         for known in &self.plan.receivers {
-            if known.admits(&alert.tenant) && alert.priority >= known.min_priority {
+            if known.admits(&alert.tenant) && alert.priority >= known.from() {
                 course.has_told(&known.name);
             }
         }

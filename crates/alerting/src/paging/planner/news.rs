@@ -110,7 +110,7 @@ impl Planner {
             let first = chain.and_then(|chain| chain.steps.first());
             let tells = first.map(|step| step.tell.as_slice()).unwrap_or_default();
             for one in tells.iter().flat_map(|tell| self.plan.addressees(tell, now)) {
-                if !whom.contains(&one.receiver) && self.plan.admits(&one.receiver, &alert.tenant) {
+                if !whom.contains(&one.receiver) && self.plan.admits(&one.receiver, &alert.tenant, alert.priority) {
                     whom.push(one.receiver);
                 }
             }

@@ -93,7 +93,7 @@ impl Planner {
         let mut admitted: Vec<Addressee> = Vec::new();
         for one in meant
             .into_iter()
-            .filter(|one| plan.admits(&one.receiver, &alert.tenant))
+            .filter(|one| plan.admits(&one.receiver, &alert.tenant, alert.priority))
         {
             match admitted.iter_mut().find(|other| other.receiver == one.receiver) {
                 Some(other) => other.because = format!("{}; {}", other.because, one.because),
