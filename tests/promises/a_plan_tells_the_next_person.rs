@@ -303,6 +303,74 @@ fn an_edited_plan_holds_after_a_reload_also_for_what_is_under_way_and_one_with_a
 }
 
 #[test]
+fn a_rota_that_runs_out_is_told_before_and_when_it_has_and_whoever_it_names_otherwise_is_paged() {
+    const ENDS: &str = "rota-ends";
+    let told = |to: &Webhook, state: &str| {
+        let mut pages = to.of_rule(ENDS);
+        pages.retain(|page| page["state"] == state && page["device"] == "duty");
+        pages
+    };
+    let duty = Duty::start(&PLAN.replace("{wait}", "1h"), &around_now());
+    // Long enough to be told, seen and acknowledged before the shift is over.
+    duty.write("duty.ics", &calendar(&[shift("Kim", -3_600, 10, "")]));
+    let (fine, said) = duty.route_check();
+    assert!(
+        fine && said.contains("duty.ics:1: rota duty ends: nobody is on call from"),
+        "{said}"
+    );
+    duty.reload_and_wait();
+    // Kim is on call and hears that nobody will be.
+    let ahead = wait_for("the warning", SOON, || {
+        told(&duty.kim, "firing").pop().ok_or_else(|| duty.kim.pages())
+    });
+    assert!(
+        ahead["what_happened"]
+            .as_str()
+            .unwrap()
+            .contains("ends: nobody is on call from"),
+        "{ahead}"
+    );
+    let id = ahead["alert_id"].as_str().unwrap();
+    let (done, said) = duty.stack.command(&["alert", "ack", id, "--actor", "Kim"]);
+    assert!(done, "{said}");
+    // The shift is over: that is worse than that it will be, and is told to whoever the rota names otherwise.
+    let over = wait_for("the end", SOON, || {
+        told(&duty.desk, "firing").pop().ok_or_else(|| duty.desk.pages())
+    });
+    assert_eq!(over["alert_id"], id, "the same alert");
+    assert!(
+        over["what_happened"].as_str().unwrap().contains("rota duty has ended"),
+        "{over}"
+    );
+    let because = over["because"].as_str().unwrap();
+    assert!(
+        because.contains("nobody is on call in rota duty, otherwise receiver hook"),
+        "{over}"
+    );
+    duty.hazard("pen-1");
+    call("a hazard without anybody on call", &duty.desk, "pen-1");
+    let (fine, said) = duty.route_check();
+    assert!(!fine && said.contains("duty.ics:1: rota duty has expired"), "{said}");
+    let (status, said) = duty.reload();
+    assert_eq!(status, 422, "{said}");
+    // It does not keep the process from starting, and is not told again.
+    let mut duty = duty;
+    duty.stack.kill();
+    duty.stack.up();
+    duty.hazard("pen-2");
+    call("a hazard after a restart", &duty.desk, "pen-2");
+    assert_eq!(told(&duty.desk, "firing").len(), 1);
+    // Further shifts end it.
+    duty.write("duty.ics", &around_now());
+    duty.reload_and_wait();
+    wait_for("the end of the alert", SOON, || {
+        told(&duty.desk, "resolved").pop().ok_or_else(|| duty.desk.pages())
+    });
+    duty.hazard("pen-2");
+    call("the next hazard", &duty.kim, "pen-2");
+}
+
+#[test]
 fn a_plan_with_a_fault_is_refused_at_start_with_file_and_line() {
     let broken = PLAN.replace("{wait}", "3s").replace("rota:duty", "rota:night");
     let mut duty = Duty::prepare(&broken, &around_now());

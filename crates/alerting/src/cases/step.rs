@@ -3,7 +3,7 @@ use serde::Deserialize;
 use telemetry::{FaultCode, IndicatorKind, Outcome, SkinType, UnixMicros, Zone, proto};
 
 use super::T0_US;
-use crate::intake::{Beat, ReceiverState};
+use crate::intake::{Beat, ReceiverState, RotaState};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -61,6 +61,16 @@ pub(super) struct In {
     pub(super) receiver: Option<Receiver>,
     /// A heartbeat of this sender.
     pub(super) beat: Option<String>,
+    pub(super) rota: Option<Rota>,
+}
+
+/// How long a rota has shifts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rota {
+    pub(super) name: String,
+    /// Seconds after the start at which its last shift ends; not given: that is not within sight.
+    pub(super) ends_s: Option<f64>,
 }
 
 /// A receiver fails or takes its pages again.
@@ -226,7 +236,16 @@ impl In {
             }
             .encode()
         };
-        receiver.or_else(|| self.beat.as_ref().map(beat))
+        let rota = |rota: &Rota| {
+            RotaState {
+                rota: rota.name.clone(),
+                ends: rota.ends_s.map(|s| UnixMicros(wall(s))),
+                at,
+            }
+            .encode()
+        };
+        let other = || self.beat.as_ref().map(beat);
+        receiver.or_else(other).or_else(|| self.rota.as_ref().map(rota))
     }
 
     pub(super) fn body(&self) -> proto::frame::Body {

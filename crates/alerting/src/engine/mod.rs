@@ -241,6 +241,10 @@ impl Engine {
                 self.advance(beat.at);
                 self.beat(beat);
             }
+            Input::RotaState(state) => {
+                self.advance(state.at);
+                self.rota_state(state);
+            }
             Input::Told(told) => {
                 self.advance(told.at);
                 self.told_elsewhere(told);

@@ -1,5 +1,5 @@
-//! Alerts about the installation itself: receivers that do not take their pages, heartbeats that do not come; and what another
-//! instance has told already.
+//! Alerts about the installation itself: receivers that do not take their pages, rotas that run out, heartbeats that do not
+//! come; and what another instance has told already.
 use std::time::Duration;
 
 use telemetry::UnixMicros;
@@ -8,7 +8,7 @@ use super::raise::{Finding, our_key_of};
 use super::state::{Device, MAX_TOLD};
 use super::{Engine, Moment, Why};
 use crate::id::{AlertId, Cause, TransitionId, Trigger};
-use crate::intake::{Beat, ReceiverState, Told};
+use crate::intake::{Beat, ReceiverState, RotaState, Told};
 use crate::lifecycle::Signal;
 use crate::rules::Kind;
 
@@ -28,6 +28,23 @@ fn finding(kind: Kind, at: UnixMicros, what_happened: String, seconds: f64) -> F
         single: false,
         what_happened,
         at,
+    }
+}
+
+/// Hours since the last shift ended: below zero before that.
+fn running_out(rota: &str, ends: UnixMicros, at: UnixMicros) -> Finding {
+    let end = crate::notify::rfc3339(ends);
+    let what = if at >= ends {
+        format!("rota {rota} has ended: nobody is on call since {end}, whoever it names otherwise is told")
+    } else {
+        format!("rota {rota} ends: nobody is on call from {end} on")
+    };
+    let hours = (at.0 - ends.0) as f64 / 3_600e6;
+    Finding {
+        cause: Cause::Since { at: ends.0 },
+        value: hours,
+        limit: 0.0,
+        ..finding(Kind::RotaEnds, at, what, 0.0)
     }
 }
 
@@ -52,6 +69,27 @@ impl Engine {
             }
             (Some(id), false) => self.signal(&mut Device::default(), id, Signal::Cleared, Why::Cleared, &moment),
             (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// A rota runs out, has run out, or has shifts again. That it has run out is worse than that it will.
+    pub(super) fn rota_state(&mut self, state: &RotaState) {
+        let Some(key) = our_key_of(&state.rota) else {
+            return;
+        };
+        let moment = Moment::due(&key, Trigger::Due { at: state.at.0 }, state.at);
+        let open = self.ours(Kind::RotaEnds, &state.rota);
+        let found = state.ends.map(|ends| running_out(&state.rota, ends, state.at));
+        let same = found.as_ref().and_then(|found| self.id_of(found, &key));
+        if let Some(id) = open.filter(|id| Some(*id) != same) {
+            self.signal(&mut Device::default(), id, Signal::Cleared, Why::Cleared, &moment);
+        }
+        match (found, open.filter(|id| Some(*id) == same)) {
+            (Some(found), Some(id)) => self.again(&mut Device::default(), id, found, &moment),
+            (Some(found), None) => {
+                self.violated(&mut Device::default(), found, &moment);
+            }
+            (None, _) => {}
         }
     }
 

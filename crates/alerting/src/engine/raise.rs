@@ -31,7 +31,7 @@ pub(super) fn our_key(alert: &Alert) -> Option<DeviceKey> {
     alert.kind.is_ours().then(|| our_key_of(&alert.device)).flatten()
 }
 
-/// The same for a gateway, a receiver or a heartbeat by its name.
+/// The same for a gateway, a receiver, a heartbeat or a rota by its name.
 pub(super) fn our_key_of(name: &str) -> Option<DeviceKey> {
     Some(DeviceKey {
         tenant: TenantId::new("ours").ok()?,
@@ -71,6 +71,13 @@ impl Engine {
             };
             return self.open(device, finding, skin_type, (signal, Why::Raised), moment);
         };
+        self.again(device, id, finding, moment);
+        Some(id)
+    }
+
+    /// What is open is violated again: as bad, or worse.
+    pub(super) fn again(&mut self, device: &mut Device, id: AlertId, finding: Finding, moment: &Moment<'_>) {
+        let finding = finding.rounded();
         let mut told_anew = false;
         let mut worse = false;
         if let Some(alert) = self.alerts.get_mut(&id) {
@@ -99,7 +106,23 @@ impl Engine {
         } else {
             self.signal(device, id, signal, why, moment);
         }
-        Some(id)
+    }
+
+    /// The id of an alert about this.
+    pub(super) fn id_of(&self, finding: &Finding, key: &DeviceKey) -> Option<AlertId> {
+        let tenant = if finding.kind.is_ours() {
+            OUR_TENANT
+        } else {
+            key.tenant.as_str()
+        };
+        let subject = Subject {
+            rule: &self.rules.head(finding.kind)?.id,
+            tenant,
+            device: key.device.as_str(),
+            visit: finding.visit,
+            zone: finding.zone.map_or("", |z| z.as_str()),
+        };
+        Some(alert_id(subject, &finding.cause))
     }
 
     /// Evidence is awaited.
@@ -127,16 +150,7 @@ impl Engine {
         let head = self.rules.head(finding.kind)?.clone();
         let ours = finding.kind.is_ours();
         let tenant = if ours { OUR_TENANT } else { moment.key.tenant.as_str() };
-        let id = alert_id(
-            Subject {
-                rule: &head.id,
-                tenant,
-                device: moment.key.device.as_str(),
-                visit: finding.visit,
-                zone: finding.zone.map_or("", |z| z.as_str()),
-            },
-            &finding.cause,
-        );
+        let id = self.id_of(&finding, moment.key)?;
         // It was told and is over: a copy of a frame, or another frame about the same happening.
         if device.closed.contains(&id) || self.alerts.contains_key(&id) {
             return None;

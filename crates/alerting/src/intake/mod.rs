@@ -15,7 +15,7 @@ mod report;
 
 pub(crate) use command::priority_to_wire;
 pub use command::{Action, Command, Silence};
-pub use report::{Beat, ReceiverState, Told};
+pub use report::{Beat, ReceiverState, RotaState, Told};
 
 /// A frame is live up to this age.
 pub const LIVE_UP_TO: Duration = Duration::from_secs(60);
@@ -204,6 +204,8 @@ pub enum Input {
     Beat(Beat),
     /// Another instance that judges the same frames has paged or acknowledged.
     Told(Told),
+    /// A rota runs out, or has shifts again.
+    RotaState(RotaState),
 }
 
 impl Input {
@@ -218,6 +220,7 @@ impl Input {
             Self::ReceiverState(_) => "receiver_state",
             Self::Beat(_) => "beat",
             Self::Told(_) => "told",
+            Self::RotaState(_) => "rota_state",
         }
     }
 }
@@ -283,6 +286,7 @@ pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
         proto::input::Input::Command(command) => Command::from_wire(command).map(Input::Command),
         proto::input::Input::ReceiverState(state) => Ok(Input::ReceiverState(state.into())),
         proto::input::Input::Beat(beat) => Ok(Input::Beat(beat.into())),
+        proto::input::Input::RotaState(state) => Ok(Input::RotaState(state.into())),
         proto::input::Input::Told(told) => Told::from_wire(told).map(Input::Told),
         proto::input::Input::Configured(c) => Ok(Input::Configured {
             at: UnixMicros(c.at_us),

@@ -1,4 +1,4 @@
-//! What parts of the installation report: receivers that fail, heartbeats, another instance that has paged already.
+//! What parts of the installation report: receivers that fail, rotas that run out, heartbeats, another instance that has paged already.
 use serde::{Deserialize, Serialize};
 use telemetry::{UnixMicros, proto};
 
@@ -24,6 +24,17 @@ pub struct Beat {
     /// As the rule names it.
     pub sender: String,
     /// When.
+    pub at: UnixMicros,
+}
+
+/// How long a rota of the paging plan has shifts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotaState {
+    /// Its name.
+    pub rota: String,
+    /// When its last shift ends, soon or already; `None`: not within sight.
+    pub ends: Option<UnixMicros>,
+    /// By when this was found.
     pub at: UnixMicros,
 }
 
@@ -85,6 +96,27 @@ impl From<proto::Beat> for Beat {
     fn from(wire: proto::Beat) -> Self {
         Self {
             sender: wire.sender,
+            at: UnixMicros(wire.at_us),
+        }
+    }
+}
+
+impl RotaState {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::RotaState(proto::RotaState {
+            rota: self.rota.clone(),
+            ends_us: self.ends.map_or(0, |ends| ends.0),
+            at_us: self.at.0,
+        }))
+    }
+}
+
+impl From<proto::RotaState> for RotaState {
+    fn from(wire: proto::RotaState) -> Self {
+        Self {
+            rota: wire.rota,
+            ends: Some(wire.ends_us).filter(|us| *us != 0).map(UnixMicros),
             at: UnixMicros(wire.at_us),
         }
     }

@@ -7,6 +7,7 @@ use crate::engine::{Alert, Transition, Why};
 use crate::id::TransitionId;
 use crate::intake::{Class, priority_to_wire};
 use crate::lifecycle::State;
+use crate::rules::Kind;
 
 /// What a page tells of an alert.
 pub(crate) struct Tells<'a> {
@@ -43,6 +44,9 @@ pub(crate) fn body(a: &Alert, tells: &Tells<'_>) -> Value {
     let zone = a.zone.map(|z| z.as_str());
     let place = match zone {
         Some(zone) => format!("device {} at {}, zone {zone}", a.device, a.clinic),
+        None if a.kind == Kind::PageUndelivered => format!("receiver {}", a.device),
+        None if a.kind == Kind::HeartbeatMissing => format!("heartbeat {}", a.device),
+        None if a.kind == Kind::RotaEnds => format!("rota {}", a.device),
         None if a.clinic.is_empty() => format!("gateway {}", a.device),
         None => format!("device {} at {}", a.device, a.clinic),
     };
@@ -89,7 +93,7 @@ pub(super) fn complete(body: &mut Value, receiver: &str, possible_repeat: bool) 
 
 /// Whether a page says that this receiver does not take its pages.
 pub(super) fn is_about_receiver(body: &Value, receiver: &str) -> bool {
-    body["kind"] == json!(crate::rules::Kind::PageUndelivered) && body["device"] == receiver
+    body["kind"] == json!(Kind::PageUndelivered) && body["device"] == receiver
 }
 
 /// The body of a test page. Its alert exists only here; nothing but its ids differs from one to the next.

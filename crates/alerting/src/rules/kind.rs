@@ -195,6 +195,8 @@ kinds! {
     PageUndelivered = page_undelivered: NoParameters, "", Standing;
     /// A heartbeat that is expected from elsewhere does not come.
     HeartbeatMissing = heartbeat_missing: HeartbeatMissing, "s", Standing;
+    /// A rota of the paging plan runs out of shifts.
+    RotaEnds = rota_ends: NoParameters, "h", Standing;
 }
 
 impl Kind {
@@ -230,11 +232,12 @@ impl Kind {
         matches!(self, Self::DeviceSilent) || matches!(self.nature(), Nature::Reading)
     }
 
-    /// Whether its alerts are about a part of the installation and no tenant's: a gateway, a receiver, a heartbeat.
+    /// Whether its alerts are about a part of the installation and no tenant's: a gateway, a receiver, a heartbeat, a
+    /// rota.
     pub const fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::GatewaySilent | Self::PageUndelivered | Self::HeartbeatMissing
+            Self::GatewaySilent | Self::PageUndelivered | Self::HeartbeatMissing | Self::RotaEnds
         )
     }
 }

@@ -7,6 +7,7 @@ use telemetry::UnixMicros;
 
 use super::Runner;
 use super::commit::Pending;
+use super::rotas::Said;
 use crate::store::StoreError;
 use crate::store::retain::Cut;
 use crate::{intake, metrics};
@@ -60,6 +61,7 @@ pub(super) struct Last {
     forget: Instant,
     /// Versions that stand in the log as announced.
     versions: Option<[String; 3]>,
+    rotas: Said,
 }
 
 impl Last {
@@ -72,6 +74,7 @@ impl Last {
             tick: None,
             forget: now,
             versions: None,
+            rotas: Said::default(),
         }
     }
 }
@@ -99,7 +102,7 @@ impl Runner {
         }
     }
 
-    fn append(&self, record: &[u8]) -> bool {
+    pub(super) fn append(&self, record: &[u8]) -> bool {
         let records = [NewRecord { lane: 0, bytes: record }];
         let appended = self.log.append(&records, self.clock.now());
         let synced = appended.map(|appended| self.log.sync_appended(&appended));
@@ -144,6 +147,7 @@ impl Runner {
         if last.gauges.elapsed() >= GAUGES_EVERY {
             last.gauges = Instant::now();
             self.gauges();
+            self.look_at_rotas(&mut last.rotas);
         }
         if Instant::now() >= last.forget {
             let wait = if self.forget(last) { FORGET_MORE } else { FORGET_EVERY };

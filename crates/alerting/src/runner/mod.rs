@@ -5,6 +5,7 @@
 pub(crate) mod commit;
 mod housekeeping;
 mod judged;
+mod rotas;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -317,9 +318,13 @@ fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8
             Some((None, Entry::new(now, EntryKind::ReceiverState, &body)))
         }
         Input::Told(told) => Some((None, Entry::new(now, EntryKind::Told, &json!(told)))),
-        Input::Frame(_) | Input::Watermark { .. } | Input::Tick { .. } | Input::Configured { .. } | Input::Beat(_) => {
-            None
-        }
+        // What they move stands there as a transition.
+        Input::Frame(_)
+        | Input::Watermark { .. }
+        | Input::Tick { .. }
+        | Input::Configured { .. }
+        | Input::Beat(_)
+        | Input::RotaState(_) => None,
     }
 }
 

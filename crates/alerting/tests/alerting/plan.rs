@@ -236,6 +236,59 @@ fn a_rota_that_has_expired_or_has_gaps_says_so() {
     );
 }
 
+/// The last shift begins on the 28th at 20:00 in Berlin and ends at 08:00 on the 29th: six days and 19 hours ahead.
+#[test]
+fn a_rota_whose_last_shift_ends_within_the_time_it_names_says_so_and_when() {
+    let ends = CALENDAR.replace("RRULE:FREQ=DAILY", "RRULE:FREQ=DAILY;UNTIL=20261128T190000Z");
+    let said = |toml: &str| {
+        let read = read(toml, &ends).unwrap_or_else(|e| panic!("{e}"));
+        assert!(read.stale.is_empty());
+        read.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let end = "plan/r.ics:1: rota r ends: nobody is on call from 2026-11-29T07:00:00.000Z on";
+    assert_eq!(said(GOOD), [end], "a week ahead if nothing else is said");
+    let later = |before: &str| GOOD.replace("name = \"r\"", &format!("name = \"r\"\nwarn_before = \"{before}\""));
+    assert_eq!(said(&later("7d")), [end]);
+    assert_eq!(said(&later("6d")), Vec::<String>::new());
+    let far = faults(&later("91d"), &ends);
+    assert_eq!(far, ["plan/plan.toml:8: rota r: warn_before must be at most 90d"]);
+    let name = faults(
+        &GOOD
+            .replace("name = \"r\"", "name = \"Duty!\"")
+            .replace("rota:r", "rota:Duty!"),
+        CALENDAR,
+    );
+    assert!(
+        name[0].starts_with("plan/plan.toml:8: rota Duty!: its name must be"),
+        "{name:?}"
+    );
+}
+
+#[test]
+fn further_dates_of_an_event_are_shifts_too() {
+    let once = CALENDAR.replacen(
+        "RRULE:FREQ=DAILY",
+        "RDATE;TZID=Europe/Berlin:20261125T200000,20261127T200000",
+        1,
+    );
+    let plan = read(GOOD, &once).unwrap_or_else(|e| panic!("{e}")).plan;
+    let because = |at: &str| who(&plan, &labels(Priority::High), time(at))[0].whom[0].1.clone();
+    for (at, expected) in [
+        ("2026-03-01T20:00:00Z", "Kim is on call"),
+        ("2026-11-25T23:00:00Z", "Kim is on call"),
+        ("2026-11-26T23:00:00Z", "nobody is on call"),
+        ("2026-11-28T06:59:59Z", "Kim is on call"),
+        ("2026-11-28T23:00:00Z", "nobody is on call"),
+    ] {
+        assert!(because(at).contains(expected), "{at}: {}", because(at));
+    }
+    let period = once.replace("20261125T200000,", "20261125T190000Z/PT1H,");
+    assert_eq!(
+        faults(GOOD, &period),
+        ["plan/r.ics:4: RDATE: periods are not understood, write an event of its own"]
+    );
+}
+
 #[test]
 fn when_nobody_is_on_call_whoever_is_named_otherwise_is_told() {
     let ended = CALENDAR.replace("RRULE:FREQ=DAILY", "RRULE:FREQ=DAILY;UNTIL=20261101T000000Z");

@@ -44,6 +44,10 @@ pub(super) struct Event {
     start: NaiveDateTime,
     length: TimeDelta,
     rule: Option<RRuleSet>,
+    /// The rule never ends.
+    endless: bool,
+    /// Further times at which it begins.
+    more: BTreeSet<NaiveDateTime>,
     except: BTreeSet<NaiveDateTime>,
     /// It stands for the shift of the event with the same uid that begins then.
     instead_of: Option<UnixMicros>,
@@ -116,12 +120,8 @@ fn one(event: &Component<'_>, line: usize, zone: Option<Tz>) -> Result<Option<Ev
     if text("STATUS").eq_ignore_ascii_case("CANCELLED") {
         return Ok(None);
     }
-    for name in ["RDATE", "EXRULE"] {
-        if find(name).is_some() {
-            return Err(format!(
-                "{name} is not understood: write an event of its own, or EXDATE"
-            ));
-        }
+    if find("EXRULE").is_some() {
+        return Err("EXRULE is not understood: write EXDATE".to_owned());
     }
     let people = people(&text("SUMMARY"));
     if people.is_empty() {
@@ -133,18 +133,16 @@ fn one(event: &Component<'_>, line: usize, zone: Option<Tz>) -> Result<Option<Ev
     if length <= TimeDelta::zero() || length > MAX_SHIFT {
         return Err("shift must be longer than nothing and at most 32 days".to_owned());
     }
-    let mut except = BTreeSet::new();
-    for property in event.properties.iter().filter(|p| p.name.as_str() == "EXDATE") {
-        for value in property.val.as_str().split(',') {
-            let stamp = Stamp::parse(value, property, Some(start.zone))?;
-            except.insert(stamp.on(start.zone, start.whole_day.then_some(start.local.time())));
-        }
-    }
+    let (more, except) = (dates(event, "RDATE", &start)?, dates(event, "EXDATE", &start)?);
     let instead_of = match find("RECURRENCE-ID") {
         Some(property) => Some(Stamp::read(property, Some(start.zone))?.instant()),
         None => None,
     };
     let rule = text("RRULE");
+    let endless = !rule.is_empty()
+        && !["UNTIL=", "COUNT="]
+            .iter()
+            .any(|end| rule.to_ascii_uppercase().contains(end));
     Ok(Some(Event {
         people,
         line,
@@ -157,9 +155,31 @@ fn one(event: &Component<'_>, line: usize, zone: Option<Tz>) -> Result<Option<Ev
         } else {
             Some(recurrence(&rule, &start)?)
         },
+        endless,
+        more,
         except,
         instead_of,
     }))
+}
+
+/// The times of a list such as EXDATE, on the clock of the event.
+fn dates(event: &Component<'_>, name: &str, start: &Stamp) -> Result<BTreeSet<NaiveDateTime>, String> {
+    let mut dates = BTreeSet::new();
+    for property in event.properties.iter().filter(|p| p.name.as_str() == name) {
+        for value in property.val.as_str().split(',') {
+            if value.contains('/') {
+                return Err(format!("{name}: periods are not understood, write an event of its own"));
+            }
+            let stamp = Stamp::parse(value, property, Some(start.zone))?;
+            // A day of a series is its shift of that day.
+            let time = (start.whole_day || stamp.whole_day).then_some(start.local.time());
+            dates.insert(stamp.on(start.zone, time));
+        }
+    }
+    if dates.len() > usize::from(MAX_SHIFTS) {
+        return Err(format!("{name} has more than {MAX_SHIFTS} times"));
+    }
+    Ok(dates)
 }
 
 /// The people of a SUMMARY: one, or several with commas between them.
@@ -342,10 +362,40 @@ impl Event {
         shifts
     }
 
-    fn starts(&self, from: UnixMicros, to: UnixMicros) -> Vec<NaiveDateTime> {
-        let Some(rule) = &self.rule else {
-            return vec![self.start];
-        };
+    /// When its last shift ends; `None`: never. Of more shifts than anybody plans ahead nobody asks for the last.
+    pub(super) fn ends(&self) -> Option<UnixMicros> {
+        if self.endless {
+            return None;
+        }
+        let mut starts = self.more.clone();
+        match &self.rule {
+            None => {
+                starts.insert(self.start);
+            }
+            Some(rule) => {
+                let all = rule.clone().all(u16::MAX);
+                if all.limited {
+                    return None;
+                }
+                starts.extend(all.dates.into_iter().map(|at| at.naive_utc()));
+            }
+        }
+        let last = starts.iter().rev().find(|start| !self.except.contains(start));
+        Some(last.map_or(UnixMicros::default(), |start| instant(*start + self.length, self.zone)))
+    }
+
+    fn starts(&self, from: UnixMicros, to: UnixMicros) -> BTreeSet<NaiveDateTime> {
+        let mut starts = self.more.clone();
+        match &self.rule {
+            None => {
+                starts.insert(self.start);
+            }
+            Some(rule) => starts.extend(self.recurring(rule, from, to)),
+        }
+        starts
+    }
+
+    fn recurring(&self, rule: &RRuleSet, from: UnixMicros, to: UnixMicros) -> Vec<NaiveDateTime> {
         let (Some(first), Some(last)) = (local(from, self.zone), local(to, self.zone)) else {
             return Vec::new();
         };

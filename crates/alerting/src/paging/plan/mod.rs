@@ -182,6 +182,14 @@ impl Plan {
         shifts.into_iter().flat_map(one).collect()
     }
 
+    /// Every rota, with when it ends and whether it has, if that is soon.
+    pub(crate) fn rotas_by_end(&self, now: UnixMicros) -> BTreeMap<String, Option<(UnixMicros, bool)>> {
+        let rotas = self.rotas.iter();
+        rotas
+            .map(|(name, rota)| (name.clone(), rota.running_out(now)))
+            .collect()
+    }
+
     /// The receivers of a person; of a receiver, itself: whoever acts by a link acts in its name.
     pub(crate) fn receivers_of(&self, person: &str) -> Vec<String> {
         let itself = || {

@@ -41,6 +41,7 @@ pub(super) struct RawRota {
     pub(super) overrides: Option<String>,
     pub(super) otherwise: Vec<String>,
     pub(super) time_zone: Option<String>,
+    pub(super) warn_before: Option<Span>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use super::file::line;
 use super::hours::Hours;
 use super::inhibit::{AT_MOST, Inhibit};
 use super::raw::{RawChain, RawFile, RawHours, RawPerson, RawRota, RawRoute, Some1};
-use super::rota::Rota;
+use super::rota::{Rota, WARN_BEFORE};
 use super::{Group, Plan, Route, When, calendar, from_priority};
 use crate::paging::labels::Matcher;
 use crate::paging::silence::SilencePolicy;
@@ -200,6 +200,14 @@ impl Reader<'_> {
 
     fn rota(&mut self, file: &str, at: usize, raw: RawRota) {
         self.lines.insert(About::Rota(raw.name.clone()), (file.to_owned(), at));
+        // An alert about a rota is named after it, as one about a device is.
+        if telemetry::DeviceId::new(&raw.name).is_err() {
+            let what = format!(
+                "rota {}: its name must be a-z, 0-9 and, after the first character, -; at most 63",
+                raw.name
+            );
+            self.fault(file, at, what);
+        }
         let zone = match raw.time_zone.as_deref().map(str::parse::<chrono_tz::Tz>) {
             Some(Ok(zone)) => Some(zone),
             Some(Err(_)) => return self.fault(file, at, format!("rota {}: its time zone is not known", raw.name)),
@@ -229,30 +237,50 @@ impl Reader<'_> {
             .overrides
             .map(|name| self.calendar(file, at, &name, zone))
             .unwrap_or_default();
+        let warn_before = raw.warn_before.map_or(WARN_BEFORE, |span| span.0);
+        if warn_before > Duration::from_secs(90 * 86_400) {
+            self.fault(file, at, format!("rota {}: warn_before must be at most 90d", raw.name));
+        }
         let rota = Rota {
+            ends: Rota::end_of(&events, &overrides),
             events,
             overrides,
             otherwise,
+            warn_before,
         };
         if self.faults.len() == before {
-            let (gaps, expired) = rota.gaps(self.now);
-            if expired {
-                let what = format!("rota {} has expired: it has no shift from now on", raw.name);
-                let fault = self.place(&raw.calendar, 1, what);
-                self.stale.push(fault);
-            } else if let Some((from, to)) = gaps.first() {
-                let (from, to) = (crate::notify::rfc3339(*from), crate::notify::rfc3339(*to));
-                let what = format!(
-                    "rota {}: nobody is on call from {from} to {to}; {} gaps in 14 days",
-                    raw.name,
-                    gaps.len()
-                );
-                let warning = self.place(&raw.calendar, 1, what);
-                self.warnings.push(warning);
-            }
+            self.look_ahead(&raw.name, &raw.calendar, &rota);
         }
         if self.plan.rotas.insert(raw.name.clone(), rota).is_some() {
             self.fault(file, at, format!("rota {} is there twice", raw.name));
+        }
+    }
+
+    /// Whether a rota has ended, will soon, or has gaps before that.
+    fn look_ahead(&mut self, name: &str, calendar: &str, rota: &Rota) {
+        match rota.running_out(self.now) {
+            Some((_, true)) => {
+                let what = format!("rota {name} has expired: it has no shift from now on");
+                let fault = self.place(calendar, 1, what);
+                return self.stale.push(fault);
+            }
+            Some((ends, false)) => {
+                let ends = crate::notify::rfc3339(ends);
+                let what = format!("rota {name} ends: nobody is on call from {ends} on");
+                let warning = self.place(calendar, 1, what);
+                self.warnings.push(warning);
+            }
+            None => {}
+        }
+        let gaps = rota.gaps(self.now);
+        if let Some((from, to)) = gaps.first() {
+            let (from, to) = (crate::notify::rfc3339(*from), crate::notify::rfc3339(*to));
+            let what = format!(
+                "rota {name}: nobody is on call from {from} to {to}; {} gaps in 14 days",
+                gaps.len()
+            );
+            let warning = self.place(calendar, 1, what);
+            self.warnings.push(warning);
         }
     }
 

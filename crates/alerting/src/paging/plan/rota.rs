@@ -8,8 +8,8 @@ use super::calendar::{Event, Shift};
 
 /// How far ahead a rota is looked at for shifts that are missing.
 pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(14 * 86_400);
-/// How far ahead a rota that has no shift any more is told from one with a long pause.
-const HORIZON: Duration = Duration::from_secs(400 * 86_400);
+/// How long before its end a rota says so, if nothing else is said.
+pub(super) const WARN_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Who is on call when.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,10 @@ pub struct Rota {
     pub(super) overrides: Vec<Event>,
     /// Who is told if nobody is on call.
     pub otherwise: Vec<Tell>,
+    /// When its last shift ends; `None`: shifts recur without end.
+    pub ends: Option<UnixMicros>,
+    /// How long before that it is an alert.
+    pub warn_before: Duration,
 }
 
 /// The answer of a rota.
@@ -46,16 +50,28 @@ impl Rota {
         OnCall::Shift(regular)
     }
 
-    /// The times within the next days at which nobody is on call, and whether nobody ever will be again.
-    pub fn gaps(&self, now: UnixMicros) -> (Vec<(UnixMicros, UnixMicros)>, bool) {
+    /// When the last of all shifts ends: `None`: never. Without any shift: long ago.
+    pub(super) fn end_of(events: &[Event], overrides: &[Event]) -> Option<UnixMicros> {
+        let mut last = UnixMicros::default();
+        for event in events.iter().chain(overrides) {
+            last = last.max(event.ends()?);
+        }
+        Some(last)
+    }
+
+    /// When it ends, if it does so soon enough to be told of, and whether it has.
+    pub fn running_out(&self, now: UnixMicros) -> Option<(UnixMicros, bool)> {
+        let ends = self.ends?;
+        (ends <= now.plus(self.warn_before)).then_some((ends, ends <= now))
+    }
+
+    /// The times within the next days at which nobody is on call, up to its end.
+    pub fn gaps(&self, now: UnixMicros) -> Vec<(UnixMicros, UnixMicros)> {
         let end = now.plus(LOOK_AHEAD);
+        let end = self.ends.map_or(end, |ends| ends.min(end));
         let mut covered = shifts(&self.events, now, end);
         covered.extend(shifts(&self.overrides, now, end));
         covered.sort();
-        let expired = covered.is_empty() && {
-            let far = now.plus(HORIZON);
-            shifts(&self.events, now, far).is_empty() && shifts(&self.overrides, now, far).is_empty()
-        };
         let mut gaps = Vec::new();
         let mut until = now;
         for shift in covered {
@@ -67,7 +83,7 @@ impl Rota {
         if until < end {
             gaps.push((until, end));
         }
-        (gaps, expired)
+        gaps
     }
 }
 

@@ -272,7 +272,7 @@ async fn own_words_reach_the_receiver() {
     running.stop().await;
     assert_eq!(message["blocks"][0]["text"]["text"], "high in elsewhere");
     assert_eq!(
-        message["blocks"][1]["text"]["text"], "gateway elsewhere &amp; &lt;page-undelivered&gt;",
+        message["blocks"][1]["text"]["text"], "receiver elsewhere &amp; &lt;page-undelivered&gt;",
         "escaped: nobody is mentioned by accident"
     );
     assert_eq!(chat.faults(), Vec::<String>::new());
