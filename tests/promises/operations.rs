@@ -186,6 +186,44 @@ fn a_configuration_with_three_mistakes_is_told_all_three_with_their_lines() {
 }
 
 #[test]
+fn receivers_that_cannot_work_are_told_all_with_their_lines_and_nothing_starts() {
+    let webhook = Webhook::start();
+    let more = "[[alerting.receivers]]\nname = \"chat\"\nslack = { url = \"https://hooks.example/x\", ca = \"no-ca.pem\" }\n\
+                [[alerting.receivers]]\nname = \"buzzer\"\nmqtt = { host = \"h\", topic = \"x\", ca = \"gone.pem\" }\n\
+                [[alerting.receivers]]\nname = \"push\"\nntfy = { topic = \"x\" }\ntemplate = { text = { file = \"bad.j2\" } }\n";
+    let mut stack = Stack::prepare(&StackSpec {
+        more: more.to_owned(),
+        ..StackSpec::plain(&webhook)
+    });
+    let write = |name: &str, text: &str| std::fs::write(stack.folder().join(name), text).unwrap();
+    write("no-ca.pem", "no certificate");
+    write("bad.j2", "{{ priority }}\n{{ patient }}\n");
+    let file = stack.folder().join("dermatel.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    // A receiver begins one line above its name.
+    let line = |name: &str| {
+        text.lines()
+            .position(|line| line == format!("name = \"{name}\""))
+            .unwrap()
+    };
+    let (done, said) = stack.command(&["config", "check", file.to_str().unwrap()]);
+    assert!(!done, "{said}");
+    stack.spawn();
+    assert_eq!(stack.exit_code(SOON), Some(1));
+    for told in [said, stack.log()] {
+        for (name, because) in [("chat", "no-ca.pem"), ("buzzer", "gone.pem"), ("push", "bad.j2")] {
+            let place = format!("dermatel.toml:{}: alerting.receivers: receiver {name} ", line(name));
+            let found = told.lines().find(|told| told.contains(&place));
+            assert!(
+                found.is_some_and(|told| told.contains(because)),
+                "{place} {because} in:\n{told}"
+            );
+        }
+        assert!(told.contains(":2)"), "the line of the template too: {told}");
+    }
+}
+
+#[test]
 fn the_printed_configuration_loads_back() {
     let webhook = Webhook::start();
     let stack = Stack::prepare(&StackSpec::plain(&webhook));

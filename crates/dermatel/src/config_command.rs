@@ -30,6 +30,7 @@ pub(crate) fn check(file: &Path) -> Result<()> {
         wrong.push(format!("{errors:#}"));
     }
     wrong.extend(refusals(&config));
+    wrong.extend(crate::receivers::faults(&config, file));
     for warning in warnings(&config) {
         println!("warning: {warning}");
     }
@@ -51,9 +52,6 @@ fn refusals(config: &Config) -> Vec<String> {
     }
     if let Err(error) = service::logging::check(&config.node.log) {
         wrong.push(format!("node.log: {:#}", anyhow::Error::from(error)));
-    }
-    for problem in alerting::check_receivers(&config.alerting) {
-        wrong.push(format!("alerting.receivers: {:#}", anyhow::Error::from(problem)));
     }
     let socket = config.socket();
     if socket.as_os_str().len() > SOCKET_PATH_MAX {

@@ -18,6 +18,7 @@ mod parts;
 mod play;
 mod process;
 mod quarantine;
+mod receivers;
 mod record;
 mod route_command;
 mod rules_command;

@@ -52,7 +52,10 @@ pub(crate) fn run(action: &RouteAction) -> Result<i32> {
     let now: UnixMicros = std::time::SystemTime::now().into();
     match action {
         RouteAction::Check { config } => {
-            let read = plan(&Config::read(config)?, now)?;
+            let file = config;
+            let config = Config::read(file)?;
+            let read = plan(&config, now)?;
+            crate::receivers::check(&config, file)?;
             for warning in &read.warnings {
                 println!("warning: {warning}");
             }

@@ -13,6 +13,7 @@ use crate::process;
 /// Runs until a signal; the exit code says whether a part failed.
 pub(crate) fn run(file: &Path) -> Result<i32> {
     let config = Config::read(file)?;
+    crate::receivers::check(&config, file)?;
     service::logging::init(&config.node.log)?;
     let metrics = process::metrics()?;
     let grace = config.node.grace;
