@@ -54,7 +54,7 @@ pub(crate) fn receivers(names: &[&str]) -> Vec<Receiver> {
     names.iter().map(one).collect()
 }
 
-fn plan() -> Arc<Plan> {
+fn plan(text: &str) -> Arc<Plan> {
     let receivers = receivers(&["kim-push", "lee-push", "desk"]);
     let rules = builtin().unwrap();
     let against = Against {
@@ -63,7 +63,7 @@ fn plan() -> Arc<Plan> {
         tenants: &["acme".to_owned()],
         now: UnixMicros(T0),
     };
-    let texts = BTreeMap::from([("plan.toml".to_owned(), PLAN.to_owned())]);
+    let texts = BTreeMap::from([("plan.toml".to_owned(), text.to_owned())]);
     Arc::new(parse("plan", &texts, against).unwrap().plan)
 }
 
@@ -120,8 +120,7 @@ fn is_page(page: &PageOut) -> bool {
 }
 
 impl World {
-    fn new() -> Self {
-        let plan = plan();
+    fn new(plan: Arc<Plan>) -> Self {
         let planner = || Planner::new(plan.clone(), [], [], &[] as &[Alert], UnixMicros(T0));
         Self {
             planner: planner(),
@@ -214,6 +213,12 @@ impl World {
     }
 
     fn restart(&mut self) {
+        self.again = self.after_restart();
+        assert!(self.again.take_changes().courses.is_empty(), "a restart moves nothing");
+    }
+
+    /// The planner as it is after a restart.
+    fn after_restart(&self) -> Planner {
         let courses: Vec<(AlertId, Course)> = self
             .kept
             .iter()
@@ -224,8 +229,7 @@ impl World {
             .iter()
             .map(|(id, s)| (*id, serde_json::from_str(s).unwrap()))
             .collect();
-        self.again = Planner::new(self.plan.clone(), courses, silences, self.open.0.values(), self.now);
-        assert!(self.again.take_changes().courses.is_empty(), "a restart moves nothing");
+        Planner::new(self.plan.clone(), courses, silences, self.open.0.values(), self.now)
     }
 
     fn run(&mut self, op: &Op) {
@@ -417,7 +421,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
     fn whatever_happens_nobody_who_is_needed_is_forgotten_and_nobody_who_knows_is_woken(ops in proptest::collection::vec(ops(), 1..60)) {
-        let mut world = World::new();
+        let mut world = World::new(plan(PLAN));
         for op in &ops {
             world.run(op);
         }
@@ -426,3 +430,5 @@ proptest! {
 
 #[path = "planner_cases.rs"]
 mod cases;
+#[path = "planner_walk.rs"]
+mod walk;

@@ -13,7 +13,7 @@ fn violated() -> Op {
 
 #[test]
 fn an_escalation_goes_from_person_to_person_and_begins_anew_marked_as_such() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&violated());
     for _ in 0..3 {
         world.run(&Op::Tick { seconds: 300 });
@@ -46,7 +46,7 @@ fn an_escalation_goes_from_person_to_person_and_begins_anew_marked_as_such() {
 
 #[test]
 fn silence_end_of_session_and_inhibition_never_stop_an_escalation() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&Op::Signal(
         1,
         Signal::Violated {
@@ -77,7 +77,7 @@ fn silence_end_of_session_and_inhibition_never_stop_an_escalation() {
 
 #[test]
 fn what_says_more_holds_the_first_page_of_what_says_less_until_it_ends() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&violated());
     world.run(&Op::Signal(
         1,
@@ -102,7 +102,7 @@ fn what_says_more_holds_the_first_page_of_what_says_less_until_it_ends() {
 
 #[test]
 fn a_silence_holds_first_pages_and_what_it_hid_is_told_when_it_ends_and_its_owner_reminded() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&Op::Silence {
         device: 2,
         minutes: 600,
@@ -134,7 +134,7 @@ fn a_silence_holds_first_pages_and_what_it_hid_is_told_when_it_ends_and_its_owne
 
 #[test]
 fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&Op::Signal(
         1,
         Signal::Violated {
@@ -154,7 +154,7 @@ fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
     let keys: Vec<_> = world.outbox.iter().map(|p| p.digest.clone()).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].is_some() && keys[0] == keys[1]);
-    let mut alone = World::new();
+    let mut alone = World::new(plan(PLAN));
     alone.run(&Op::Signal(
         2,
         Signal::Violated {

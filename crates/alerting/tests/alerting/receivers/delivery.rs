@@ -302,6 +302,12 @@ async fn a_certificate_that_nobody_trusts_is_its_own_reason_and_needs_a_person()
             (!rows(dir.path(), "fallback").is_empty()).then_some(())
         })
         .await;
+        until("word that it fails", || {
+            let told = rows(dir.path(), "receiver_state");
+            told.into_iter()
+                .find(|row| row["receiver"] == "pager" && row["reason"] == "certificate" && row["failing"] == true)
+        })
+        .await;
         running.stop().await;
         assert_eq!(rows(dir.path(), "fallback")[0]["reason"], "certificate");
         assert_eq!(rows(dir.path(), "undelivered").len(), 0, "it is still wanted");
