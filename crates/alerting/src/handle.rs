@@ -368,8 +368,13 @@ impl Handle {
         if held.len() >= MAX_SILENCES {
             return Err(CommandError::Silence(SilenceError::TooMany));
         }
-        let id = self.command(Action::Silence(what), owner, reason).await?;
-        Ok(SilenceId(id))
+        let id = SilenceId(self.command(Action::Silence(what), owner, reason).await?);
+        // The log's clock decides, which another part of the log may have put forward: nobody is told that it holds unless it does.
+        let held = self.silences().await.map_err(CommandError::Store)?;
+        if !held.iter().any(|(made, _)| *made == id) {
+            return Err(CommandError::Silence(SilenceError::NotMade));
+        }
+        Ok(id)
     }
 
     /// Ends a silence: what it hid and still needs a person is told then.

@@ -30,6 +30,8 @@ mod plan;
 mod planner;
 #[path = "alerting/process.rs"]
 mod process;
+#[path = "alerting/proof_routes.rs"]
+mod proof_routes;
 #[path = "alerting/receivers/mod.rs"]
 mod receivers;
 #[path = "alerting/reload.rs"]

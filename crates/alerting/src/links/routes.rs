@@ -163,7 +163,11 @@ async fn act(Extension(handle): Extension<Handle>, Path(token): Path<String>, Fo
                 // What failed may be tried again with the same link; if that cannot be kept, a newer page has one.
                 let _ = handle.unspend_link(&mac).await;
             }
-            say(status(&error), &error.to_string())
+            let why = match &error {
+                CommandError::Silence(why) => format!("{error}: {why}"),
+                other => other.to_string(),
+            };
+            say(status(&error), &why)
         }
     }
 }

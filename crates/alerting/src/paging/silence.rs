@@ -34,6 +34,9 @@ pub enum SilenceError {
     /// It hides more than the plan allows.
     #[error("silence hides a higher priority than the plan allows")]
     TooUrgent,
+    /// The log's clock or plan was another one than whoever asked was judged by.
+    #[error("silence was not made: by the clock of the log it is over or too long, or the plan has changed, try again")]
+    NotMade,
     /// There are too many.
     #[error("there are too many silences, end one first")]
     TooMany,

@@ -1,11 +1,13 @@
 //! The link in a page: shows without acting, acts once, for one alert, one recipient and a while.
 use std::time::Duration;
 
+use alerting::intake::{ReceiverState, RotaState};
 use alerting::lifecycle::State;
 use alerting::{Config, links};
 use service::config::Secret;
 
-use crate::process::{Desk, Running, depth_pages, file, hazard, receiver, until};
+use crate::process::{Desk, Running, file, hazard, receiver, until};
+use crate::support::{T0, tick};
 
 /// An installation with links at work, with one hazard that was paged, and the address of its pages.
 struct Paged {
@@ -17,6 +19,11 @@ struct Paged {
 }
 
 async fn paged(valid_for: Duration) -> Paged {
+    paged_of(valid_for, hazard("pen-1", 1).record(), "depth-above-limit").await
+}
+
+/// The same with something else wrong.
+async fn paged_of(valid_for: Duration, wrong: Vec<u8>, rule: &str) -> Paged {
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -33,8 +40,11 @@ async fn paged(valid_for: Duration) -> Paged {
     let running = Running::start_with(dir.path(), config);
     let app = links::router(running.handle.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    running.append(&[hazard("pen-1", 1).record()]);
-    let page = until("a page", || depth_pages(&desk).into_iter().next()).await;
+    running.append(&[wrong]);
+    let page = until("a page", || {
+        desk.accepted().into_iter().find(|got| got.body["rule"] == rule)
+    })
+    .await;
     let url = page.body["link"].as_str().unwrap().to_owned();
     Paged {
         running,
@@ -133,4 +143,80 @@ async fn a_page_shows_no_session_and_no_visit_and_is_kept_by_no_cache() {
     let html = answer.text().await.unwrap();
     assert!(!html.contains(&"01".repeat(16)), "{html}");
     page.running.stop().await;
+}
+
+/// A rota that has ended is of medium priority: it may be silenced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_by_link_is_made_by_a_post_with_a_reason_and_once_and_never_for_what_is_high() {
+    let now = std::time::SystemTime::now().into();
+    let fails = ReceiverState {
+        receiver: "elsewhere".to_owned(),
+        failing: true,
+        reason: "timeout".to_owned(),
+        at: now,
+    };
+    let page = paged_of(Duration::from_secs(3_600), fails.encode(), "page-undelivered").await;
+    let silence = "Silence this rule on this device for an hour";
+    let high = get(&page.url).await.1;
+    assert!(!high.contains(silence), "{high}");
+    let ended = RotaState {
+        rota: "duty".to_owned(),
+        ends: Some(now),
+        at: now,
+    };
+    page.running.append(&[ended.encode()]);
+    let told = until("a page about the rota", || {
+        page.desk
+            .accepted()
+            .into_iter()
+            .find(|got| got.body["rule"] == "rota-ends")
+    })
+    .await;
+    let url = told.body["link"].as_str().unwrap().to_owned();
+    let html = get(&url).await.1;
+    let make = action(&page, &html, silence);
+    assert_eq!(get(&make).await.0, 200);
+    let held = || async { page.running.handle.silences().await.unwrap() };
+    assert!(held().await.is_empty(), "looking makes none");
+    // Without a reason none is made, and the link is not spent.
+    let (status, said) = post(&make, "").await;
+    assert!(
+        (400..500).contains(&status) && said.contains("reason"),
+        "{status} {said}"
+    );
+    assert!(held().await.is_empty());
+    assert_eq!(post(&make, "comment=the+rota+is+being+written").await.0, 200);
+    let made = held().await;
+    let [(_, one)] = &made[..] else { panic!("{made:?}") };
+    assert_eq!(
+        (one.owner.as_str(), one.what.rule.as_str(), one.what.device.as_str()),
+        ("desk", "rota-ends", "duty")
+    );
+    assert_eq!(one.until.since(one.from).as_secs().div_ceil(60), 60);
+    assert_eq!(post(&make, "comment=once+more").await.0, 409);
+    assert_eq!(held().await.len(), 1);
+    page.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_that_is_over_by_the_logs_clock_is_not_said_to_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), vec![receiver(Desk::default().listen().await)]);
+    let now: telemetry::UnixMicros = std::time::SystemTime::now().into();
+    running.append(&[tick(now.0 - T0 + 86_400_000_000)]);
+    let silence = alerting::intake::Silence {
+        tenant: "acme".to_owned(),
+        clinic: String::new(),
+        device: String::new(),
+        rule: String::new(),
+        max_priority: telemetry::Priority::Low,
+        from: now,
+        until: now.plus(Duration::from_secs(3_600)),
+    };
+    let made = running.handle.silence(silence, "desk", "because").await;
+    let refused = made.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("not made"), "{why}");
+    assert!(running.handle.silences().await.unwrap().is_empty());
+    running.stop().await;
 }

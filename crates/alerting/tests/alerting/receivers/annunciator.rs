@@ -5,14 +5,17 @@ use serde_json::Value;
 use service::mqtt::{Broker, Subscriber, SubscriberOptions};
 use service::testing::Mosquitto;
 
-use super::{elsewhere, receiver, rows};
+use super::{elsewhere, receiver, rows, tls};
 use crate::process::{Running, hazard, nothing_waits, until};
 
 type Heard = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// What a buzzer hears.
 async fn buzzer(port: u16) -> Heard {
-    let broker = Broker::new("127.0.0.1", port, "buzzer");
+    listen(Broker::new("127.0.0.1", port, "buzzer")).await
+}
+
+async fn listen(broker: Broker) -> Heard {
     let heard = Heard::default();
     let mut subscriber = Subscriber::start(SubscriberOptions::new(broker, vec!["buzzer/#".to_owned()])).unwrap();
     let into = Arc::clone(&heard);
@@ -105,4 +108,35 @@ async fn a_broker_that_does_not_let_us_in_needs_a_person() {
     elsewhere(&running, true);
     until("readiness", || super::readiness_says(&running, "denied").then_some(())).await;
     running.stop().await;
+}
+
+/// A broker behind TLS, with a certificate of an authority of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buzzer_behind_tls_hears_of_it_and_a_broker_that_nobody_vouches_for_gets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, other) = (tls::files(dir.path(), "real"), tls::files(dir.path(), "other"));
+    let broker = Mosquitto::start_with(&format!(
+        "user root\nallow_anonymous true\ncertfile {}\nkeyfile {}\n",
+        files.cert.display(),
+        files.key.display()
+    ));
+    let mut own = Broker::new("localhost", broker.port(), "buzzer");
+    own.tls = Some(service::tls::client_config(&files.ca, None).unwrap());
+    let heard = listen(own).await;
+    for (ca, trusted) in [(&other.ca, false), (&files.ca, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path(), broker.port(), &format!(", ca = \"{}\"", ca.display()));
+        elsewhere(&running, true);
+        if trusted {
+            until("a receipt", || rows(dir.path(), "delivered").pop()).await;
+            until("the buzzer", || heard.lock().unwrap().pop()).await;
+        } else {
+            until("readiness", || {
+                super::readiness_says(&running, "certificate").then_some(())
+            })
+            .await;
+            assert!(rows(dir.path(), "delivered").is_empty() && heard.lock().unwrap().is_empty());
+        }
+        running.stop().await;
+    }
 }

@@ -4,6 +4,7 @@ mod alertmanager;
 mod annunciator;
 mod answers;
 mod delivery;
+mod in_flight;
 mod mail;
 mod provider;
 mod schemas;
