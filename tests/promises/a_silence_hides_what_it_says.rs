@@ -34,6 +34,37 @@ fn a_silence_says_what_it_hides_and_a_hazard_pages_all_the_same_and_can_be_expla
     let id = said.split(':').next().unwrap().to_owned();
     let (fine, list) = stack.command(&["silence", "ls"]);
     assert!(fine && list.contains(&id), "{list}");
+    // Whoever asks who would be told hears of it, for what it may hide and while it holds.
+    let config = stack.folder().join("dermatel.toml");
+    let route = |rule: &str, at: &str| {
+        let what = [
+            "route",
+            "test",
+            "--config",
+            config.to_str().unwrap(),
+            "--tenant",
+            "acme",
+        ];
+        let (done, said) = stack.command(&[&what[..], &["--rule", rule, "--at", at]].concat());
+        assert!(done, "{said}");
+        said
+    };
+    let held = format!(
+        "held back until {} by the silence of hook ({id})",
+        hour.replace('Z', ".000Z")
+    );
+    let said = route("depth-off-setpoint", &time("1 minute"));
+    assert!(said.contains(&held) && said.contains("hook: "), "{said}");
+    assert!(
+        !said.lines().any(|line| line.starts_with(&time("1 minute")[..16])),
+        "told when it ends: {said}"
+    );
+    for said in [
+        route("depth-off-setpoint", &week),
+        route("depth-above-limit", &time("1 minute")),
+    ] {
+        assert!(!said.contains("held back") && said.contains("hook: "), "{said}");
+    }
     let mut pen = Source::new("pen-1");
     let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
     let hazard = pen.hazard();

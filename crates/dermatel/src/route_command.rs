@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use alerting::paging::plan::{Against, Plan, Read, load_dir};
 use alerting::paging::{Labels, parse_time, show_time, who};
 use alerting::rules::{Ruleset, builtin};
+use alerting::store::Store;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use registry::Registry;
@@ -14,7 +15,7 @@ use crate::config::Config;
 /// What is asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RouteAction {
-    /// Who would be told of an alert at a time, at once and later, and why; silences are those of a running process and not looked at
+    /// Who would be told of an alert at a time, at once and later, and why; with the silences that alerting's file knows
     Test(Test),
     /// Read the plan and tell everything that is wrong with it; exit code 1 when something is
     Check {
@@ -115,7 +116,8 @@ fn answer(test: &Test, now: UnixMicros) -> Result<String> {
     };
     let plan = read(&config, now)?.plan;
     let labels = labels(test, &rules(&config)?)?;
-    let told = who(&plan, &labels, at);
+    let (held, from) = silenced(&config, &labels, at);
+    let told = who(&plan, &labels, from);
     let mut text = format!(
         "{} ({:?}) of {} {} at {}\n",
         labels.rule,
@@ -124,6 +126,7 @@ fn answer(test: &Test, now: UnixMicros) -> Result<String> {
         labels.clinic,
         show_time(at)
     );
+    text.push_str(&held);
     if told.is_empty() {
         text.push_str("nobody: no route is for it\n");
     }
@@ -150,6 +153,30 @@ fn answer(test: &Test, now: UnixMicros) -> Result<String> {
         }
     }
     Ok(text)
+}
+
+/// What silences say of its first page, and when that would leave.
+fn silenced(config: &Config, labels: &Labels, at: UnixMicros) -> (String, UnixMicros) {
+    let file = &config.alerting.file;
+    if !file.exists() {
+        return ("silences: none, nothing has run here yet\n".to_owned(), at);
+    }
+    let silences = match Store::open_to_read(file).and_then(|store| store.silences()) {
+        Ok(silences) => silences,
+        Err(error) => return (format!("silences: not looked at, {error}\n"), at),
+    };
+    let (mut text, mut from) = (String::new(), at);
+    // When one ends another one may hold; each ends later than the one before.
+    while let Some((id, silence)) = silences
+        .iter()
+        .filter(|(_, silence)| silence.hides(labels, from))
+        .max_by_key(|(_, silence)| silence.until)
+    {
+        from = silence.until;
+        let (until, owner) = (show_time(from), &silence.owner);
+        text += &format!("held back until {until} by the silence of {owner} ({id})\n");
+    }
+    (text, from)
 }
 
 /// The labels of an alert of this rule.

@@ -45,6 +45,32 @@ fn an_escalation_goes_from_person_to_person_and_begins_anew_marked_as_such() {
 }
 
 #[test]
+fn with_a_plan_whoever_owns_a_silence_can_be_reminded_and_without_one_it_is_a_name() {
+    let what = intake::Silence {
+        tenant: String::new(),
+        clinic: String::new(),
+        device: "pen-1".into(),
+        rule: String::new(),
+        max_priority: Priority::Medium,
+        from: UnixMicros(T0),
+        until: UnixMicros(T0 + 3_600_000_000),
+    };
+    let implicit = Arc::new(Plan::implicit(&receivers(&["desk"])));
+    for (plan, owner, fine) in [
+        (plan(PLAN), "kim", true),
+        (plan(PLAN), "desk", true),
+        (plan(PLAN), "ann", false),
+        (plan(PLAN), " ", false),
+        (implicit.clone(), "ann", true),
+        (implicit, "", false),
+    ] {
+        let planner = Planner::new(plan, [], [], &[] as &[Alert], UnixMicros(T0));
+        let may = planner.may_silence(owner, &what, UnixMicros(T0));
+        assert_eq!(may.is_ok(), fine, "{owner:?}: {may:?}");
+    }
+}
+
+#[test]
 fn silence_end_of_session_and_inhibition_never_stop_an_escalation() {
     let mut world = World::new(plan(PLAN));
     world.run(&Op::Signal(
