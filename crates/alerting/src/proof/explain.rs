@@ -322,6 +322,7 @@ fn page_row(pages: &mut Pages, row: &Row) {
         }
         Some(EntryKind::Delivered) => pages.end(row, "delivered", "receipt"),
         Some(EntryKind::Undelivered) => pages.end(row, "undelivered", "reason"),
+        Some(EntryKind::Superseded) => pages.end(row, "superseded by a later call", "by"),
         Some(EntryKind::Fallback) => {
             let page = pages.of((text(body, "fallback"), text(body, "transition")));
             page.instead_of = Some(format!("{} ({})", text(body, "receiver"), text(body, "reason")));
@@ -369,6 +370,7 @@ fn happenings(rows: &[Row]) -> Vec<Happening> {
         EntryKind::Failed,
         EntryKind::Delivered,
         EntryKind::Undelivered,
+        EntryKind::Superseded,
         EntryKind::Held,
         EntryKind::NoRoute,
         EntryKind::EndedWhileHeld,

@@ -51,13 +51,14 @@ pub(super) fn put(tx: &Transaction<'_>, changes: &Changes, times: Times) -> rusq
 
 fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Result<()> {
     let due = if page.late { times.digest } else { times.now };
+    let due_us = supersede(tx, page, times.now)?;
     let body = json!({"transition": page.page, "alert": page.alert, "receiver": page.receiver, "digest": page.digest,
         "not_before_us": due.0, "priority": page.urgency});
     // Each page takes the journal's head out of the house: a tail that is cut later shows against it.
     let head = journal::append_head(tx, &journal::Entry::new(times.now, EntryKind::Planned, &body))?;
     tx.prepare_cached(
-        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us) VALUES (?1, ?2, ?3, ?4, \
-         json_set(?5, '$.journal_head', ?9), 0, 0, ?6, ?7, ?8)",
+        "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us, due_us) VALUES (?1, ?2, ?3, ?4, \
+         json_set(?5, '$.journal_head', ?9), 0, 0, ?6, ?7, ?8, ?10)",
     )?
     .execute(params![
         page.receiver,
@@ -68,9 +69,37 @@ fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Res
         due.0,
         i64::from(urgency(page.urgency)),
         times.now.0,
-        head
+        head,
+        due_us
     ])?;
     Ok(())
+}
+
+/// Whether a page calls again, at a later step of a chain.
+const CALLS_AGAIN: &str = "(json_extract(body, '$.step') > 1 OR json_extract(body, '$.repetition') > 0)";
+
+/// A later call takes the place of an earlier one that the same receiver has certainly not taken: a receiver that comes back
+/// after hours hears of the first page and of the last call, not of every one between. Returns since when the receiver has been
+/// wanted, so that what is overdue stays so; 0: nothing was replaced.
+fn supersede(tx: &Transaction<'_>, page: &PageOut, now: UnixMicros) -> rusqlite::Result<i64> {
+    let number = |field: &str| page.body[field].as_u64().unwrap_or(0);
+    if page.digest.is_some() || number("step") < 2 && number("repetition") == 0 {
+        return Ok(0);
+    }
+    let alert = page.alert.to_hex();
+    let replaced: Vec<(i64, String, i64)> = tx
+        .prepare_cached(&format!(
+            "SELECT n, transition_id, CASE due_us WHEN 0 THEN next_us ELSE due_us END FROM outbox \
+             WHERE receiver = ?1 AND alert_id = ?2 AND digest IS NULL AND sent = 0 AND fallback_of IS NULL AND {CALLS_AGAIN}"
+        ))?
+        .query_map(params![page.receiver, alert], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (n, transition, _) in &replaced {
+        tx.prepare_cached("DELETE FROM outbox WHERE n = ?1")?.execute([n])?;
+        let body = json!({"receiver": page.receiver, "transition": transition, "alert": page.alert, "by": page.page});
+        journal::append(tx, &journal::Entry::new(now, EntryKind::Superseded, &body))?;
+    }
+    Ok(replaced.iter().map(|(.., due)| *due).min().unwrap_or(0))
 }
 
 /// A person knows: whatever of this alert waits in the outbox goes. An attempt that is under way cannot be taken back; its

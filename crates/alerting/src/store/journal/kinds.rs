@@ -49,6 +49,9 @@ kinds! {
     /// Pages that waited were taken out of the outbox: a person knows, or it is over.
     Cancelled = "cancelled": ["alert", "pages", "because"];
 
+    /// A later call of the same alert took the place of one that the receiver had not taken.
+    Superseded = "superseded": ["receiver", "transition", "alert", "by"];
+
     // What came back
     /// An attempt began. Of many of one page, the first eight and then those whose number is a power of two.
     Sent = "sent": ["receiver", "transition", "alert", "attempt", "possible_repeat"];

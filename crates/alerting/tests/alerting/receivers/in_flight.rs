@@ -1,13 +1,14 @@
 //! Attempts that are under way when something happens: the receiver breaks off, or a person acknowledges.
 use std::sync::{Arc, Mutex};
 
+use alerting::Config;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::provider::{Answer, Provider};
 use super::schemas::WEBHOOK;
 use super::{elsewhere, receivers, rows};
-use crate::process::{Running, nothing_waits, until};
+use crate::process::{Running, file, nothing_waits, until};
 
 type Bodies = Arc<Mutex<Vec<Value>>>;
 
@@ -148,4 +149,54 @@ async fn an_acknowledgement_takes_back_the_page_and_its_copy_for_the_fallback_al
     assert_eq!(calls(&pager).len(), 1, "not tried again");
     let taken = calls(&chat).into_iter().filter(|call| call.taken).count();
     assert_eq!(taken, 0, "the copy never arrives after the acknowledgement");
+}
+
+/// Three calls of one receiver, a second apart, and then none for an hour.
+const CALLS: &str = "[[chain]]\nname = \"c\"\nrepeat_every = \"1h\"\nsteps = [{ tell = [\"receiver:pager\"], wait = \"1s\" }, \
+    { tell = [\"receiver:pager\"], wait = \"1s\" }, { tell = [\"receiver:pager\"], wait = \"1h\" }]\n\
+    [[route]]\nchain = \"c\"\nmin_priority = \"info\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_comes_back_hears_of_the_first_page_and_of_the_last_call_and_not_of_each_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let pager = Provider::new(WEBHOOK);
+    pager.always(Some(503));
+    std::fs::create_dir(dir.path().join("paging")).unwrap();
+    std::fs::write(dir.path().join("paging/plan.toml"), CALLS).unwrap();
+    let toml = format!(
+        "[[receivers]]\nname = \"pager\"\nwebhook = {{ url = \"{}/page\" }}\n",
+        pager.listen().await
+    );
+    let config = Config {
+        receivers: receivers(&toml),
+        paging: Some(dir.path().join("paging")),
+        ..Config::new(file(dir.path()))
+    };
+    let running = Running::start_with(dir.path(), config);
+    elsewhere(&running, true);
+    until("three calls", || (rows(dir.path(), "paged").len() == 3).then_some(())).await;
+    // It has been wanted since the second call: that one was replaced, and what is overdue stays so.
+    let db = rusqlite::Connection::open(file(dir.path())).unwrap();
+    let last = "SELECT made_us - due_us FROM outbox WHERE json_extract(body, '$.step') = 3";
+    let waited: i64 = db.query_row(last, [], |row| row.get(0)).unwrap();
+    assert!(waited > 0, "{waited} us");
+    pager.always(None);
+    nothing_waits(&running).await;
+    let taken: Vec<Value> = pager.taken();
+    let id = taken[0]["alert_id"].as_str().unwrap().parse().unwrap();
+    let told = running.handle.explain(id).await.unwrap().unwrap().told;
+    running.stop().await;
+    assert_eq!(
+        taken.iter().map(|page| page["step"].clone()).collect::<Vec<_>>(),
+        [1, 3]
+    );
+    let outcomes: Vec<&str> = told.iter().map(|page| page.outcome.as_str()).collect();
+    assert_eq!(
+        outcomes,
+        ["delivered", "superseded by a later call", "delivered"],
+        "{told:?}"
+    );
+    let superseded = rows(dir.path(), "superseded");
+    assert_eq!(superseded.len(), 1);
+    assert_eq!(superseded[0]["by"], told[2].page.as_str());
 }
