@@ -55,10 +55,13 @@ pub(crate) fn receivers(names: &[&str]) -> Vec<Receiver> {
 }
 
 fn plan(text: &str) -> Arc<Plan> {
-    let receivers = receivers(&["kim-push", "lee-push", "desk"]);
+    plan_of(text, &receivers(&["kim-push", "lee-push", "desk"]))
+}
+
+fn plan_of(text: &str, receivers: &[Receiver]) -> Arc<Plan> {
     let rules = builtin().unwrap();
     let against = Against {
-        receivers: &receivers,
+        receivers,
         rules: &rules,
         tenants: &["acme".to_owned()],
         now: UnixMicros(T0),

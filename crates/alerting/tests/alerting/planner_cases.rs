@@ -45,6 +45,32 @@ fn an_escalation_goes_from_person_to_person_and_begins_anew_marked_as_such() {
 }
 
 #[test]
+fn a_persons_phone_for_what_is_high_does_not_ring_for_what_is_less_urgent() {
+    let mut known = receivers(&["kim-push", "lee-push", "desk", "phone"]);
+    known[3].min_priority = Some(Priority::High);
+    let text = PLAN
+        .replace("receivers = [\"kim-push\"]", "receivers = [\"kim-push\", \"phone\"]")
+        .replace("receivers = [\"lee-push\"]", "receivers = [\"lee-push\", \"phone\"]");
+    for (which, rings) in [(0, true), (1, false)] {
+        let mut world = World::new(plan_of(&text, &known));
+        world.run(&Op::Signal(
+            which,
+            Signal::Violated {
+                single: false,
+                worse: false,
+            },
+        ));
+        world.run(&Op::Tick { seconds: 60 });
+        let told: BTreeSet<&str> = world.outbox.iter().map(|page| page.receiver.as_str()).collect();
+        assert_eq!(
+            (told.contains("phone"), told.len()),
+            (rings, 1 + usize::from(rings)),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn with_a_plan_whoever_owns_a_silence_can_be_reminded_and_without_one_it_is_a_name() {
     let what = intake::Silence {
         tenant: String::new(),
