@@ -84,6 +84,8 @@ pub enum Signal {
     Flapping,
     /// It has not come back for long enough.
     Settled,
+    /// It happened, cannot be undone, and a person has known for long enough: nothing more will come of it.
+    Past,
     /// Evidence arrived that it never was violated.
     Retracted,
 }
@@ -207,6 +209,7 @@ impl Lifecycle {
                     self.over();
                 }
             }
+            Signal::Past => self.resolved = self.confirmed && self.acknowledged && !self.flapping,
             Signal::Retracted => {
                 self.resolved = self.confirmed;
                 self.suspected = false;
@@ -232,7 +235,7 @@ mod tests {
 
     use super::*;
 
-    const SIGNALS: [Signal; 14] = [
+    const SIGNALS: [Signal; 15] = [
         Signal::Suspected,
         Signal::Violated {
             single: false,
@@ -258,6 +261,7 @@ mod tests {
         Signal::Unacknowledged,
         Signal::Flapping,
         Signal::Settled,
+        Signal::Past,
         Signal::Retracted,
     ];
 
@@ -361,6 +365,30 @@ mod tests {
         for (at, signal, next, _) in every_edge() {
             if signal == Signal::Unacknowledged && at.confirmed && at.state() != State::Resolved {
                 assert!(next.needs_person(), "{at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_happened_is_past_only_for_what_a_person_acknowledged_and_has_not_taken_back() {
+        for (at, signal, next, step) in every_edge() {
+            if signal != Signal::Past || at.state() == State::Resolved {
+                continue;
+            }
+            let known = at.confirmed && at.acknowledged && !at.flapping;
+            assert_eq!(next.state() == State::Resolved, known, "{at:?}");
+            assert!(known || (next, step) == (at, None), "{at:?}");
+            assert!(!at.needs_person() || next.needs_person(), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn no_alert_needs_a_person_for_ever_once_one_acknowledged_and_nothing_new_comes() {
+        for (at, signal, next, _) in every_edge() {
+            if signal == Signal::Acknowledged && next.confirmed && !next.flapping {
+                let mut after = next;
+                let _ = after.step(Signal::Past);
+                assert_eq!(after.state(), State::Resolved, "{at:?}");
             }
         }
     }

@@ -57,6 +57,9 @@ pub struct Alert {
     pub violations: u64,
     /// Who acknowledged.
     pub acknowledged_by: Option<String>,
+    /// When, on the input log's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<UnixMicros>,
     /// Who takes care of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<String>,
@@ -104,6 +107,8 @@ pub enum Why {
     Acknowledged,
     /// A person took the acknowledgement back.
     Unacknowledged,
+    /// It happened, and a person has known of it for long enough.
+    AcknowledgedEvent,
     /// It came and went, and has not come back for long enough.
     Settled,
     /// Nobody expects it any more.
@@ -130,6 +135,7 @@ impl Why {
             Self::Heard => "heard",
             Self::Acknowledged => "acknowledged",
             Self::Unacknowledged => "unacknowledged",
+            Self::AcknowledgedEvent => "acknowledged_event",
             Self::Settled => "settled",
             Self::NotExpected => "not_expected",
             Self::EvidenceArrived => "evidence_arrived",

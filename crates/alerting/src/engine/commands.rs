@@ -28,22 +28,24 @@ impl Engine {
             return false;
         };
         alert.acknowledged_by = Some(actor.to_owned());
+        alert.acknowledged_at = Some(at);
         alert.told = alert.value;
         // Also where the state stays: what is unknown stays unknown, and a person knows.
         let alert = alert.clone();
         self.changed_alerts.insert(id, alert);
-        self.signal_by_person(id, Signal::Acknowledged, Why::Acknowledged, trigger, at)
+        self.will_be_past(id);
+        self.signal_on_owner(id, Signal::Acknowledged, Why::Acknowledged, trigger, at)
     }
 
     fn unacknowledge(&mut self, id: AlertId, command: &Command) -> bool {
         let Some(alert) = self.alerts.get_mut(&id).filter(|alert| alert.acknowledged_by.is_some()) else {
             return false;
         };
-        alert.acknowledged_by = None;
+        (alert.acknowledged_by, alert.acknowledged_at) = (None, None);
         let alert = alert.clone();
         self.changed_alerts.insert(id, alert);
         let trigger = Trigger::Command { id: command.id };
-        self.signal_by_person(id, Signal::Unacknowledged, Why::Unacknowledged, trigger, command.at)
+        self.signal_on_owner(id, Signal::Unacknowledged, Why::Unacknowledged, trigger, command.at)
     }
 
     fn assign(&mut self, id: AlertId, assignee: &str) -> bool {
@@ -57,7 +59,15 @@ impl Engine {
         true
     }
 
-    fn signal_by_person(&mut self, id: AlertId, signal: Signal, why: Why, trigger: Trigger, at: UnixMicros) -> bool {
+    /// Gives a signal that no frame made to an alert, on the device that it is about.
+    pub(super) fn signal_on_owner(
+        &mut self,
+        id: AlertId,
+        signal: Signal,
+        why: Why,
+        trigger: Trigger,
+        at: UnixMicros,
+    ) -> bool {
         let owner = self.owners.get(&id).cloned();
         let Some(key) = owner.or_else(|| raise::our_key(self.alerts.get(&id)?)) else {
             return false;

@@ -13,6 +13,7 @@ mod intern;
 mod light;
 mod moved;
 mod ours;
+mod past;
 mod pen;
 mod presence;
 mod quality;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 pub use alert::{Alert, Transition, Why};
 pub use delay::Delay;
 pub use facts::{Cold, ColdError, FactKey, Table};
+pub use past::TAKE_BACK;
 pub use raised::Raised;
 pub use row::RowError;
 use telemetry::{DeviceKey, UnixMicros};
@@ -42,6 +44,7 @@ use self::expected::Expected;
 use self::facts::Book;
 use self::frame::Judged;
 use self::intern::{Common, Name};
+use self::past::Past;
 use self::presence::Timers;
 use self::state::{BeatState, Device, Gateway};
 use crate::fleet::Fleet;
@@ -133,6 +136,7 @@ pub struct Engine {
     book: Book,
     timers: Timers,
     expected: Expected,
+    past: Past,
     beats: BTreeMap<String, BeatState>,
     told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
@@ -158,6 +162,7 @@ impl Engine {
             book: Book::default(),
             timers: Timers::default(),
             expected: Expected::default(),
+            past: Past::default(),
             beats: snapshot.beats.into_iter().collect(),
             told: snapshot.told.into_iter().map(|t| (t.transition, t)).collect(),
             clock: snapshot.clock,
@@ -183,6 +188,7 @@ impl Engine {
             engine.rearm_delays(&key, &slot.device);
             engine.devices.insert(key, slot);
         }
+        engine.rearm_past();
         engine.expect_devices();
         engine
     }

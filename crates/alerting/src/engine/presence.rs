@@ -179,15 +179,17 @@ impl Engine {
         Some(Duration::from_secs(u64::from(seconds)))
     }
 
-    /// When a tick is needed, on the input log's clock: for a watermark that may stand still, or a heartbeat that may not come.
+    /// When a tick is needed, on the input log's clock: for a watermark that may stand still, a heartbeat that may not come, an
+    /// alert that a person acknowledged and that nothing else ends.
     pub fn next_deadline(&self) -> Option<UnixMicros> {
         let waiting = self.gateways.iter().filter(|(_, g)| g.alert.is_none());
         let standstill = waiting.filter_map(|(id, g)| Some(g.moved_at.plus(self.gateway_silent_after(id)?)));
-        let others = [self.next_beat(), self.next_expected()];
+        let others = [self.next_beat(), self.next_expected(), self.next_past()];
         standstill.chain(others.into_iter().flatten()).min()
     }
 
     pub(super) fn tick(&mut self) {
+        self.tick_past();
         self.tick_beats();
         self.tick_expected();
         let waiting = self.gateways.iter().filter(|(_, g)| g.alert.is_none());

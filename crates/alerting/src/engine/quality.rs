@@ -1,5 +1,7 @@
 //! Whether what a device says can be trusted as data: numbers that will never come, a clock that is off, two machines under
 //! one name.
+use std::time::Duration;
+
 use telemetry::ClockQuality;
 
 use super::frame::Context;
@@ -13,6 +15,8 @@ use crate::rules::Kind;
 /// How often a device must return to an earlier boot before it is two machines. Once can be a clock that was fixed late;
 /// twice no single machine does: after a boot there is no way back to the one before.
 const RETURNS: u8 = 2;
+/// How long one machine must have spoken alone before two are over. Our choice: longer than a treatment.
+const ALONE_FOR: Duration = Duration::from_secs(3_600);
 
 fn finding(context: &Context<'_>, kind: Kind, cause: Cause, value: f64, what_happened: String) -> Finding {
     Finding {
@@ -38,6 +42,7 @@ impl Engine {
         }
         let device = &mut slot.device;
         self.boots(context, device);
+        self.alone_again(context, device);
         self.gap(context, device);
         self.clock_skew(context, device);
     }
@@ -61,6 +66,7 @@ impl Engine {
             return;
         }
         device.returns = device.returns.saturating_add(1);
+        device.returned_at = context.frame.admitted.received_at;
         if device.returns >= RETURNS {
             let cause = Cause::Frame {
                 boot,
@@ -87,6 +93,23 @@ impl Engine {
         let what = format!("it says that its serial is {serial}, the registry has {registered}");
         let found = finding(context, Kind::IdentityConflict, cause, 0.0, what);
         self.violated(device, found, context.moment);
+    }
+
+    /// Nobody else has spoken under this identity for long enough, and what it says of itself is what the registry has.
+    fn alone_again(&mut self, context: &Context<'_>, device: &mut Device) {
+        if !device.open.iter().any(|open| open.kind == Kind::IdentityConflict) {
+            return;
+        }
+        let told = device.serial.as_deref().zip(self.fleet.serial(context.key));
+        let another = told.is_some_and(|(told, registered)| told != registered.as_str());
+        let alone_since = device.returned_at.plus(ALONE_FOR);
+        if another || context.frame.admitted.received_at < alone_since {
+            return;
+        }
+        device.returns = 0;
+        self.signal_all(device, Signal::Cleared, Why::Cleared, context.moment, |a| {
+            a.kind == Kind::IdentityConflict
+        });
     }
 
     /// Numbers that did not come and that the device no longer has.

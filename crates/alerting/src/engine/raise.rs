@@ -92,7 +92,7 @@ impl Engine {
             told_anew = moment.class.pages() && !alert.class.pages();
             alert.class = alert.class.min(moment.class);
             if worse || told_anew {
-                alert.acknowledged_by = None;
+                (alert.acknowledged_by, alert.acknowledged_at) = (None, None);
             }
             self.changed_alerts.insert(id, alert.clone());
         }
@@ -188,6 +188,7 @@ impl Engine {
             limit: finding.limit,
             violations: 1,
             acknowledged_by: None,
+            acknowledged_at: None,
             assigned_to: None,
             quiet_since: None,
             raised: Some(Box::new(in_force)),

@@ -107,6 +107,9 @@ pub struct Device {
     /// How often in a row the newest frame was of a boot from before the last.
     #[serde(skip_serializing_if = "is_default")]
     pub returns: u8,
+    /// When it did that last.
+    #[serde(skip_serializing_if = "is_default")]
+    pub returned_at: UnixMicros,
     /// Whether it is told as silent.
     pub silent: bool,
     /// Session.

@@ -23,8 +23,11 @@ pub enum Nature {
     Reading,
     /// One reading of a session that cannot be undone by a later one: latches until a person acknowledges.
     Harm,
-    /// Something that happened outside a session's readings and cannot be undone: latches until a person acknowledges.
+    /// Something that happened outside a session's readings and cannot be undone: latches until a person acknowledges, and
+    /// is over some minutes after that (decision 0011).
     Event,
+    /// A state of the device that takes a protection away: over when it is over, and latches until a person acknowledges.
+    Protection,
     /// A state of device, gateway or of ourselves: over when it is over.
     Standing,
     /// The data of a session are not good: about no person, over with its session.
@@ -148,7 +151,7 @@ kinds! {
 
     // The device's own
     /// The device says that a protection of its own is gone or had to act.
-    DeviceProtectionFault = device_protection_fault: NoParameters, "faults", Event;
+    DeviceProtectionFault = device_protection_fault: NoParameters, "faults", Protection;
     /// The device says that something else is wrong with it.
     DeviceFault = device_fault: NoParameters, "faults", Standing;
 
@@ -188,7 +191,7 @@ kinds! {
     /// A device's clock is off by more than the gateway allows.
     ClockSkew = clock_skew: NoParameters, "s", Standing;
     /// Two machines under one identity.
-    IdentityConflict = identity_conflict: NoParameters, "", Event;
+    IdentityConflict = identity_conflict: NoParameters, "", Protection;
 
     // Ourselves
     /// A receiver does not take its pages.
@@ -207,7 +210,7 @@ impl Kind {
 
     /// Whether its alerts wait for a person from the start: something happened that cannot be undone by a later reading.
     pub const fn latches(self) -> bool {
-        matches!(self.nature(), Nature::Harm | Nature::Event)
+        matches!(self.nature(), Nature::Harm | Nature::Event | Nature::Protection)
     }
 
     /// Whether its alerts are about the data and not about a person: the end of a session ends them.

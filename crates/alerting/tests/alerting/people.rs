@@ -1,8 +1,9 @@
 //! What people and other instances do to alerts.
+use alerting::engine::TAKE_BACK;
 use alerting::id::{AlertId, TransitionId};
 use alerting::intake::{Action, Told};
 use alerting::lifecycle::State;
-use telemetry::UnixMicros;
+use telemetry::{IndicatorKind, Outcome, UnixMicros, proto};
 
 use crate::support::{Said, T0, World, acknowledge, command, strokes, tick, watermark};
 
@@ -95,6 +96,96 @@ fn an_acknowledgement_that_is_taken_back_pages_again_under_the_same_id() {
             .apply(&command(Action::Unacknowledge(id), 3, 4 * SECOND))
             .is_empty()
     );
+}
+
+/// A sterilizer's indicator test that failed: nothing that comes later undoes it.
+fn failed_test() -> Said {
+    let body = proto::frame::Body::IndicatorResult(proto::IndicatorResult {
+        kind: Some(IndicatorKind::Biological.to_wire()),
+        outcome: Some(Outcome::Fail.to_wire()),
+        cycle_id: Some("c7".into()),
+        ..Default::default()
+    });
+    Said {
+        session: None,
+        visit: None,
+        ..Said::new("autoclave-1", 0, SECOND, body)
+    }
+}
+
+fn failed(world: &mut World) -> AlertId {
+    let all = world.say(&failed_test());
+    let raised = &all[0];
+    assert_eq!((raised.alert.rule.as_str(), raised.page), ("indicator-failed", true));
+    raised.alert.id
+}
+
+#[test]
+fn an_event_is_over_a_while_after_a_person_acknowledged_it_and_the_same_one_never_comes_back() {
+    let take_back = TAKE_BACK.as_micros() as i64;
+    for restarts in [false, true] {
+        let mut world = World::new();
+        let id = failed(&mut world);
+        // Of a device that was never heard; nothing but a person ends what happened.
+        let before = world.engine.next_deadline();
+        world.apply(&acknowledge(id.0, 1, 2 * SECOND));
+        if restarts {
+            world.restart();
+        }
+        let due = UnixMicros(T0 + 2 * SECOND + take_back);
+        assert_eq!(world.engine.next_deadline(), Some(due));
+        assert!(world.apply(&tick(SECOND + take_back)).is_empty());
+        let over = world.apply(&tick(2 * SECOND + take_back));
+        let [step] = &over[..] else { panic!("{over:?}") };
+        let seen = (step.alert.id, step.to, step.why.as_str(), step.page);
+        assert_eq!(seen, (id, State::Resolved, "acknowledged_event", false));
+        assert_eq!(world.engine.next_deadline(), before);
+        // It is too late to take that back, and another copy of the record is the same event.
+        assert!(
+            world
+                .apply(&command(Action::Unacknowledge(id), 2, 700 * SECOND))
+                .is_empty()
+        );
+        let mut copy = failed_test();
+        (copy.sequence, copy.received_us) = (1, 701 * SECOND);
+        assert!(world.say(&copy).is_empty());
+    }
+}
+
+#[test]
+fn an_event_that_is_acknowledged_in_the_clinic_is_over_here_as_well_by_our_own_clock() {
+    let id = failed(&mut World::new());
+    let mut upstream = World::new();
+    upstream.apply(&told(id, TransitionId([9; 16]), Some("ann")));
+    failed(&mut upstream);
+    assert_eq!(upstream.engine.alert(id).unwrap().state(), State::Acknowledged);
+    // What the clinic did at second 2 counts from then on.
+    let over = upstream.apply(&tick(2 * SECOND + TAKE_BACK.as_micros() as i64));
+    let [step] = &over[..] else { panic!("{over:?}") };
+    assert_eq!(
+        (step.alert.id, step.to, step.told_by.as_deref()),
+        (id, State::Resolved, None)
+    );
+}
+
+#[test]
+fn what_was_told_late_of_a_session_that_is_over_ends_by_a_person_and_in_its_session_it_does_not() {
+    let take_back = TAKE_BACK.as_micros() as i64;
+    for late in [false, true] {
+        let mut world = World::new();
+        if late {
+            // The device is in its next session already.
+            let next = strokes(Some(6), Some(800), 0, 3 * SECOND, vec![800]);
+            let mut said = Said::new("pen-4", 5, 3 * SECOND, next);
+            said.session = Some(2);
+            world.say(&said);
+        }
+        let (id, _) = deep(&mut world);
+        world.apply(&acknowledge(id.0, 1, 4 * SECOND));
+        let steps = world.apply(&tick(4 * SECOND + take_back));
+        let over = steps.iter().any(|t| t.alert.id == id && t.to == State::Resolved);
+        assert_eq!((over, world.engine.alert(id).is_none()), (late, late));
+    }
 }
 
 #[test]

@@ -303,6 +303,7 @@ impl World {
             Signal::Silent => Why::Silent,
             Signal::Heard => Why::Heard,
             Signal::Cleared => Why::Cleared,
+            Signal::Past => Why::AcknowledgedEvent,
             _ if self.ids[which].is_none() => Why::Raised,
             _ => Why::Worse,
         };
@@ -406,6 +407,7 @@ fn signals() -> impl Strategy<Value = Signal> {
         1 => Just(Signal::Heard),
         3 => Just(Signal::Acknowledged),
         1 => Just(Signal::Unacknowledged),
+        1 => Just(Signal::Past),
     ]
 }
 

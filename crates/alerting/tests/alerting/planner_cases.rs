@@ -220,3 +220,20 @@ fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
         [None]
     );
 }
+
+#[test]
+fn whoever_was_told_of_an_event_is_told_once_that_a_person_knows_and_once_that_it_is_over() {
+    let mut world = World::new();
+    world.run(&violated());
+    world.run(&Op::Deliver);
+    world.run(&Op::Signal(0, Signal::Acknowledged));
+    world.run(&Op::Tick { seconds: 600 });
+    world.run(&Op::Signal(0, Signal::Past));
+    world.run(&Op::Tick { seconds: 7_300 });
+    let told: Vec<_> = world
+        .outbox
+        .iter()
+        .map(|p| (p.receiver.as_str(), p.body["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("kim-push", "acknowledged"), ("kim-push", "resolved")]);
+}
