@@ -20,6 +20,8 @@ mod laws;
 mod links;
 #[path = "alerting/moved.rs"]
 mod moved;
+#[path = "alerting/one_page.rs"]
+mod one_page;
 #[path = "alerting/pen.rs"]
 mod pen;
 #[path = "alerting/people.rs"]

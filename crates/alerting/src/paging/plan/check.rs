@@ -260,12 +260,13 @@ fn inhibitions(plan: &Plan, faults: &mut Faults) {
             Equal::Gateway,
             Equal::Device,
             Equal::Visit,
+            Equal::Session,
             Equal::Reading,
         ];
         if !inhibit.equal.iter().any(|equal| place.contains(equal)) {
             faults.push((
                 About::Inhibit(n),
-                "equal must hold clinic, gateway, device, visit or reading".to_owned(),
+                "equal must hold clinic, gateway, device, visit, session or reading".to_owned(),
             ));
         }
         if inhibit.at_most.is_zero() || inhibit.at_most > super::inhibit::AT_MOST * 2 {

@@ -18,6 +18,8 @@ pub enum Equal {
     Device,
     /// Visit.
     Visit,
+    /// Session of one device.
+    Session,
     /// The reading: both happened at the same time of the same device.
     Reading,
 }
@@ -30,6 +32,9 @@ impl Equal {
             Self::Gateway => !a.gateway.is_empty() && a.gateway == b.gateway,
             Self::Device => a.tenant == b.tenant && a.device == b.device,
             Self::Visit => a.visit.is_some() && a.visit == b.visit,
+            Self::Session => {
+                a.tenant == b.tenant && a.device == b.device && a.session.is_some() && a.session == b.session
+            }
             Self::Reading => a.tenant == b.tenant && a.device == b.device && a.event_time == b.event_time,
         }
     }
@@ -73,30 +78,31 @@ impl Inhibit {
 }
 
 /// What always holds: a gateway that is silent stands for its devices, a pulse above its limit for the same pulse above what
-/// was set, a needle that is too deep for the same needle that is off.
+/// was set, a needle that is too deep for the same needle that is off; and in one session strokes that are off, or a sensor that
+/// repeats itself, for the drift that follows from them.
 pub(super) fn built_in() -> Vec<Inhibit> {
-    let off = |kind: &&Kind| {
-        let name = kind.as_str();
-        name == "depth_off_setpoint" || name.contains("drift") && !name.contains("lamp") && !name.contains("energy")
-    };
-    let off: Vec<String> = Kind::ALL
-        .iter()
-        .filter(off)
-        .map(|kind| kind.as_str().to_owned())
-        .collect();
-    let one = |source: &str, target: Vec<String>, equal: &[Equal]| Inhibit {
-        source: vec![source.to_owned()],
-        target,
-        equal: equal.to_vec(),
-        at_most: AT_MOST,
-    };
+    let mut all = vec![one(&[Kind::GatewaySilent], &[Kind::DeviceSilent], Equal::Gateway)];
+    all.extend(within_a_device());
+    all
+}
+
+/// The part of it that is about one device of one tenant: whoever is told of the one is told of the other. It holds without a
+/// plan too.
+pub(super) fn within_a_device() -> Vec<Inhibit> {
+    use Kind::{DepthAboveLimit, DepthDrift, DepthOffSetpoint, DepthSensorStuck, PulseAboveLimit, PulseAboveSet};
     vec![
-        one("gateway_silent", vec!["device_silent".to_owned()], &[Equal::Gateway]),
-        one(
-            "pulse_above_limit",
-            vec!["pulse_above_set".to_owned()],
-            &[Equal::Reading],
-        ),
-        one("depth_above_limit", off, &[Equal::Device]),
+        one(&[PulseAboveLimit], &[PulseAboveSet], Equal::Reading),
+        one(&[DepthAboveLimit], &[DepthOffSetpoint, DepthDrift], Equal::Device),
+        one(&[DepthOffSetpoint, DepthSensorStuck], &[DepthDrift], Equal::Session),
     ]
+}
+
+fn one(source: &[Kind], target: &[Kind], equal: Equal) -> Inhibit {
+    let names = |kinds: &[Kind]| kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+    Inhibit {
+        source: names(source),
+        target: names(target),
+        equal: vec![equal],
+        at_most: AT_MOST,
+    }
 }

@@ -86,7 +86,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What holds when no plan is configured: each receiver is told once, at once, by its own tenants and priority.
+    /// What holds when no plan is configured: each receiver is told once, at once, by its own tenants and priority. One happening
+    /// at one device is one page here too.
     pub fn implicit(receivers: &[Receiver]) -> Self {
         let known = known(receivers);
         let once = |receiver: &Known| Chain {
@@ -117,6 +118,7 @@ impl Plan {
             chains: known.iter().map(|r| (name(r), once(r))).collect(),
             routes: known.iter().enumerate().map(route).collect(),
             receivers: known,
+            inhibits: inhibit::within_a_device(),
             implicit: true,
             ..Self::default()
         }
