@@ -10,7 +10,7 @@ use telemetry::{DeviceKind, SkinType};
 
 use crate::fleet::{AUTOCLAVE_MODEL, Fleet, IPL_MODEL, PEN_ADJUSTABLE, PEN_FIXED, STATION_MODEL};
 use crate::noise::SCALE_TOLERANCE_UM;
-use crate::treatment::{PEN_MAX_DEPTH_UM, PEN_ZONES, fluence};
+use crate::treatment::{PEN_MAX_DEPTH_UM, PEN_RATE_HZ, PEN_ZONES, fluence};
 
 /// What a device logs in with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +30,14 @@ impl Fleet {
                 PEN_ADJUSTABLE,
                 "pen",
                 "Quill 2, a pen of adjustable rate",
-                &pen_limits(30, 90, 160),
+                &pen_limits(30),
                 &pen_policy(),
             ),
             model(
                 PEN_FIXED,
                 "pen",
                 "Stylo 117, a pen of fixed rate",
-                &pen_limits(40, 90, 160),
+                &pen_limits(40),
                 &pen_policy(),
             ),
             model(IPL_MODEL, "ipl", "Lumen 480", &ipl_limits(), IPL_POLICY),
@@ -134,7 +134,8 @@ fn pen_policy() -> String {
     format!("{PEN_POLICY}sterilization_every_h = {STERILIZATION_EVERY_H}\n")
 }
 
-fn pen_limits(sigma_um: u32, rate_min_hz: u32, rate_max_hz: u32) -> String {
+fn pen_limits(sigma_um: u32) -> String {
+    let (rate_min_hz, rate_max_hz) = PEN_RATE_HZ;
     let mut text = format!(
         "[limits]\ndepth_max_um = {PEN_MAX_DEPTH_UM}\ndepth_tolerance_um = {SCALE_TOLERANCE_UM}\n\
          depth_sigma_um = {sigma_um}\nstroke_rate_min_hz = {rate_min_hz}\nstroke_rate_max_hz = {rate_max_hz}\n\n\

@@ -43,6 +43,10 @@ pub const PEN_ZONES: &[ZoneDepth] = &[
 /// evaluated".
 pub const PEN_MAX_DEPTH_UM: u32 = 1_500;
 
+/// Slowest and fastest that the registry says of either pen model, in hertz: cleared pens make 90 to 150, the adjustable one
+/// some more.
+pub const PEN_RATE_HZ: (u32, u32) = (90, 160);
+
 /// Steps of a pen's dial in micrometres; an assumption.
 pub const DIAL_STEP_UM: u32 = 50;
 

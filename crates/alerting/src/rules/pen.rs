@@ -14,8 +14,8 @@ use crate::fleet::Facts;
 pub struct PenBounds {
     drift: Option<DepthDrift>,
     stuck: Option<DepthSensorStuck>,
-    /// From here on a reading of 0 means something.
-    zero_counts_um: u32,
+    /// Declared noise of one reading.
+    sigma_um: u32,
     jitter: Option<(u32, Seconds)>,
     rate: Option<((u64, u64), Seconds)>,
     shallow: Option<Seconds>,
@@ -34,7 +34,7 @@ impl PenBounds {
                 .as_ref()
                 .filter(|_| noisy)
                 .map(|r| *r.params(scope)),
-            zero_counts_um: facts.depth_guard_band_um,
+            sigma_um: facts.depth_sigma_um,
             jitter: rules.depth_sensor_jitter.as_ref().filter(|_| noisy).map(|r| {
                 let p = r.params(scope);
                 (p.range_sigma * facts.depth_sigma_um, of(p.k_s, p.n_s, p.clear_after_s))
@@ -56,6 +56,14 @@ impl PenBounds {
             }),
         }
     }
+}
+
+/// Whether many readings of 0 in a row mean something. Zero is the end of the sensor's scale: where hardly more is expected a
+/// healthy pen reads it now and then, and one whose factory offset nobody told may read nothing else. Two sigma above that, one
+/// reading in 44 of a healthy pen is 0 (the normal tail), and a row of hundreds never is.
+fn zero_counts(expected: &Expected, sigma_um: u32, calibrated: bool) -> bool {
+    let unknown = if calibrated { 0 } else { expected.tolerance_um };
+    expected.depth_um > unknown.saturating_add(2 * sigma_um)
 }
 
 fn of(k: u32, n: u32, clear_after: u32) -> Seconds {
@@ -103,7 +111,7 @@ pub fn judge(
     ];
     let [stuck, seconds @ ..] = &mut verdict;
     if let Some(rule) = &bounds.stuck {
-        let zero_counts = expected.is_some_and(|e| e.depth_um > bounds.zero_counts_um);
+        let zero_counts = expected.is_some_and(|e| zero_counts(e, bounds.sigma_um, calibrated));
         stuck.1 = memory.stuck.judge(batch, zero_counts, rule);
     }
     memory.setting.change(batch);

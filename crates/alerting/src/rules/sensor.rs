@@ -128,6 +128,10 @@ impl StuckMemory {
     /// Judges a batch. A sensor's zero is the end of its scale and no sign of anything where little or nothing is expected.
     pub fn judge(&mut self, batch: &StrokeBatch, zero_counts: bool, rule: &DepthSensorStuck) -> Judgement {
         let longest = self.longest(batch);
+        if self.run.depth_um == 0 && !zero_counts {
+            // What is no sign is none either when it goes on under another setting.
+            self.run.strokes = 0;
+        }
         if longest.strokes >= rule.n_strokes && (longest.depth_um > 0 || zero_counts) {
             self.moved = 0;
             return Judgement::Violated(Violation {

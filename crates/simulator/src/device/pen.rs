@@ -279,6 +279,7 @@ impl Pen {
             zone: step.zone,
             setpoint_um: step.setting,
             limit_um: step.limit,
+            rate_mhz: step.rate_mhz,
             depth_um: healthy,
             noise_um,
             previous_um: run.previous_um,

@@ -3,6 +3,7 @@ use telemetry::Zone;
 
 use super::{Fault, FaultKind};
 use crate::noise::SCALE_TOLERANCE_UM;
+use crate::treatment::PEN_RATE_HZ;
 
 /// How fast the depth creeps, in micrometres a second.
 const CREEP_UM_PER_S: f64 = 60.0;
@@ -19,6 +20,9 @@ const CALIBRATION_OFF_UM: f64 = 45.0;
 const JITTER: f64 = 4.0;
 /// Share of its strokes that a slow motor does not make.
 const SLOWER_BY: f64 = 0.4;
+/// A motor is slow that makes fewer strokes a second than this share of the model's slowest rate. What a pen was set to is told
+/// nowhere, so one that was set fast and is slow could as well have been set slower.
+const TOO_SLOW: f64 = 0.95;
 /// Share of the set depth that needles go in which are not seated.
 const NOT_SEATED: f64 = 0.1;
 /// Needles set no deeper than this could as well be a healthy pen at the end of its scale.
@@ -31,6 +35,8 @@ pub(crate) struct Reading {
     pub(crate) zone: Zone,
     pub(crate) setpoint_um: u32,
     pub(crate) limit_um: u32,
+    /// Strokes a second that are set, in thousandths.
+    pub(crate) rate_mhz: u32,
     /// What a healthy pen would read.
     pub(crate) depth_um: u32,
     /// The noise in it.
@@ -91,7 +97,10 @@ impl DepthFault {
             FaultKind::CalibrationOff => (self.shifted(reading, CALIBRATION_OFF_UM), true),
             FaultKind::StuckSensor => self.stuck(reading),
             FaultKind::SensorJitter => (self.shifted(reading, JITTER * reading.noise_um), true),
-            FaultKind::SlowMotor => (reading.depth_um, true),
+            FaultKind::SlowMotor => {
+                let makes_hz = f64::from(reading.rate_mhz) / 1_000.0 / self.slower(reading.at_us);
+                (reading.depth_um, makes_hz < TOO_SLOW * f64::from(PEN_RATE_HZ.0))
+            }
             FaultKind::NeedleNotSeated => {
                 let depth_um = f64::from(reading.setpoint_um) * NOT_SEATED + reading.noise_um * NOT_SEATED;
                 (depth_um.max(0.0) as u32, reading.setpoint_um > NOT_SEATED_FROM_UM)

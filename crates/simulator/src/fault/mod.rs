@@ -36,7 +36,7 @@ pub enum FaultKind {
     StuckSensor,
     /// Readings scatter five times as wide as the sensor's noise does.
     SensorJitter,
-    /// The motor makes 40 % fewer strokes than set.
+    /// The motor makes 40 % fewer strokes than set: wrong where that is slower than its model may be.
     SlowMotor,
     /// Needles that are not seated: they go in a tenth of what is set.
     NeedleNotSeated,

@@ -171,8 +171,8 @@ fn rows(options: &Detection, plan: &Plan, rules: &Arc<Ruleset>, measured: &mut M
             run_one(&scenario, rules, manner)
         })?;
         let mut score = Score::default();
-        for (fleet, played) in &runs {
-            score.add(row, fleet, played);
+        for (seed, (fleet, played)) in (options.seed..).zip(&runs) {
+            score.add(row, seed, fleet, played);
             score::causes(&mut measured.causes, &row.rules, fleet, played);
         }
         measured.rows.push((row.clone(), score));

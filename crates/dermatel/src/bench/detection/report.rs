@@ -114,6 +114,7 @@ fn found(measured: &Measured, markdown: bool) -> String {
             "size",
             "demanded",
             "found",
+            "not judged",
             "recall",
             "seconds p50 / p95 / most",
             "readings p50 / p95 / most",
@@ -127,6 +128,7 @@ fn found(measured: &Measured, markdown: bool) -> String {
             row.size.clone(),
             demand(row),
             found_of(row, score),
+            not_judged(row, score),
             recall(row, score),
             spread(&score.seconds, |s| format!("{s:.1}")),
             spread(&score.readings, |n| n.to_string()),
@@ -139,7 +141,22 @@ fn found(measured: &Measured, markdown: bool) -> String {
             verdict(score.met(row)),
         ]);
     }
-    table.text()
+    let mut text = table.text();
+    for (row, score) in measured.rows.iter().filter(|(row, _)| row.must == Must::Page) {
+        for missed in &score.missed {
+            let _ = writeln!(text, "- missed: {}, {}: {missed}", row.hazard, row.size);
+        }
+    }
+    text += "\nNot judged: devices with the fault on which nothing that it spoilt could be told from what a healthy one does, or that began \
+             within the last minute of a run.\n";
+    text
+}
+
+fn not_judged(row: &Row, score: &Score) -> String {
+    if row.must == Must::StayQuiet || score.incidents == 0 {
+        return "-".to_owned();
+    }
+    score.not_judged.to_string()
 }
 
 fn found_of(row: &Row, score: &Score) -> String {

@@ -11,12 +11,19 @@ use crate::play::{Played, Told};
 const EARLY_US: u64 = 1_000_000;
 /// Incidents that begin so shortly before the end of a run are not judged.
 const TAIL_US: u64 = 60_000_000;
+/// Most incidents of a row that are named as missed.
+const MISSED: usize = 10;
 
 /// Figures of one row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Score {
     pub(super) incidents: u64,
     pub(super) found: u64,
+    /// Incidents that are not counted: at devices with the fault that showed none of it in the whole run, or only so shortly
+    /// before its end that nobody could have told.
+    pub(super) not_judged: u64,
+    /// The first that were missed, in words.
+    pub(super) missed: Vec<String>,
     /// Seconds from the first spoilt reading or event to the page, of those that were found.
     pub(super) seconds: Vec<f64>,
     /// Strokes or pulses from the first spoilt one to the last that was delivered before the page, both counted.
@@ -51,6 +58,12 @@ fn of_told(told: &Told) -> (&str, &str) {
     who(&told.step.alert.tenant, &told.step.alert.device)
 }
 
+fn words(seed: u64, truth: &Truth) -> String {
+    let (device, at_s, ordinal) = (&truth.device, truth.at_us as f64 / 1e6, truth.ordinal);
+    let ordinal = ordinal.map_or_else(String::new, |n| format!(" from reading {n} of its session on"));
+    format!("seed {seed}: {device} at {at_s:.1} s{ordinal}: {}", truth.detail)
+}
+
 /// The first page of each alert, in order.
 pub(super) fn pages(played: &Played) -> Vec<&Told> {
     let mut seen = BTreeSet::new();
@@ -63,7 +76,7 @@ pub(super) fn pages(played: &Played) -> Vec<&Told> {
 
 impl Score {
     /// Adds one run.
-    pub(super) fn add(&mut self, row: &Row, fleet: &Fleet, played: &Played) {
+    pub(super) fn add(&mut self, row: &Row, seed: u64, fleet: &Fleet, played: &Played) {
         let pages = pages(played);
         let ours = |told: &&&Told| row.rules.contains(&told.step.alert.rule);
         let end_us = row.duration().as_micros() as u64;
@@ -80,7 +93,11 @@ impl Score {
         for truth in played.truths.iter().filter(about) {
             // One fault can spoil things that other rules find (a failed cycle: its indicator and its use).
             let meant = row.rules.iter().any(|rule| rule == truth.rule) || kinds.len() == 1 && row.rules.len() > 1;
-            if !meant || truth.at_us + TAIL_US > end_us {
+            if !meant {
+                continue;
+            }
+            if truth.at_us + TAIL_US > end_us {
+                self.not_judged += 1;
                 continue;
             }
             self.incidents += 1;
@@ -92,6 +109,8 @@ impl Score {
             if let Some(page) = page {
                 taken.insert(page.step.alert.id);
                 self.found(truth, page);
+            } else if self.missed.len() < MISSED {
+                self.missed.push(words(seed, truth));
             }
         }
         let sick: BTreeSet<_> = fleet
@@ -100,6 +119,8 @@ impl Score {
             .filter(|d| !d.is_healthy() || row.fault.is_empty() && super::treats(d.kind))
             .map(|d| (d.who.tenant.as_str(), d.who.id.as_str()))
             .collect();
+        let showed: BTreeSet<_> = played.truths.iter().filter(about).map(of_truth).collect();
+        self.not_judged += row.fault.len().min(1) as u64 * sick.difference(&showed).count() as u64;
         let paged: BTreeSet<_> = pages.iter().filter(ours).map(|told| of_told(told)).collect();
         self.devices += sick.len() as u64;
         self.paged_devices += paged.intersection(&sick).count() as u64;
