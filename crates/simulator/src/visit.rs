@@ -4,6 +4,8 @@
 //! Staff behaviour modelled here: one sterile cartridge per visit, several zones per session, a setpoint per zone, a
 //! stroke rate per session, now and then a battery swap. Rates follow cleared pens (100 to 150 Hz; 7,000 rpm = 117 Hz);
 //! the intervals between a client's treatments follow clinic pages (4 to 6 weeks). The rest is assumed.
+use std::sync::Arc;
+
 use telemetry::{DeviceKind, SessionEndReason, SkinType, Zone};
 
 use crate::fault::{Fault, FaultKind};
@@ -48,6 +50,8 @@ pub(crate) struct Visit {
     pub(crate) sessions: Vec<Session>,
     /// The cartridge is the previous client's.
     pub(crate) reused: bool,
+    /// The cartridge is a client's of another clinic of the chain, and this is another visit: where it was used first.
+    pub(crate) travelled: Option<String>,
     /// The cartridge's pack has expired.
     pub(crate) expired: bool,
     /// Nobody wiped the device since the previous client.
@@ -102,7 +106,48 @@ pub(crate) struct Visits {
     /// Whether it was told that the last treatment is kept back.
     untold_told: bool,
     /// Which of the faults that happen once have happened.
-    done: [bool; 5],
+    done: [bool; 6],
+    /// The first visit at another clinic of the chain, whose cartridge travels here.
+    elsewhere: Option<Elsewhere>,
+}
+
+/// A visit at another clinic.
+#[derive(Debug, Clone)]
+struct Elsewhere {
+    clinic: String,
+    visit: [u8; 16],
+    cartridge: String,
+    /// The visit goes on here: the client changes clinics and the cartridge comes along.
+    goes_on: bool,
+}
+
+impl Elsewhere {
+    /// The first visit of the pen in the same place of the next clinic of the chain; `None`: nothing travels.
+    fn of(fleet: &Fleet, device: &Device) -> Option<Self> {
+        let fault = device.faults.iter().find(|f| f.kind == FaultKind::TravelledCartridge)?;
+        let chain: Vec<&Arc<Device>> = fleet
+            .devices()
+            .iter()
+            .filter(|d| d.kind == DeviceKind::Pen && d.who.tenant == device.who.tenant)
+            .collect();
+        let here = chain.iter().position(|d| d.who.id == device.who.id)?;
+        let per_clinic = chain.iter().filter(|d| d.who.clinic == device.who.clinic).count();
+        let origin = chain.get((here + per_clinic) % chain.len())?;
+        if origin.who.clinic == device.who.clinic {
+            return None;
+        }
+        let healthy = Device {
+            faults: Vec::new(),
+            ..Device::clone(origin)
+        };
+        let first = Visits::new(fleet, &healthy).next()?;
+        Some(Self {
+            clinic: origin.who.clinic.to_string(),
+            visit: first.id,
+            cartridge: first.cartridge,
+            goes_on: fault.strength < 0.0,
+        })
+    }
 }
 
 impl Visits {
@@ -124,7 +169,8 @@ impl Visits {
             free_us,
             last: None,
             untold_told: false,
-            done: [false; 5],
+            done: [false; 6],
+            elsewhere: Elsewhere::of(fleet, device),
             rng,
         }
     }
@@ -188,9 +234,12 @@ impl Visits {
         let end_us = sessions.last().map_or(start_us, |session| session.end_us);
         let reused = self.once(FaultKind::ReusedCartridge, 0);
         let expired = self.once(FaultKind::ExpiredPack, 4);
+        let brought = self.once(FaultKind::TravelledCartridge, 5);
+        let brought = self.elsewhere.clone().filter(|_| brought);
         let own = format!("NC-{}-{:05}", self.prefix, self.number);
-        let cartridge = match &self.last {
-            Some((_, cartridge)) if reused => cartridge.clone(),
+        let cartridge = match (&brought, &self.last) {
+            (Some(brought), _) => brought.cartridge.clone(),
+            (None, Some((_, cartridge))) if reused => cartridge.clone(),
             _ => own,
         };
         let kept_back = self.is_active(FaultKind::IntervalUntold, start_us);
@@ -198,9 +247,13 @@ impl Visits {
         let days_since_last = self.rng.chance(0.6).then(|| self.rng.between(28, 60) as u32);
         let too_soon = self.once(FaultKind::TreatedTooSoon, 3);
         let days_since_last = if too_soon { Some(TOO_SOON_DAYS) } else { days_since_last };
+        let own = self.rng.id();
         Visit {
             number: self.number,
-            id: self.rng.id(),
+            id: brought
+                .as_ref()
+                .filter(|from| from.goes_on)
+                .map_or(own, |from| from.visit),
             start_us,
             end_us,
             skin,
@@ -217,6 +270,7 @@ impl Visits {
             },
             sessions,
             reused,
+            travelled: brought.filter(|from| !from.goes_on).map(|from| from.clinic),
             expired,
             unclean: self.forgets() | self.once(FaultKind::MissedDisinfection, 1),
             from_failed_cycle: self.once(FaultKind::FailedCycle, 2),

@@ -174,6 +174,10 @@ impl Pen {
                 format!("cartridge {} again", visit.cartridge),
             ));
         }
+        if let Some(clinic) = &visit.travelled {
+            let detail = format!("cartridge {} again, used first at {clinic}", visit.cartridge);
+            truths.push(truth(FaultKind::TravelledCartridge, detail));
+        }
         truths.extend(
             visit
                 .offences()

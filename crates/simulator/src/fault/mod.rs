@@ -76,6 +76,9 @@ pub enum FaultKind {
     MissedDisinfection,
     /// A second client is treated with the first one's cartridge.
     ReusedCartridge,
+    /// A client is treated with a cartridge that was used at another clinic of the chain before. With a strength below 0 the visit
+    /// of that client goes on here, so that nothing is wrong. Needs a tenant with several clinics.
+    TravelledCartridge,
     /// A cartridge is used whose pack expired three days ago.
     ExpiredPack,
     /// A sterilization cycle fails, and what was in it is used all the same.
@@ -130,6 +133,7 @@ impl FaultKind {
         Self::MotorFault,
         Self::MissedDisinfection,
         Self::ReusedCartridge,
+        Self::TravelledCartridge,
         Self::ExpiredPack,
         Self::FailedCycle,
         Self::OverdueSterilization,
@@ -171,6 +175,7 @@ impl FaultKind {
             Self::MotorFault => "motor-fault",
             Self::MissedDisinfection => "missed-disinfection",
             Self::ReusedCartridge => "reused-cartridge",
+            Self::TravelledCartridge => "travelled-cartridge",
             Self::ExpiredPack => "expired-pack",
             Self::FailedCycle => "failed-cycle",
             Self::OverdueSterilization => "overdue-sterilization",
@@ -197,6 +202,7 @@ impl FaultKind {
             | Self::NeedleNotSeated
             | Self::SetpointAboveLimit
             | Self::ReusedCartridge
+            | Self::TravelledCartridge
             | Self::ExpiredPack
             | Self::OverdueSterilization => &[Pen],
             Self::FluenceAboveLimit
@@ -252,7 +258,7 @@ impl FaultKind {
             Self::SensorFault => "device-protection-fault",
             Self::MotorFault => "device-fault",
             Self::MissedDisinfection => "disinfection-missing",
-            Self::ReusedCartridge => "cartridge-reused",
+            Self::ReusedCartridge | Self::TravelledCartridge => "cartridge-reused",
             Self::ExpiredPack => "pack-expired",
             Self::FailedCycle => "indicator-failed",
             Self::OverdueSterilization => "sterilization-overdue",

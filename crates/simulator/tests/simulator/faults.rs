@@ -1,7 +1,7 @@
 //! The ground truth of depth, light and hygiene is really in the frames, recomputed from what a receiver decodes.
 use std::collections::{HashMap, HashSet};
 
-use simulator::{FaultKind, FaultSpec, Fleet, Truth};
+use simulator::{FaultKind, FaultSpec, Fleet, FleetSpec, Truth};
 use telemetry::{Body, BootId, DeviceKind, IndicatorKind, Outcome, SessionId, Zone};
 
 use crate::read::{Read, faulty, one, read, small};
@@ -276,6 +276,47 @@ fn a_reused_cartridge_is_the_previous_clients() {
         .map(|pair| (pair[1].1, Some(pair[1].2)))
         .collect();
     assert_eq!(reused, vec![(case.truths[0].boot, case.truths[0].sequence)]);
+}
+
+#[test]
+fn a_cartridge_that_travels_was_used_at_another_clinic_of_the_chain_and_for_another_visit_unless_the_visit_goes_on() {
+    for strength in [1.0, -1.0] {
+        let spec = FleetSpec {
+            clinics: vec![2],
+            ..small()
+        };
+        let fault = FaultSpec {
+            nth: Some(vec![0]),
+            strength,
+            ..one(FaultKind::TravelledCartridge, 1)
+        };
+        let fleet = faulty(5, &spec, &[fault]);
+        let (reads, truths) = crate::read::read(&fleet, 300);
+        // Who used each cartridge, for which visit, at which clinic, in order.
+        let mut uses: std::collections::BTreeMap<String, Vec<(usize, [u8; 16])>> = Default::default();
+        for read in &reads {
+            if let Body::SessionStart(start) = read.body()
+                && let Some(cartridge) = &start.cartridge
+            {
+                let visit = *read.header().visit.unwrap().bytes();
+                let of = uses.entry(cartridge.to_string()).or_default();
+                if !of.contains(&(read.device, visit)) {
+                    of.push((read.device, visit));
+                }
+            }
+        }
+        let shared: Vec<_> = uses.values().filter(|of| of.len() > 1).collect();
+        let [of] = &shared[..] else { panic!("{shared:?}") };
+        let [(first, first_visit), (second, second_visit)] = of[..] else {
+            panic!("{of:?}")
+        };
+        let clinic = |at: usize| fleet.devices()[at].who.clinic.clone();
+        assert_eq!(second, fleet.devices().iter().position(|d| !d.is_healthy()).unwrap());
+        assert_ne!(clinic(first), clinic(second));
+        assert_eq!(first_visit == second_visit, strength < 0.0);
+        let told = truths.iter().filter(|t| t.fault == FaultKind::TravelledCartridge);
+        assert_eq!(told.count(), usize::from(strength > 0.0));
+    }
 }
 
 #[test]
