@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use alerting::{Advise, Advised, intake};
 use gateway::endpoint::Delivered;
+use gateway::quarantine::tally::Count;
 use gateway::{Outlet, Role};
 use ingestor::Fleet;
 use registry::{Registry, Shared};
@@ -28,6 +29,18 @@ impl Outlet for AlarmOutlet {
 
     fn encode_watermark(&self, gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
         into.extend_from_slice(&intake::encode_watermark(gateway, received_at));
+        true
+    }
+
+    fn encode_refused(&self, gateway: &GatewayId, device: &DeviceKey, count: &Count, into: &mut Vec<u8>) -> bool {
+        let refused = intake::Refused {
+            gateway: gateway.clone(),
+            device: device.clone(),
+            count: count.messages,
+            reason: count.reason.as_str().to_owned(),
+            received_at: count.received_at,
+        };
+        into.extend_from_slice(&refused.encode());
         true
     }
 

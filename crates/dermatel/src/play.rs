@@ -2,6 +2,9 @@
 //!
 //! What is left out: the spool's framing and checksums, the gateway's admission beside decoding and anchors, SQLite, and
 //! everything behind the outbox. What a person does is one thing here: acknowledge, if asked for.
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +12,17 @@ use std::time::Duration;
 use alerting::RegistryFleet;
 use alerting::engine::{Outcome, Transition};
 use alerting::id::AlertId;
-use alerting::intake::{Frame, Input, Said, classify};
+use alerting::intake::{Frame, Input, Refused, Said, classify};
 use alerting::rehearsal::Rehearsal;
 use alerting::rules::Ruleset;
 use anyhow::{Context, Result};
 use gateway::ledger::{Anchors, ClockPolicy};
+use gateway::quarantine::tally::Tally;
 use registry::Registry;
 use simulator::{Fleet, TimedFrame, Truth};
 use telemetry::{
-    Admitted, Body, Channel, ClockQuality, Content, GatewayId, Origin, SessionId, Telemetry, Topic, UnixMicros, decode,
-    decode_status,
+    Admitted, Body, Channel, ClockQuality, Content, GatewayId, Origin, RejectReason, SessionId, Telemetry, Topic,
+    UnixMicros, decode, decode_status,
 };
 
 /// How often a gateway says how far it is, in simulated microseconds.
@@ -88,10 +92,13 @@ pub(crate) fn play(fleet: &Fleet, rules: Arc<Ruleset>, registry: Arc<Registry>, 
 }
 
 /// One gateway a clinic.
-fn gateways(fleet: &Fleet) -> Result<Vec<GatewayId>> {
+fn gateways(fleet: &Fleet) -> Result<Vec<(GatewayId, Tally)>> {
     let mut clinics: Vec<&str> = fleet.devices().iter().map(|d| d.who.clinic.as_str()).collect();
     clinics.dedup();
-    let ids = clinics.into_iter().map(GatewayId::new).collect::<Result<_, _>>();
+    let ids = clinics
+        .into_iter()
+        .map(|clinic| Ok((GatewayId::new(clinic)?, Tally::default())))
+        .collect::<Result<_, telemetry::IdError>>();
     ids.context("a clinic's id as a gateway's")
 }
 
@@ -100,7 +107,7 @@ struct Stage<'a> {
     rehearsal: Rehearsal,
     /// By device and boot.
     anchors: HashMap<(usize, u64), Anchors>,
-    gateways: Vec<GatewayId>,
+    gateways: Vec<(GatewayId, Tally)>,
     marked_us: u64,
     /// Pages that a person will acknowledge, in order.
     waiting: VecDeque<(u64, AlertId)>,
@@ -119,7 +126,8 @@ impl Stage<'_> {
             self.marked_us += WATERMARK_EVERY_US;
             let (mark_us, now) = (self.marked_us, self.wall(self.marked_us));
             for at in 0..self.gateways.len() {
-                let Some(gateway) = self.gateways.get(at).cloned() else {
+                self.tell_refused(at, mark_us)?;
+                let Some(gateway) = self.gateways.get(at).map(|(id, _)| id.clone()) else {
                     break;
                 };
                 let mark = Input::Watermark {
@@ -141,15 +149,55 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// What a gateway refused, as its committer tells it before a watermark.
+    fn tell_refused(&mut self, at: usize, mark_us: u64) -> Result<()> {
+        let now = self.wall(mark_us);
+        let Some((gateway, tally)) = self.gateways.get_mut(at) else {
+            return Ok(());
+        };
+        let counts = tally.due(now).cloned().unwrap_or_default();
+        if counts.is_empty() {
+            return Ok(());
+        }
+        tally.told(now);
+        let gateway = gateway.clone();
+        for (device, count) in counts {
+            let refused = Refused {
+                gateway: gateway.clone(),
+                device,
+                count: count.messages,
+                reason: count.reason.as_str().to_owned(),
+                received_at: count.received_at,
+            };
+            let outcome = self.rehearsal.apply(&Input::Refused {
+                refused,
+                logged_at: now,
+            })?;
+            self.keep(mark_us, outcome, None);
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, timed: TimedFrame) -> Result<()> {
         let at_us = timed.at_us;
         self.played.truths.extend(timed.truths.iter().cloned());
         if !timed.is_published() {
             return Ok(());
         }
-        let Some((input, delivered)) = self.admit(timed) else {
-            self.played.refused += 1;
+        let Some(device) = self.fleet.devices().get(timed.device) else {
             return Ok(());
+        };
+        let (key, clinic) = (device.who.key(), device.who.clinic.clone());
+        let (input, delivered) = match self.admit(timed) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                self.played.refused += 1;
+                let here = self.gateways.iter_mut().find(|(id, _)| id.as_str() == clinic.as_str());
+                if let Some((_, tally)) = here {
+                    tally.count(&key, reason, self.fleet.start.plus(Duration::from_micros(at_us)));
+                }
+                return Ok(());
+            }
         };
         self.played.frames += 1;
         let outcome = self.rehearsal.apply(&input)?;
@@ -168,9 +216,13 @@ impl Stage<'_> {
         }
     }
 
-    /// As a gateway lets it in; `None`: it is refused.
-    fn admit(&mut self, timed: TimedFrame) -> Option<(Input, Option<(SessionId, u64)>)> {
-        let device = self.fleet.devices().get(timed.device)?;
+    /// As a gateway lets it in, or why it does not.
+    fn admit(&mut self, timed: TimedFrame) -> Result<(Input, Option<(SessionId, u64)>), RejectReason> {
+        let device = self
+            .fleet
+            .devices()
+            .get(timed.device)
+            .ok_or(RejectReason::UnknownDevice)?;
         let received_at = self.wall(timed.at_us);
         let is_status = timed.topic.ends_with("/status");
         let channel = if is_status { Channel::Status } else { Channel::Telemetry };
@@ -192,14 +244,14 @@ impl Stage<'_> {
             origin: Origin::Endpoint,
             sequence_reused: false,
             maybe_seen_before: false,
-            gateway: GatewayId::new(topic.clinic.as_str()).ok()?,
+            gateway: GatewayId::new(topic.clinic.as_str()).map_err(|_| RejectReason::BadId)?,
             retained: false,
         };
         let (said, delivered) = if is_status {
-            let (status, _) = decode_status(&topic, &admitted.payload).ok()?;
+            let (status, _) = decode_status(&topic, &admitted.payload).map_err(|rejected| rejected.reason)?;
             (Said::Status(status), None)
         } else {
-            let telemetry = decode(&topic, &admitted.payload).ok()?;
+            let telemetry = decode(&topic, &admitted.payload).map_err(|rejected| rejected.reason)?;
             self.place(timed.device, &telemetry, &mut admitted);
             let delivered = self.count(&telemetry);
             (Said::Telemetry(Box::new(telemetry)), delivered)
@@ -211,7 +263,7 @@ impl Stage<'_> {
             class,
             logged_at: received_at,
         };
-        Some((Input::Frame(Box::new(frame)), delivered))
+        Ok((Input::Frame(Box::new(frame)), delivered))
     }
 
     /// The anchor of its boot, as the gateway's ledger fixes it.

@@ -46,6 +46,8 @@ pub const QUARANTINE_MESSAGES: &str = "gateway_quarantine_messages";
 pub const QUARANTINE_BYTES: &str = "gateway_quarantine_bytes";
 /// Messages evicted from quarantine at a bound.
 pub const QUARANTINE_EVICTED: &str = "gateway_quarantine_evicted_total";
+/// Refused messages of devices that alerting was not told of, because there were too many devices.
+pub const REFUSED_UNTOLD: &str = "gateway_refused_untold_total";
 /// Messages replayed from quarantine, by `result`.
 pub const QUARANTINE_REPLAYED: &str = "gateway_quarantine_replayed_total";
 /// Messages taken and not committed yet.
@@ -131,6 +133,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "messages evicted from quarantine at a bound",
     ),
     (
+        REFUSED_UNTOLD,
+        "counter",
+        "refused messages that alerting was not told of, because there were too many devices",
+    ),
+    (
         QUARANTINE_REPLAYED,
         "counter",
         "messages replayed from quarantine, by result",
@@ -174,6 +181,7 @@ pub(crate) struct Metrics {
     pub(crate) quarantined: Gauge,
     pub(crate) quarantine_bytes: Gauge,
     pub(crate) evicted: Counter,
+    pub(crate) refused_untold: Counter,
     pub(crate) waiting: Gauge,
 }
 
@@ -219,6 +227,7 @@ impl Metrics {
             quarantined: gauge!(QUARANTINE_MESSAGES),
             quarantine_bytes: gauge!(QUARANTINE_BYTES),
             evicted: counter!(QUARANTINE_EVICTED),
+            refused_untold: counter!(REFUSED_UNTOLD),
             waiting: gauge!(INTAKE_WAITING),
         }
     }

@@ -2,7 +2,9 @@
 use std::time::SystemTime;
 
 use spool::Spool;
-use telemetry::{Admitted, GatewayId, UnixMicros};
+use telemetry::{Admitted, DeviceKey, GatewayId, UnixMicros};
+
+use crate::quarantine::tally::Count;
 
 /// What a log is to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,12 @@ pub trait Outlet: Send + Sync {
     /// Returns false, and appends nothing, if the log has no such record.
     fn encode_watermark(&self, gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
         let _ = (gateway, received_at, into);
+        false
+    }
+    /// Appends a record that says how much of a device was refused since the last one. Returns false, and appends nothing, if
+    /// the log has no such record.
+    fn encode_refused(&self, gateway: &GatewayId, device: &DeviceKey, count: &Count, into: &mut Vec<u8>) -> bool {
+        let _ = (gateway, device, count, into);
         false
     }
 }

@@ -225,6 +225,16 @@ impl Stage<'_> {
         if step.configured {
             return Ok(intake::encode_configured(at, "", ""));
         }
+        if let Some(refused) = &step.refused {
+            let refused = intake::Refused {
+                gateway: step.gateway.parse().map_err(|e| wrong(format!("gateway: {e}")))?,
+                device: self.key(step).map_err(wrong)?,
+                count: refused.count,
+                reason: "malformed".to_owned(),
+                received_at: at,
+            };
+            return Ok(refused.encode());
+        }
         if let Some(report) = step.report(at) {
             return Ok(report);
         }
@@ -260,13 +270,17 @@ impl Stage<'_> {
         }
     }
 
-    fn admitted(&mut self, step: &In) -> Result<Admitted, String> {
+    fn key(&self, step: &In) -> Result<DeviceKey, String> {
         let tenant = match step.tenant.as_ref().or(self.case.tenant.as_ref()) {
             Some(tenant) => TenantId::new(tenant).map_err(|e| format!("tenant: {e}"))?,
             None => self.setting.tenant.clone(),
         };
         let device = DeviceId::new(&step.device).map_err(|e| format!("device: {e}"))?;
-        let key = DeviceKey { tenant, device };
+        Ok(DeviceKey { tenant, device })
+    }
+
+    fn admitted(&mut self, step: &In) -> Result<Admitted, String> {
+        let key = self.key(step)?;
         let clinic = match (&step.clinic, self.setting.fleet.facts(&key)) {
             (Some(clinic), _) => ClinicId::new(clinic).map_err(|e| format!("clinic: {e}"))?,
             (None, Some(facts)) => facts.clinic.clone(),

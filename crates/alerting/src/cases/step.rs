@@ -59,6 +59,8 @@ pub(super) struct In {
     /// Takes the acknowledgement of the open alert of this rule back.
     pub(super) unacknowledge: Option<String>,
     pub(super) receiver: Option<Receiver>,
+    /// Its gateway refused messages of the device.
+    pub(super) refused: Option<Refused>,
     /// A heartbeat of this sender.
     pub(super) beat: Option<String>,
     pub(super) rota: Option<Rota>,
@@ -79,6 +81,13 @@ pub(super) struct Rota {
 pub(super) struct Receiver {
     pub(super) name: String,
     pub(super) failing: bool,
+}
+
+/// How much was refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refused {
+    pub(super) count: u64,
 }
 
 fn pen() -> String {

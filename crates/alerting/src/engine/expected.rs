@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Runs `then` for a device that is taken out of the table meanwhile.
-    fn on_slot(&mut self, key: &DeviceKey, then: impl FnOnce(&mut Self, &mut Slot)) {
+    pub(super) fn on_slot(&mut self, key: &DeviceKey, then: impl FnOnce(&mut Self, &mut Slot)) {
         let mut slot = self.devices.remove(key).unwrap_or_default();
         then(self, &mut slot);
         self.changed_devices.insert(key.clone());

@@ -167,6 +167,7 @@ impl Engine {
             cold,
         };
         self.heard(&context, slot);
+        self.let_in(&context, slot);
         if repeat == Repeat::Reused {
             self.sequence_reused(&context, slot);
         }

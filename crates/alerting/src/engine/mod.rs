@@ -21,6 +21,7 @@ mod raise;
 mod raised;
 mod readings;
 mod recovery;
+mod refused;
 mod row;
 mod seen;
 pub mod state;
@@ -250,6 +251,10 @@ impl Engine {
             Input::RotaState(state) => {
                 self.advance(state.at);
                 self.rota_state(state);
+            }
+            Input::Refused { refused, logged_at } => {
+                self.advance(*logged_at);
+                self.refused(refused);
             }
             Input::Told(told) => {
                 self.advance(told.at);

@@ -17,6 +17,7 @@ use crate::rules::lamp::Lamp;
 use crate::rules::pen::PenMemory;
 use crate::rules::pulse::PulseMemory;
 use crate::rules::recovery::Untold;
+use crate::rules::refused::Refusals;
 use crate::rules::sterilization::FailedCycle;
 
 /// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
@@ -140,6 +141,9 @@ pub struct Device {
     /// What it says is wrong with itself.
     #[serde(skip_serializing_if = "is_default")]
     pub faults: Faults,
+    /// What its gateway refused of it lately; none for nearly every device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<Refusals>>,
     /// Open alerts.
     pub open: Vec<Open>,
     /// Raises of the last minutes.

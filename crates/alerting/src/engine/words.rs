@@ -161,6 +161,11 @@ pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> Stri
     format!("sterilizer used {hours:.0} h after {since}; allowed are {limit:.0} h")
 }
 
+/// Of messages that a gateway did not let in.
+pub(super) fn refused(messages: u64, within_s: u32, reason: &str) -> String {
+    format!("{messages} of its messages were refused within {within_s} s ({reason}): what they said was not judged")
+}
+
 /// Of what keeps coming and going.
 pub(super) fn flapping(what: &str) -> String {
     let minutes = super::flapping::FLAPS_WITHIN.as_secs() / 60;

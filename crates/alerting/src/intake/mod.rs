@@ -15,7 +15,7 @@ mod report;
 
 pub(crate) use command::priority_to_wire;
 pub use command::{Action, Command, Silence};
-pub use report::{Beat, ReceiverState, RotaState, Told};
+pub use report::{Beat, ReceiverState, Refused, RotaState, Told};
 
 /// A frame is live up to this age.
 pub const LIVE_UP_TO: Duration = Duration::from_secs(60);
@@ -206,6 +206,13 @@ pub enum Input {
     Told(Told),
     /// A rota runs out, or has shifts again.
     RotaState(RotaState),
+    /// A gateway refused messages of a device.
+    Refused {
+        /// What.
+        refused: Refused,
+        /// When that entered the log, by the log's clock; the gateway's time where nothing is known.
+        logged_at: UnixMicros,
+    },
 }
 
 impl Input {
@@ -221,6 +228,7 @@ impl Input {
             Self::Beat(_) => "beat",
             Self::Told(_) => "told",
             Self::RotaState(_) => "rota_state",
+            Self::Refused { .. } => "refused",
         }
     }
 }
@@ -288,6 +296,10 @@ pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
         proto::input::Input::Beat(beat) => Ok(Input::Beat(beat.into())),
         proto::input::Input::RotaState(state) => Ok(Input::RotaState(state.into())),
         proto::input::Input::Told(told) => Told::from_wire(told).map(Input::Told),
+        proto::input::Input::Refused(refused) => Refused::from_wire(refused).map(|refused| Input::Refused {
+            logged_at: refused.received_at,
+            refused,
+        }),
         proto::input::Input::Configured(c) => Ok(Input::Configured {
             at: UnixMicros(c.at_us),
             rules: c.rules_version,

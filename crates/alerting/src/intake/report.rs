@@ -1,6 +1,6 @@
 //! What parts of the installation report: receivers that fail, rotas that run out, heartbeats, another instance that has paged already.
 use serde::{Deserialize, Serialize};
-use telemetry::{UnixMicros, proto};
+use telemetry::{DeviceId, DeviceKey, GatewayId, TenantId, UnixMicros, proto};
 
 use super::{InputError, id16, put};
 use crate::id::{AlertId, TransitionId};
@@ -51,6 +51,48 @@ pub struct Told {
     pub at: UnixMicros,
     /// Who acknowledged it there; `None`: nobody yet.
     pub acknowledged_by: Option<String>,
+}
+
+/// What a gateway refused of a registered device since it told the last time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// Whose messages.
+    pub device: DeviceKey,
+    /// How many.
+    pub count: u64,
+    /// A bounded name of why: that of the newest.
+    pub reason: String,
+    /// When the gateway received the newest.
+    pub received_at: UnixMicros,
+}
+
+impl Refused {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::Refused(proto::Refused {
+            gateway: self.gateway.to_string(),
+            tenant: self.device.tenant.to_string(),
+            device: self.device.device.to_string(),
+            count: self.count,
+            reason: self.reason.clone(),
+            received_at_us: self.received_at.0,
+        }))
+    }
+
+    pub(super) fn from_wire(wire: proto::Refused) -> Result<Self, InputError> {
+        Ok(Self {
+            gateway: GatewayId::new(&wire.gateway).map_err(InputError::Id)?,
+            device: DeviceKey {
+                tenant: TenantId::new(&wire.tenant).map_err(InputError::Id)?,
+                device: DeviceId::new(&wire.device).map_err(InputError::Id)?,
+            },
+            count: wire.count,
+            reason: wire.reason,
+            received_at: UnixMicros(wire.received_at_us),
+        })
+    }
 }
 
 fn encode(input: proto::input::Input) -> Vec<u8> {

@@ -10,6 +10,7 @@ use super::pulse::{
     FilterMismatch, FluenceInconsistent, PulseStacking, PulseUnfired, PulseWithoutEnergy, SkinTooHot, TipTooHot,
 };
 use super::recovery::{RecoveryNotJudged, TreatedTooSoon};
+use super::refused::FramesRejected;
 use super::sensor::{DepthSensorJitter, DepthSensorStuck, DepthTooShallow, StrokeRateOff};
 use super::{
     CartridgeReused, DepthAboveLimit, DepthOffSetpoint, DisinfectionMissing, GatewaySilent, Head, HeartbeatMissing,
@@ -188,6 +189,8 @@ kinds! {
     SequenceReused = sequence_reused: NoParameters, "", Quality;
     /// Frames that will never come.
     SequenceGap = sequence_gap: NoParameters, "frames", Quality;
+    /// A device's messages are refused.
+    FramesRejected = frames_rejected: FramesRejected, "messages", Standing;
     /// A device's clock is off by more than the gateway allows.
     ClockSkew = clock_skew: NoParameters, "s", Standing;
     /// Two machines under one identity.

@@ -16,6 +16,7 @@ mod params;
 pub mod pen;
 pub mod pulse;
 pub mod recovery;
+pub mod refused;
 pub mod seconds;
 pub mod sensor;
 pub mod silence;

@@ -165,7 +165,7 @@ impl Runner {
                 return true;
             }
         };
-        if let Input::Watermark { logged_at, .. } = &mut input {
+        if let Input::Watermark { logged_at, .. } | Input::Refused { logged_at, .. } = &mut input {
             *logged_at = record.appended_at.into();
         }
         ::metrics::counter!(metrics::INPUTS, "kind" => input.kind()).increment(1);
@@ -324,7 +324,8 @@ fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8
         | Input::Tick { .. }
         | Input::Configured { .. }
         | Input::Beat(_)
-        | Input::RotaState(_) => None,
+        | Input::RotaState(_)
+        | Input::Refused { .. } => None,
     }
 }
 

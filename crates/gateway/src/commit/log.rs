@@ -1,16 +1,18 @@
 //! One outlet as the committer uses it: a batch appended in one call, and synced.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use spool::{AppendError, Appended, NewRecord, Offset, SyncError};
-use telemetry::{GatewayId, UnixMicros};
+use telemetry::{DeviceKey, GatewayId, UnixMicros};
 
 use super::batch::Batch;
 use crate::admit::Entry;
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
+use crate::quarantine::tally::Count;
 
 /// An outlet with what goes to it.
 pub(crate) struct Log {
@@ -70,6 +72,18 @@ impl Log {
         self.own.push(0, |into| {
             wants = self.outlet.encode_watermark(gateway, received_at, into)
         });
+        wants
+    }
+
+    /// Encodes what was refused of devices; false if this log has no such records.
+    pub(crate) fn fill_refused(&mut self, gateway: &GatewayId, counts: &BTreeMap<DeviceKey, Count>) -> bool {
+        self.own.clear();
+        let mut wants = false;
+        for (device, count) in counts {
+            self.own.push(0, |into| {
+                wants = self.outlet.encode_refused(gateway, device, count, into);
+            });
+        }
         wants
     }
 

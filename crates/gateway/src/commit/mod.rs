@@ -23,7 +23,7 @@ use registry::Registry;
 use service::clock::Clock;
 use service::health::Condition;
 use spool::Offset;
-use telemetry::{GatewayId, UnixMicros};
+use telemetry::{GatewayId, Origin, UnixMicros};
 use tokio::time::Instant;
 
 pub(crate) use inbox::Inbox;
@@ -36,6 +36,7 @@ pub(crate) use start::{Parts, start};
 use crate::admit::{Admission, Context, Delivery, Entry, admit};
 use crate::ledger::{ClockPolicy, Ledger};
 use crate::metrics::Metrics;
+use crate::quarantine::tally::Tally;
 use crate::quarantine::{Quarantine, Refused};
 use inbox::{Collected, WatermarkClock};
 use item::answer_all;
@@ -79,6 +80,7 @@ pub(crate) struct Committer {
     conditions: Conditions,
     metrics: Metrics,
     watermarks: WatermarkClock,
+    tally: Tally,
     /// The store up to here is in the ledger.
     recorded: Offset,
     since_snapshot: u64,
@@ -151,6 +153,7 @@ impl Committer {
         self.metrics.waiting.set(self.inbox.waiting() as f64);
         let wall = UnixMicros::from(self.clock.now());
         if let Some(received_at) = self.watermarks.passed(&self.inbox, now, wall) {
+            self.tell_refused(wall);
             self.logs
                 .watermark(&self.gateway, received_at, self.clock.now(), &self.metrics);
         }
@@ -179,6 +182,9 @@ impl Committer {
         self.settle(&fate, decided.entries.len());
         let kept = self.keep(&decided.refused);
         self.count(&decided, &fate, kept);
+        if kept {
+            self.tally(&decided.refused);
+        }
         let verdicts = verdicts(std::mem::take(&mut decided.fates), &fate, kept);
         self.metrics.batch.record(batch.len() as f64);
         self.metrics.duration.record(began.elapsed().as_secs_f64());
@@ -264,6 +270,24 @@ impl Committer {
                 tracing::error!(error = %e, source = %e.source, "refused messages cannot be kept, so they are not acknowledged");
                 false
             }
+        }
+    }
+
+    /// Counts what devices of the registry said just now and was refused. What a broker had retained says nothing of now.
+    fn tally(&mut self, refused: &[Refused]) {
+        let said_now = |r: &&Refused| matches!(r.origin, Origin::Endpoint | Origin::Broker) && !r.retained;
+        for refused in refused.iter().filter(said_now) {
+            let Some(device) = &refused.share else { continue };
+            if !self.tally.count(device, refused.rejected.reason, refused.received_at) {
+                self.metrics.refused_untold.increment(1);
+            }
+        }
+    }
+
+    fn tell_refused(&mut self, now: UnixMicros) {
+        let Some(counts) = self.tally.due(now) else { return };
+        if self.logs.refused(&self.gateway, counts, self.clock.now()) {
+            self.tally.told(now);
         }
     }
 

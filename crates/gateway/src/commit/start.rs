@@ -20,6 +20,7 @@ use crate::ledger::{ClockPolicy, Ledger, file};
 use crate::metrics::Metrics;
 use crate::outlet::{Outlet, Role};
 use crate::quarantine::Quarantine;
+use crate::quarantine::tally::Tally;
 
 /// The ledger's cursor, to be declared in the telemetry spool: it holds the tail that the ledger is rebuilt from.
 pub const LEDGER_CURSOR: &str = "gateway-ledger";
@@ -114,6 +115,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
         conditions: parts.conditions,
         metrics,
         watermarks: WatermarkClock::new(parts.watermark_every, now),
+        tally: Tally::default(),
         recorded: rebuilt.next,
         since_snapshot: rebuilt.replayed,
         snapshot_due: now + SNAPSHOT_EVERY,

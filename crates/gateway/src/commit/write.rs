@@ -1,10 +1,11 @@
 //! A batch onto every log: the store decides what the sender is told, the alarm logs get it in any case.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use service::clock::Clock;
 use service::health::Condition;
 use spool::{Appended, Item, Offset};
-use telemetry::{Admitted, Content, GatewayId, UnixMicros};
+use telemetry::{Admitted, Content, DeviceKey, GatewayId, UnixMicros};
 use tokio::sync::watch;
 
 use super::batch::Batch;
@@ -14,6 +15,7 @@ use super::mark::Mark;
 use crate::admit::Entry;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::quarantine::tally::Count;
 
 /// Pause before an alarm log that could not be written is tried again. Nothing is answered meanwhile, so devices keep their data.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -165,6 +167,26 @@ impl Logs {
                 Err(failed) => tracing::warn!(error = failed.text(), "watermark not written"),
             }
         }
+    }
+
+    /// Tells every alarm log that has such records what was refused of devices. False: one did not take it.
+    pub(crate) fn refused(
+        &mut self,
+        gateway: &GatewayId,
+        counts: &BTreeMap<DeviceKey, Count>,
+        now: std::time::SystemTime,
+    ) -> bool {
+        let mut taken = true;
+        for log in self.alarms.iter_mut().map(|beside| &mut beside.log) {
+            if !log.fill_refused(gateway, counts) {
+                continue;
+            }
+            if let Err(failed) = log.append(now).and_then(|appended| log.sync(&appended)) {
+                tracing::warn!(error = failed.text(), "what was refused of devices is not told yet");
+                taken = false;
+            }
+        }
+        taken
     }
 
     /// At start: hands the alarm logs what the store has and they may lack. False: stopped before that was done.

@@ -5,6 +5,7 @@
 //! each is counted.
 mod shares;
 mod store;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 

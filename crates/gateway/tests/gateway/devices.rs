@@ -174,3 +174,47 @@ async fn a_gateway_that_stops_answers_what_it_took() {
     }
     assert!(answered <= stored, "{answered} answered, {stored} stored");
 }
+
+#[tokio::test]
+async fn alerting_is_told_how_much_of_a_device_was_refused_once_an_interval() {
+    let world = Ground::new().up_with(super::kit::registry(), |config| {
+        config.listeners = vec![Listener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+        }];
+        config.watermark_every = Duration::from_millis(10);
+    });
+    let (publisher, mut acks, _) = Publisher::start(options(&world, "pen-1")).unwrap();
+    let garbage = || Bytes::from_static(b"\xff\xff");
+    let total = |world: &World| -> u64 {
+        let told = world.refused();
+        let count = |told: &String| {
+            let number = told.strip_prefix("acme/pen-1 ")?.strip_suffix(" malformed")?;
+            number.parse::<u64>().ok()
+        };
+        told.iter().map(|told| count(told).unwrap()).sum()
+    };
+    publisher
+        .publish(&name("pen-1", "telemetry"), garbage(), 0, false)
+        .await
+        .unwrap();
+    assert!(!acked(&mut acks).await.is_accepted());
+    eventually("the first is told", || total(&world) == 1).await;
+    for token in 1..5 {
+        publisher
+            .publish(&name("pen-1", "telemetry"), garbage(), token, false)
+            .await
+            .unwrap();
+        assert!(!acked(&mut acks).await.is_accepted());
+    }
+    // A person's mistake, and a device that nobody knows: no device of the registry is at fault.
+    world.submit(&garbage()).await;
+    world.submit_for("pen-7", &garbage()).await;
+    let marks = world.watermarks().len();
+    eventually("watermarks after it", || world.watermarks().len() > marks + 3).await;
+    assert_eq!(total(&world), 1, "the interval is not over");
+    world.clock.advance(gateway::quarantine::tally::TELL_EVERY);
+    eventually("the rest is told", || total(&world) == 5).await;
+    assert_eq!(world.refused(), ["acme/pen-1 1 malformed", "acme/pen-1 4 malformed"]);
+    world.down().await;
+}

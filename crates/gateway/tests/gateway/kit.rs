@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gateway::endpoint::Drained;
+use gateway::quarantine::tally::Count;
 use gateway::{CommitterEnded, Config, Deps, Gateway, Handle, Outlet, Role, Submission, TelemetryOutlet, Verdict};
 use registry::Registry;
 use service::clock::Clock;
 use service::health::Health;
 use spool::testing::SimDisk;
 use spool::{AtCap, Offset, Spool};
-use telemetry::{Admitted, GatewayId, Topic, UnixMicros};
+use telemetry::{Admitted, DeviceKey, GatewayId, Topic, UnixMicros};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -94,6 +95,8 @@ pub(crate) fn poison() -> Bytes {
 pub(crate) struct AlarmOutlet(pub(crate) Spool);
 
 pub(crate) const WATERMARK: u8 = b'W';
+const FRAME: u8 = b'F';
+const REFUSED: u8 = b'R';
 
 impl Outlet for AlarmOutlet {
     fn spool(&self) -> &Spool {
@@ -102,13 +105,19 @@ impl Outlet for AlarmOutlet {
 
     fn wrap(&self, admitted: &Admitted, encoded: &[u8], _now: SystemTime, into: &mut Vec<u8>) {
         assert_ne!(admitted.payload, poison(), "poisoned on purpose");
-        into.push(b'F');
+        into.push(FRAME);
         into.extend_from_slice(encoded);
     }
 
     fn encode_watermark(&self, _gateway: &GatewayId, received_at: UnixMicros, into: &mut Vec<u8>) -> bool {
         into.push(WATERMARK);
         into.extend(received_at.0.to_le_bytes());
+        true
+    }
+
+    fn encode_refused(&self, _gateway: &GatewayId, device: &DeviceKey, count: &Count, into: &mut Vec<u8>) -> bool {
+        into.push(REFUSED);
+        into.extend(format!("{device} {} {}", count.messages, count.reason).into_bytes());
         true
     }
 
@@ -306,8 +315,17 @@ impl World {
 
     pub(crate) fn alarmed(&self) -> Vec<Admitted> {
         let records = records(&self.alarm);
-        let frames = records.iter().filter(|bytes| bytes[0] != WATERMARK);
+        let frames = records.iter().filter(|bytes| bytes[0] == FRAME);
         frames.map(|bytes| Admitted::decode(&bytes[1..]).unwrap()).collect()
+    }
+
+    /// What alerting was told to be refused, in words.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let records = records(&self.alarm);
+        let refused = records.iter().filter(|bytes| bytes[0] == REFUSED);
+        refused
+            .map(|bytes| String::from_utf8(bytes[1..].to_vec()).unwrap())
+            .collect()
     }
 
     pub(crate) fn watermarks(&self) -> Vec<i64> {
