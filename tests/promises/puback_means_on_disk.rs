@@ -94,6 +94,8 @@ fn at_the_cap_devices_are_told_to_keep_their_data_and_a_refused_hazard_still_pag
     taken += fill(&mut mqtt, &mut pen, 1, 1);
     stack.wait_metric("gateway_deliveries_refused_total{reason=\"quota_exceeded\"}", 1.0);
 
+    of_log(&webhook, "firing");
+
     let hazard = pen.hazard();
     assert_eq!(mqtt.put(&pen.topic(), &hazard), Some(QUOTA_EXCEEDED), "MQTT 5 is told");
     page_of(&webhook, "pen-1");
@@ -128,6 +130,7 @@ fn at_the_cap_devices_are_told_to_keep_their_data_and_a_refused_hazard_still_pag
             Err((windows, taken))
         }
     });
+    of_log(&webhook, "resolved");
     // Resent, seen twice by alerting: still one alert each.
     let ids: std::collections::BTreeSet<_> = webhook
         .of_rule("depth-above-limit")
@@ -196,6 +199,15 @@ fn fill(mqtt: &mut Mqtt, pen: &mut Source, strokes: usize, window: usize) -> usi
         }
     }
     taken
+}
+
+/// Waits until somebody was told that the telemetry log fills, or is read again.
+fn of_log(webhook: &Webhook, state: &str) {
+    wait_for("the page about the log", SOON, || {
+        let pages = webhook.of_rule("gateway-backlog");
+        let told = |page: &tests::Page| page["device"] == "telemetry" && page["state"] == state;
+        if pages.iter().any(told) { Ok(()) } else { Err(pages) }
+    });
 }
 
 fn page_of(webhook: &Webhook, device: &str) {

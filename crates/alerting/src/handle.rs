@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::Receiver;
 use crate::engine::Alert;
 use crate::id::{AlertId, SilenceId};
-use crate::intake::{Action, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Silence, Told};
+use crate::intake::{Action, Backlog, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Silence, Told};
 use crate::lifecycle::State;
 use crate::links::Links;
 use crate::paging::plan::{Against, Read};
@@ -246,6 +246,14 @@ impl Handle {
             at: self.clock.now().into(),
         };
         self.report(move || beat.encode()).await
+    }
+
+    /// A log fills, or is read again. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn backlog(&self, backlog: Backlog) -> Result<(), CommandError> {
+        self.report(move || backlog.encode()).await
     }
 
     /// Another instance that judges the same frames has paged or acknowledged. Durable when this returns.

@@ -17,6 +17,7 @@ use service::http::{Listener, router, serve};
 use service::metrics::Metrics;
 use service::shutdown::Shutdown;
 use spool::{OpenReport, OsDisk, Spool};
+use telemetry::GatewayId;
 
 use crate::api::{self, Api};
 use crate::config::Config;
@@ -24,7 +25,7 @@ use crate::fleet::{self, Fleet};
 use crate::outlets::{AlarmOutlet, Downlink, RegistryFleet, TransitionOutlet};
 use crate::parts;
 use crate::process;
-use crate::spool_watch::watch;
+use crate::spool_watch::{Teller, watch};
 
 /// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
 const LEDGER_CURSOR: &str = "gateway-ledger";
@@ -37,6 +38,7 @@ pub(crate) struct Node {
     book: Arc<Book>,
     telemetry: Spool,
     alarms: Spool,
+    id: GatewayId,
     health: Health,
     metrics: Metrics,
     remote: Option<Listener>,
@@ -81,6 +83,7 @@ impl Node {
             None => None,
         };
         let gateway_config = gateway::Config::resolve(&config.gateway)?;
+        let id = gateway_config.id.clone();
         let downlink = Arc::new(Downlink::default());
         let alerting = Alerting::build(alerting::Parts {
             config: config.alerting.clone(),
@@ -91,7 +94,7 @@ impl Node {
                 registry: Arc::clone(&registry),
             })),
             advise: Some(Arc::clone(&downlink) as Arc<dyn Advise>),
-            gateway: gateway_config.id.clone(),
+            gateway: id.clone(),
             health: health.clone(),
             clock: clock.clone(),
         })?;
@@ -129,6 +132,7 @@ impl Node {
             book,
             telemetry,
             alarms,
+            id,
             health,
             metrics,
             remote,
@@ -178,7 +182,11 @@ impl Node {
             } else {
                 "alerting-log"
             });
-            let watched = watch(name, spool.clone(), writable, behind.requested());
+            let teller = Teller {
+                alerts: alerts.clone(),
+                gateway: self.id.clone(),
+            };
+            let watched = watch(name, spool.clone(), writable, teller, behind.requested());
             parts::spawn_plain(&behind, &format!("{name} log"), watched);
         }
         let stop = behind.requested();

@@ -1,15 +1,19 @@
 //! Looks after a spool once a second: retires what every reader is past, and tells its state as metrics and readiness.
 use std::time::{Duration, SystemTime};
 
+use alerting::intake::Backlog;
 use metrics::{counter, gauge};
 use service::health::Condition;
 use spool::{Health, Spool, State};
+use telemetry::{DeviceId, GatewayId, UnixMicros};
 
 /// How often a spool is looked after.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Shares of the cap at which it is told loudly: 50 % and 80 %.
 const LOUD_AT_PERCENT: [u64; 2] = [50, 80];
+/// Below this share of the cap alerting is not told: readers are always a little behind.
+const TOLD_FROM_PERCENT: u64 = 10;
 
 /// name, kind, what.
 pub(crate) const METRICS: &[(&str, &str, &str)] = &[
@@ -45,10 +49,16 @@ pub(crate) const METRICS: &[(&str, &str, &str)] = &[
 ///
 /// The gateway looks after the telemetry log too, because it must get along where nobody else does: the spool lets them take
 /// turns, and whoever comes second finds nothing to do.
-pub(crate) async fn watch(name: &'static str, spool: Spool, writable: Condition, stop: impl Future<Output = ()>) {
+pub(crate) async fn watch(
+    name: &'static str,
+    spool: Spool,
+    writable: Condition,
+    teller: Teller,
+    stop: impl Future<Output = ()>,
+) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut loud_at = None;
+    let (mut loud_at, mut told) = (None, None);
     tokio::pin!(stop);
     loop {
         tokio::select! {
@@ -69,7 +79,13 @@ pub(crate) async fn watch(name: &'static str, spool: Spool, writable: Condition,
             );
         }
         tell(name, &state, &writable);
-        loud_at = say_how_full(name, &state, loud_at);
+        let percent = percent_full(&state);
+        loud_at = say_how_full(name, &state, percent, loud_at);
+        if let Some(new) = news(percent, told)
+            && teller.tell(name, new).await
+        {
+            told = Some(new);
+        }
     }
 }
 
@@ -100,15 +116,44 @@ fn tell(name: &'static str, state: &State, writable: &Condition) {
     counter!("spool_syncs_total", "log" => name).absolute(counters.syncs);
 }
 
+/// Tells alerting how full a log is.
+pub(crate) struct Teller {
+    pub(crate) alerts: alerting::Handle,
+    pub(crate) gateway: GatewayId,
+}
+
+impl Teller {
+    async fn tell(&self, log: &str, percent: u32) -> bool {
+        let Ok(log) = DeviceId::new(log) else { return false };
+        let backlog = Backlog {
+            gateway: self.gateway.clone(),
+            log,
+            percent,
+            at: UnixMicros::from(SystemTime::now()),
+        };
+        let told = self.alerts.backlog(backlog).await;
+        if let Err(error) = &told {
+            tracing::warn!(error = %error, "alerting is not told how full a log is; tried again in a second");
+        }
+        told.is_ok()
+    }
+}
+
+/// What alerting is to hear, if it is another thing than it heard last: whole per cent, and nothing of a log that is read.
+fn news(percent: u64, told: Option<u32>) -> Option<u32> {
+    let percent = if percent < TOLD_FROM_PERCENT { 0 } else { percent };
+    let percent = u32::try_from(percent).unwrap_or(u32::MAX);
+    (told != Some(percent)).then_some(percent)
+}
+
+/// How full a log is of what its slowest reader has not consumed, in whole per cent of its cap.
+fn percent_full(state: &State) -> u64 {
+    let backlog = state.cursors.iter().map(|cursor| cursor.backlog_bytes).max();
+    backlog.unwrap_or(0).saturating_mul(100) / state.cap_bytes.max(1)
+}
+
 /// Tells once per mark, and again after the log was below it.
-fn say_how_full(name: &'static str, state: &State, before: Option<u64>) -> Option<u64> {
-    let backlog = state
-        .cursors
-        .iter()
-        .map(|cursor| cursor.backlog_bytes)
-        .max()
-        .unwrap_or(0);
-    let percent = backlog.saturating_mul(100) / state.cap_bytes.max(1);
+fn say_how_full(name: &'static str, state: &State, percent: u64, before: Option<u64>) -> Option<u64> {
     let mark = LOUD_AT_PERCENT.into_iter().rev().find(|mark| percent >= *mark);
     if mark > before {
         tracing::warn!(
@@ -128,4 +173,17 @@ fn hours_left(state: &State) -> Option<u64> {
     let age = now.duration_since(slowest.oldest_unread_at?).ok()?.as_secs().max(1);
     let rate = (slowest.backlog_bytes / age).max(1);
     Some(state.cap_bytes.saturating_sub(slowest.backlog_bytes) / rate / 3_600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_read_is_told_once_and_one_that_fills_with_every_per_cent() {
+        assert_eq!(news(0, None), Some(0), "after a start, because an alert may be open");
+        assert_eq!([news(3, Some(0)), news(9, Some(0))], [None, None]);
+        assert_eq!([news(10, Some(0)), news(10, Some(10))], [Some(10), None]);
+        assert_eq!([news(51, Some(50)), news(4, Some(50))], [Some(51), Some(0)]);
+    }
 }

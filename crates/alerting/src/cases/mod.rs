@@ -235,6 +235,15 @@ impl Stage<'_> {
             };
             return Ok(refused.encode());
         }
+        if let Some(percent) = step.telemetry_log_percent {
+            let backlog = intake::Backlog {
+                gateway: step.gateway.parse().map_err(|e| wrong(format!("gateway: {e}")))?,
+                log: DeviceId::new("telemetry").map_err(|e| wrong(e.to_string()))?,
+                percent,
+                at,
+            };
+            return Ok(backlog.encode());
+        }
         if let Some(report) = step.report(at) {
             return Ok(report);
         }

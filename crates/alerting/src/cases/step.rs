@@ -59,6 +59,8 @@ pub(super) struct In {
     /// Takes the acknowledgement of the open alert of this rule back.
     pub(super) unacknowledge: Option<String>,
     pub(super) receiver: Option<Receiver>,
+    /// A log of its gateway is this full, in per cent.
+    pub(super) telemetry_log_percent: Option<u32>,
     /// Its gateway refused messages of the device.
     pub(super) refused: Option<Refused>,
     /// A heartbeat of this sender.

@@ -1,6 +1,7 @@
 //! The engine: `(state, input) -> (state', transitions)`. No clock and no I/O but looking up what it has put away itself:
 //! the only times are those of its inputs, so the same log gives the same alerts, however it is cut into batches.
 mod alert;
+mod backlog;
 mod boots;
 mod commands;
 mod delay;
@@ -255,6 +256,10 @@ impl Engine {
             Input::Refused { refused, logged_at } => {
                 self.advance(*logged_at);
                 self.refused(refused);
+            }
+            Input::Backlog(backlog) => {
+                self.advance(backlog.at);
+                self.backlog(backlog);
             }
             Input::Told(told) => {
                 self.advance(told.at);

@@ -161,6 +161,11 @@ pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> Stri
     format!("sterilizer used {hours:.0} h after {since}; allowed are {limit:.0} h")
 }
 
+/// Of a log that fills.
+pub(super) fn backlog(log: &str, gateway: &str, percent: u32) -> String {
+    format!("the {log} log at {gateway} is {percent} % full of what its reader has not taken")
+}
+
 /// Of messages that a gateway did not let in.
 pub(super) fn refused(messages: u64, within_s: u32, reason: &str) -> String {
     format!("{messages} of its messages were refused within {within_s} s ({reason}): what they said was not judged")

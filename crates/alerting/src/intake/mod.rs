@@ -15,7 +15,7 @@ mod report;
 
 pub(crate) use command::priority_to_wire;
 pub use command::{Action, Command, Silence};
-pub use report::{Beat, ReceiverState, Refused, RotaState, Told};
+pub use report::{Backlog, Beat, ReceiverState, Refused, RotaState, Told};
 
 /// A frame is live up to this age.
 pub const LIVE_UP_TO: Duration = Duration::from_secs(60);
@@ -213,6 +213,8 @@ pub enum Input {
         /// When that entered the log, by the log's clock; the gateway's time where nothing is known.
         logged_at: UnixMicros,
     },
+    /// A log fills, or is read again.
+    Backlog(Backlog),
 }
 
 impl Input {
@@ -229,6 +231,7 @@ impl Input {
             Self::Told(_) => "told",
             Self::RotaState(_) => "rota_state",
             Self::Refused { .. } => "refused",
+            Self::Backlog(_) => "backlog",
         }
     }
 }
@@ -300,6 +303,7 @@ pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
             logged_at: refused.received_at,
             refused,
         }),
+        proto::input::Input::Backlog(backlog) => Backlog::from_wire(backlog).map(Input::Backlog),
         proto::input::Input::Configured(c) => Ok(Input::Configured {
             at: UnixMicros(c.at_us),
             rules: c.rules_version,

@@ -95,6 +95,40 @@ impl Refused {
     }
 }
 
+/// How full a log beside a gateway is of what its slowest reader has not consumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// Which log: named like an id.
+    pub log: DeviceId,
+    /// Per cent of what it may take.
+    pub percent: u32,
+    /// When.
+    pub at: UnixMicros,
+}
+
+impl Backlog {
+    /// Its record in the log.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(proto::input::Input::Backlog(proto::Backlog {
+            gateway: self.gateway.to_string(),
+            log: self.log.to_string(),
+            percent: self.percent,
+            at_us: self.at.0,
+        }))
+    }
+
+    pub(super) fn from_wire(wire: proto::Backlog) -> Result<Self, InputError> {
+        Ok(Self {
+            gateway: GatewayId::new(&wire.gateway).map_err(InputError::Id)?,
+            log: DeviceId::new(&wire.log).map_err(InputError::Id)?,
+            percent: wire.percent,
+            at: UnixMicros(wire.at_us),
+        })
+    }
+}
+
 fn encode(input: proto::input::Input) -> Vec<u8> {
     let mut into = Vec::new();
     put(input, &mut into);

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::backlog::GatewayBacklog;
 use super::book::{Rule, Scope};
 use super::drift::{DepthBaselineShift, DepthDrift};
 use super::file::{self, Place, RawRule};
@@ -197,6 +198,8 @@ kinds! {
     IdentityConflict = identity_conflict: NoParameters, "", Protection;
 
     // Ourselves
+    /// A log beside a gateway fills.
+    GatewayBacklog = gateway_backlog: GatewayBacklog, "%", Standing;
     /// A receiver does not take its pages.
     PageUndelivered = page_undelivered: NoParameters, "", Standing;
     /// A heartbeat that is expected from elsewhere does not come.
@@ -243,7 +246,11 @@ impl Kind {
     pub const fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::GatewaySilent | Self::PageUndelivered | Self::HeartbeatMissing | Self::RotaEnds
+            Self::GatewaySilent
+                | Self::GatewayBacklog
+                | Self::PageUndelivered
+                | Self::HeartbeatMissing
+                | Self::RotaEnds
         )
     }
 }

@@ -1,4 +1,5 @@
 //! The rules: typed, with units, one file per family, each a pure function over (reading, context, state, limits).
+pub mod backlog;
 mod book;
 mod budget;
 pub mod cartridge;

@@ -325,7 +325,8 @@ fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8
         | Input::Configured { .. }
         | Input::Beat(_)
         | Input::RotaState(_)
-        | Input::Refused { .. } => None,
+        | Input::Refused { .. }
+        | Input::Backlog(_) => None,
     }
 }
 
