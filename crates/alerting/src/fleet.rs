@@ -90,6 +90,10 @@ pub struct Hygiene {
     pub silent_after: Duration,
     /// An expected device that was never heard is told this long after it should have been there.
     pub never_seen_after: Duration,
+    /// A cycle or wipe that was recorded at another clinic of the tenant counts.
+    pub evidence_from_other_clinics: bool,
+    /// Of a sterilizer: each load needs a passed indicator.
+    pub indicator_each_load: bool,
     /// The expiry of a cartridge's pack is compared with the day of treatment.
     pub pack_expiry_checked: bool,
 }
@@ -122,6 +126,8 @@ impl Facts {
         limits["sterilization_every_h"] = json!(hours(policy.sterilization_every));
         limits["sterilization_every_uses"] = json!(policy.sterilization_uses);
         limits["indicator_every_h"] = json!(hours(policy.indicator_every));
+        limits["indicator_each_load"] = json!(policy.indicator_each_load);
+        limits["evidence_from_other_clinics"] = json!(policy.evidence_from_other_clinics);
         limits["disinfection_between_visits"] = json!(policy.disinfection_between_visits);
         limits["cartridge_single_use"] = json!(policy.cartridge_single_use);
         limits["evidence_grace_s"] = json!(policy.evidence_grace.as_secs_f64());

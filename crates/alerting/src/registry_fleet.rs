@@ -41,6 +41,8 @@ impl Fleet for RegistryFleet {
                 silent_in_session_after: policy.silent_in_session_after,
                 silent_after: policy.silent_after,
                 never_seen_after: policy.never_seen_after,
+                evidence_from_other_clinics: policy.evidence_from_other_clinics,
+                indicator_each_load: policy.indicator_each_load,
                 pack_expiry_checked: policy.pack_expiry_checked,
             },
         };

@@ -170,7 +170,7 @@ fields!(
     SterilizationEvery = number("sterilization_every_h", "h", 1..=87_600, Lower, Any);
     SterilizationEveryUses = number("sterilization_every_uses", "uses", 1..=1_000_000, Lower, Any);
     BiologicalIndicatorEvery = number("biological_indicator_every_days", "days", 1..=366, Lower, Any).or(7);
-    IndicatorEachLoad = flag("indicator_each_load", Higher, Any, true);
+    IndicatorEachLoad = flag("indicator_each_load", Higher, Any, false);
     CartridgeSingleUse = flag("cartridge_single_use", Higher, Any, true);
     PackExpiryChecked = flag("pack_expiry_checked", Higher, Any, true);
     SilentInSessionAfter = number("silent_in_session_after_s", "s", 5..=86_400, Lower, Any).or(30);

@@ -31,7 +31,8 @@ pub struct Policy {
     /// A sterilizer needs a passed biological indicator at least this often. Default 7 days (CDC 2008, at least weekly,
     /// category IB, high).
     pub biological_indicator_every: Duration,
-    /// Every load needs mechanical and chemical monitoring. Default true (CDC 2008, high).
+    /// Of a sterilizer: each load needs a passed chemical or biological indicator, beside the machine's own word (CDC 2008: each
+    /// load mechanical and chemical, high). Default false: a clinic that reads its strips on paper would be paged for each load.
     pub indicator_each_load: bool,
     /// A cartridge serves one visit. Default true (every cleared device found: sterile, single use, not to be reused, high).
     pub cartridge_single_use: bool,
@@ -77,7 +78,7 @@ pub(crate) fn from_patch(patch: &Patch) -> Policy {
         sterilization_every: span(Setting::SterilizationEvery, HOUR_S),
         sterilization_every_uses: get(Setting::SterilizationEveryUses).and_then(|v| u32::try_from(v).ok()),
         biological_indicator_every: need(Setting::BiologicalIndicatorEvery, DAY_S),
-        indicator_each_load: yes(Setting::IndicatorEachLoad),
+        indicator_each_load: get(Setting::IndicatorEachLoad) == Some(1),
         cartridge_single_use: yes(Setting::CartridgeSingleUse),
         pack_expiry_checked: yes(Setting::PackExpiryChecked),
         silent_in_session_after: need(Setting::SilentInSessionAfter, 1),

@@ -16,6 +16,8 @@ pub enum Table {
     Sterilizer,
     /// Which device has a serial.
     Serial,
+    /// The indicator of a load.
+    Load,
 }
 
 impl Table {
@@ -26,6 +28,7 @@ impl Table {
             Self::Cartridge => "cartridge",
             Self::Sterilizer => "sterilizer",
             Self::Serial => "serial",
+            Self::Load => "load",
         }
     }
 }

@@ -8,7 +8,7 @@ use super::frame::Context;
 use super::raise::Finding;
 use super::state::{Device, Item, MAX_WIPES};
 use super::{ColdError, Engine, Moment, Slot, Table};
-use crate::fleet::Hygiene;
+use crate::fleet::{Facts, Hygiene};
 use crate::id::{Cause, Opaque};
 use crate::rules::Kind;
 use crate::rules::sterilization::FailedCycle;
@@ -38,6 +38,11 @@ pub(super) fn finding(
 impl Engine {
     pub(super) fn policy(&mut self, key: &DeviceKey, slot: &mut Slot) -> Option<Hygiene> {
         self.judged(key, slot).map(|judged| judged.facts.policy.clone())
+    }
+
+    /// Policy and clinic of a device.
+    pub(super) fn stands(&mut self, key: &DeviceKey, slot: &mut Slot) -> Option<Arc<Facts>> {
+        self.judged(key, slot).map(|judged| Arc::clone(&judged.facts))
     }
 
     pub(super) fn slack(&mut self, key: &DeviceKey, slot: &mut Slot) -> Duration {

@@ -12,6 +12,7 @@ mod frame;
 mod hygiene;
 mod intern;
 mod light;
+mod load;
 mod moved;
 mod ours;
 mod past;

@@ -1,5 +1,5 @@
 //! What the engine remembers: of each device, of items, cartridges and sterilizers, of gateways. Serialisable, bounded.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use telemetry::{UnixMicros, Zone};
@@ -32,6 +32,8 @@ pub const MAX_RAISES: usize = 16;
 pub const MAX_TOLD: usize = 8_192;
 /// Wipes that are remembered per item; at the bound the oldest goes.
 pub const MAX_WIPES: usize = 8;
+/// Clinics whose newest cycle is remembered per item; at the bound the oldest goes.
+pub const MAX_CLINICS: usize = 8;
 /// Visits whose time is remembered per item; those before only count.
 pub const MAX_USES: usize = 64;
 
@@ -72,8 +74,8 @@ pub struct Open {
     pub id: AlertId,
 }
 
-/// A disinfection that is awaited or was not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Evidence that is awaited or was not there: a disinfection, or an indicator of a load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Awaited {
     /// The alert.
     pub id: AlertId,
@@ -81,6 +83,9 @@ pub struct Awaited {
     pub between: Between,
     /// When waiting ends, on the gateway's clock; `None`: it ended.
     pub due: Option<UnixMicros>,
+    /// The load whose indicator it is about; `None`: a disinfection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Box<str>>,
 }
 
 /// Of one device.
@@ -151,7 +156,7 @@ pub struct Device {
     pub raises: VecDeque<(Kind, Option<Zone>, UnixMicros)>,
     /// Resolved alerts.
     pub closed: VecDeque<AlertId>,
-    /// Disinfections that are awaited or were not there.
+    /// Evidence that is awaited or was not there.
     pub awaited: Vec<Awaited>,
     /// Offsets of its newest frames in the log.
     pub offsets: VecDeque<u64>,
@@ -196,8 +201,14 @@ impl Device {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Item {
-    /// End of the last cycle that passed.
+    /// End of the last cycle that passed, wherever.
     pub sterilized_at: Option<UnixMicros>,
+    /// The same by the clinic that recorded it; empty in what was written before that was kept.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sterilized_in: BTreeMap<String, UnixMicros>,
+    /// The load of that last cycle, where an indicator of each load is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// Last cycle that did not pass.
     pub failed: Option<FailedCycle>,
     /// Newest wipes.
@@ -211,6 +222,44 @@ pub struct Item {
 }
 
 impl Item {
+    /// A cycle passed, recorded at a clinic.
+    pub fn sterilized(&mut self, at: UnixMicros, clinic: &str, load: Option<Load>) {
+        if self.sterilized_at.is_none_or(|before| before <= at) {
+            self.sterilized_at = Some(at);
+            self.load = load;
+        }
+        let known = self.sterilized_in.entry(clinic.to_owned()).or_insert(at);
+        *known = at.max(*known);
+        while self.sterilized_in.len() > MAX_CLINICS {
+            let oldest = self.sterilized_in.iter().min_by_key(|(_, at)| **at);
+            let Some(oldest) = oldest.map(|(clinic, _)| clinic.clone()) else {
+                break;
+            };
+            self.sterilized_in.remove(&oldest);
+        }
+    }
+
+    /// What was recorded under another name of the same item.
+    pub fn absorb(&mut self, other: Self) {
+        if other.sterilized_at > self.sterilized_at {
+            (self.sterilized_at, self.load) = (other.sterilized_at, other.load);
+        }
+        for (clinic, at) in other.sterilized_in {
+            let known = self.sterilized_in.entry(clinic).or_insert(at);
+            *known = at.max(*known);
+        }
+        self.failed = self.failed.take().or(other.failed);
+        self.wipes.extend(other.wipes);
+    }
+
+    /// End of the last cycle that passed and that counts for a device of this clinic.
+    pub fn last_good(&self, clinic: &str, from_others: bool) -> Option<UnixMicros> {
+        if from_others || self.sterilized_in.is_empty() {
+            return self.sterilized_at;
+        }
+        self.sterilized_in.get(clinic).copied()
+    }
+
     /// A use for a new visit.
     pub fn use_at(&mut self, at: UnixMicros, device: &str) {
         self.used_by = Some(device.to_owned());
@@ -236,6 +285,36 @@ impl Item {
             .count();
         older.saturating_add(u32::try_from(newer).unwrap_or(u32::MAX))
     }
+}
+
+/// A load of a sterilizer: what an item was in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The sterilizer.
+    pub sterilizer: String,
+    /// Its name for the cycle.
+    pub cycle: String,
+}
+
+impl Load {
+    /// Under what it stands among the facts.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.sterilizer, self.cycle)
+    }
+}
+
+/// Devices that wait for the indicator of one load; at the bound an alert of another ends by a person only.
+pub const MAX_WAITING: usize = 64;
+
+/// What is known of a load's indicator.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadIndicator {
+    /// One passed.
+    pub passed: bool,
+    /// Devices that were used before that was told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
 }
 
 /// Devices that tell of one sterilizer; at the bound an alert of another ends by a person only.

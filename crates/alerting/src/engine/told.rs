@@ -36,6 +36,7 @@ impl Engine {
             at: told_at(told.performed_at, context),
             level: told.level,
             contact_time_s: told.contact_time_s,
+            clinic: Some(context.frame.admitted.clinic.as_str().into()),
         };
         let mut names = Vec::with_capacity(told.items.len().max(1));
         if told.items.is_empty() {
@@ -46,7 +47,7 @@ impl Engine {
         }
         for name in names {
             let mut item = self.item(context, &name)?;
-            item.wipes.push_back(wipe);
+            item.wipes.push_back(wipe.clone());
             truncate(&mut item);
             self.book.put(Table::Item, context.key.tenant.as_str(), &name, &item)?;
             self.with_device(context, slot, &name, |engine, key, slot| {
@@ -57,11 +58,12 @@ impl Engine {
     }
 
     fn retract(&mut self, context: &Context<'_>, wipe: &Wipe, key: &DeviceKey, slot: &mut Slot) {
-        let Some(policy) = self.policy(key, slot) else {
+        let Some(facts) = self.stands(key, slot) else {
             return;
         };
         let slack = self.slack(key, slot);
-        let proven = |a: &&Awaited| disinfection::proves(wipe, a.between, slack, &policy);
+        let (policy, clinic) = (&facts.policy, facts.clinic.as_str());
+        let proven = |a: &&Awaited| a.load.is_none() && disinfection::proves(wipe, a.between, slack, policy, clinic);
         let ids: Vec<_> = slot.device.awaited.iter().filter(proven).map(|a| a.id).collect();
         let moment = context.moment.of(key);
         for id in ids {
@@ -81,12 +83,14 @@ impl Engine {
         let frame_name = || format!("{}-{}", context.header.boot, context.header.sequence);
         let name = cycle.cycle.as_ref().map_or_else(frame_name, |c| c.as_str().to_owned());
         self.sterilizer_used(context, slot, &sterilizer, &name, at)?;
+        let clinic = context.frame.admitted.clinic.as_str();
+        let load = self.load_to_prove(context, slot, &sterilizer, cycle);
         for item_name in &cycle.items {
             let item_name = self.item_name(context, item_name)?;
             let mut item = self.item(context, &item_name)?;
             let passed = cycle.outcome == Some(Outcome::Pass);
             if passed {
-                item.sterilized_at = item.sterilized_at.max(Some(at));
+                item.sterilized(at, clinic, load.clone());
             } else if item.failed.as_ref().is_none_or(|f| f.ended_at <= at) {
                 item.failed = Some(FailedCycle {
                     ended_at: at,
@@ -117,7 +121,9 @@ impl Engine {
         else {
             return;
         };
-        if sterilization::used_after_failure(item.failed.as_ref(), item.sterilized_at, visit.last) {
+        let Some(facts) = self.stands(key, slot) else { return };
+        let last_good = item.last_good(facts.clinic.as_str(), facts.policy.evidence_from_other_clinics);
+        if sterilization::used_after_failure(item.failed.as_ref(), last_good, visit.last) {
             let moment = context.moment.of(key);
             self.failed_cycle_used(&mut slot.device, item.failed.as_ref(), visit.key, visit.first, &moment);
         }
@@ -176,6 +182,7 @@ impl Engine {
         let tenant = context.key.tenant.as_str();
         let sterilizer = result.sterilizer.as_ref().unwrap_or(&context.key.device).to_string();
         let at = told_at(result.cycle_ended_at, context);
+        self.load_proven(context, result, &sterilizer, slot)?;
         match result.outcome {
             Some(Outcome::Pass) if result.kind == Some(IndicatorKind::Biological) => {
                 let known: Option<Sterilizer> = self.book.get(Table::Sterilizer, tenant, &sterilizer, context.cold)?;

@@ -5,8 +5,8 @@ use super::frame::Context;
 use super::hygiene::{finding, truncate};
 use super::state::{Awaited, Device, Item, Visit};
 use super::{ColdError, Engine, Moment, Slot, Table, Why, words};
-use crate::fleet::Hygiene;
-use crate::id::{Cause, Trigger};
+use crate::fleet::{Facts, Hygiene};
+use crate::id::{AlertId, Cause, Trigger};
 use crate::lifecycle::Signal;
 use crate::rules::Kind;
 use crate::rules::cartridge::{self, CartridgeUse};
@@ -30,18 +30,18 @@ impl Engine {
         if let Some(serial) = &slot.device.serial {
             // What was recorded under its serial before its birth told whose that is.
             let other = self.item(context, serial)?;
-            item.sterilized_at = item.sterilized_at.max(other.sterilized_at);
-            item.failed = item.failed.or(other.failed);
-            item.wipes.extend(other.wipes);
+            item.absorb(other);
             truncate(&mut item);
         }
         item.use_at(visit.first, name);
         self.book.put(Table::Item, context.key.tenant.as_str(), name, &item)?;
-        let Some(policy) = self.policy(context.key, slot) else {
+        let Some(facts) = self.stands(context.key, slot) else {
             return Ok(());
         };
-        let uses = item.uses_since(item.sterilized_at);
-        if let Some(overdue) = sterilization::overdue(item.sterilized_at, uses, visit.first, &policy) {
+        let policy = &facts.policy;
+        let last_good = item.last_good(facts.clinic.as_str(), policy.evidence_from_other_clinics);
+        let uses = item.uses_since(last_good);
+        if let Some(overdue) = sterilization::overdue(last_good, uses, visit.first, policy) {
             let (value, limit) = match overdue {
                 Overdue::ByTime { hours, limit } => (hours.unwrap_or(0.0), limit),
                 Overdue::ByUses { uses, limit } => (f64::from(uses), f64::from(limit)),
@@ -57,7 +57,7 @@ impl Engine {
             (found.value, found.limit) = (value, limit);
             self.violated(&mut slot.device, found, context.moment);
         }
-        if sterilization::used_after_failure(item.failed.as_ref(), item.sterilized_at, visit.first) {
+        if sterilization::used_after_failure(item.failed.as_ref(), last_good, visit.first) {
             self.failed_cycle_used(
                 &mut slot.device,
                 item.failed.as_ref(),
@@ -66,10 +66,11 @@ impl Engine {
                 context.moment,
             );
         }
+        self.await_indicator(context, slot, &item, last_good, visit)?;
         if policy.disinfection_between_visits
             && let Some(before) = before
         {
-            self.await_disinfection(context, slot, &item, (before, visit), &policy);
+            self.await_disinfection(context, slot, &item, (before, visit), &facts);
         }
         Ok(())
     }
@@ -80,8 +81,9 @@ impl Engine {
         slot: &mut Slot,
         item: &Item,
         (before, visit): (Visit, Visit),
-        policy: &Hygiene,
+        facts: &Facts,
     ) {
+        let (policy, clinic) = (&facts.policy, facts.clinic.as_str());
         let between = Between {
             last_use: before.last,
             first_use: visit.first,
@@ -90,7 +92,7 @@ impl Engine {
         if item
             .wipes
             .iter()
-            .any(|wipe| disinfection::proves(wipe, between, slack, policy))
+            .any(|wipe| disinfection::proves(wipe, between, slack, policy, clinic))
         {
             return;
         }
@@ -103,15 +105,27 @@ impl Engine {
             visit.first,
         );
         if let Some(id) = self.suspected(&mut slot.device, found, context.moment) {
-            let due = context.frame.admitted.received_at.plus(policy.evidence_grace);
-            slot.device.awaited.push(Awaited {
-                id,
-                between,
-                due: Some(due),
-            });
-            self.timers
-                .arm(&slot.device.gateway, due, context.key, super::presence::Due::Evidence);
+            self.wait_for_evidence(context, slot, (id, between, None), policy);
         }
+    }
+
+    /// Something is suspected: evidence may take its time.
+    pub(super) fn wait_for_evidence(
+        &mut self,
+        context: &Context<'_>,
+        slot: &mut Slot,
+        (id, between, load): (AlertId, Between, Option<Box<str>>),
+        policy: &Hygiene,
+    ) {
+        let due = context.frame.admitted.received_at.plus(policy.evidence_grace);
+        slot.device.awaited.push(Awaited {
+            id,
+            between,
+            due: Some(due),
+            load,
+        });
+        self.timers
+            .arm(&slot.device.gateway, due, context.key, super::presence::Due::Evidence);
     }
 
     /// Waiting for evidence ends.

@@ -7,7 +7,7 @@ use telemetry::{DisinfectionLevel, UnixMicros};
 use crate::fleet::Hygiene;
 
 /// A wipe or bath, as an item remembers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wipe {
     /// When.
     pub at: UnixMicros,
@@ -15,6 +15,9 @@ pub struct Wipe {
     pub level: Option<DisinfectionLevel>,
     /// Contact time in seconds.
     pub contact_time_s: Option<u32>,
+    /// Clinic that recorded it; `None` in what was written before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinic: Option<Box<str>>,
 }
 
 /// The time between two visits.
@@ -26,8 +29,10 @@ pub struct Between {
     pub first_use: UnixMicros,
 }
 
-/// Whether a wipe is good enough for the policy and lies between two visits, within `slack` for clocks that disagree.
-pub fn proves(wipe: &Wipe, between: Between, slack: Duration, policy: &Hygiene) -> bool {
+/// Whether a wipe is good enough for the policy of a device at `clinic` and lies between two visits, within `slack` for clocks that
+/// disagree.
+pub fn proves(wipe: &Wipe, between: Between, slack: Duration, policy: &Hygiene, clinic: &str) -> bool {
+    let here = policy.evidence_from_other_clinics || wipe.clinic.as_deref().is_none_or(|at| at == clinic);
     let level = policy
         .disinfection_level
         .is_none_or(|need| wipe.level.is_some_and(|level| level >= need));
@@ -35,5 +40,5 @@ pub fn proves(wipe: &Wipe, between: Between, slack: Duration, policy: &Hygiene) 
         wipe.contact_time_s
             .is_some_and(|s| Duration::from_secs(u64::from(s)) >= need)
     });
-    level && contact && wipe.at >= between.last_use.minus(slack) && wipe.at <= between.first_use.plus(slack)
+    here && level && contact && wipe.at >= between.last_use.minus(slack) && wipe.at <= between.first_use.plus(slack)
 }

@@ -166,6 +166,8 @@ kinds! {
     IndicatorFailed = indicator_failed: NoParameters, "", Event;
     /// A sterilizer is used whose indicator test is overdue.
     IndicatorOverdue = indicator_overdue: NoParameters, "h", Standing;
+    /// An item is used of whose load no indicator passed.
+    IndicatorMissing = indicator_missing: NoParameters, "", Event;
     /// An item is used whose last cycle did not pass.
     FailedCycleUsed = failed_cycle_used: NoParameters, "", Event;
     /// A cartridge is used for a second visit.

@@ -80,7 +80,9 @@ pub(crate) fn registry_files() -> Vec<(&'static str, String)> {
             text += &expected;
             text += &row("ipl-1", "north", "light", 20);
             text += &row("ipl-2", "north", "unwiped", 23);
+            text += &row("pen-8", "south", "travelling", 8);
             text += &row("autoclave-1", "north", "steam", 21);
+            text += &row("autoclave-2", "north", "steam-strict", 24);
             text += &row("station-1", "north", "wipe", 22);
         } else {
             text += &row("pen-1", "north", "pen", 40);
@@ -96,9 +98,18 @@ pub(crate) fn registry_files() -> Vec<(&'static str, String)> {
     vec![
         ("registry.toml", "version = 1\n".to_owned()),
         ("models/pen.toml", PEN.to_owned()),
+        // Its clinics clean for one another.
+        (
+            "models/travelling.toml",
+            format!("{PEN}evidence_from_other_clinics = true\n"),
+        ),
         ("models/light.toml", IPL.to_owned()),
         ("models/unwiped.toml", format!("{IPL}{UNWIPED}")),
         ("models/steam.toml", format!("kind = \"autoclave\"\n{PLAIN}")),
+        (
+            "models/steam-strict.toml",
+            format!("kind = \"autoclave\"\n{PLAIN}indicator_each_load = true\n"),
+        ),
         ("models/wipe.toml", format!("kind = \"disinfection-station\"\n{PLAIN}")),
         ("tenants/acme/tenant.toml", tenant(1)),
         ("tenants/acme/devices.toml", devices("acme")),
