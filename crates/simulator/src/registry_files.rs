@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 use telemetry::{DeviceKind, SkinType};
 
-use crate::fleet::{AUTOCLAVE_MODEL, Fleet, IPL_MODEL, PEN_ADJUSTABLE, PEN_FIXED, STATION_MODEL};
+use crate::fault::FaultKind;
+use crate::fleet::{AUTOCLAVE_MODEL, Device, Fleet, IPL_MODEL, PEN_ADJUSTABLE, PEN_FIXED, STATION_MODEL};
 use crate::noise::SCALE_TOLERANCE_UM;
 use crate::treatment::{PEN_MAX_DEPTH_UM, PEN_RATE_HZ, PEN_ZONES, fluence};
 
@@ -31,14 +32,14 @@ impl Fleet {
                 "pen",
                 "Quill 2, a pen of adjustable rate",
                 &pen_limits(30),
-                &pen_policy(),
+                &pen_policy(self.spec.staff.one_autoclave),
             ),
             model(
                 PEN_FIXED,
                 "pen",
                 "Stylo 117, a pen of fixed rate",
                 &pen_limits(40),
-                &pen_policy(),
+                &pen_policy(self.spec.staff.one_autoclave),
             ),
             model(IPL_MODEL, "ipl", "Lumen 480", &ipl_limits(), IPL_POLICY),
             model(AUTOCLAVE_MODEL, "autoclave", "Steri B 18", "", AUTOCLAVE_POLICY),
@@ -81,10 +82,11 @@ impl Fleet {
                 .collect();
             let (id, clinic) = (&device.who.id, &device.who.clinic);
             let (model, serial) = (&device.model, &device.serial);
+            let expected = expected_since(device);
             let _ = writeln!(
                 rows,
                 "  {{ id = \"{id}\", clinic = \"{clinic}\", model = \"{model}\", serial = \"{serial}\", \
-                 secret_sha256 = \"{digest}\" }},"
+                 secret_sha256 = \"{digest}\"{expected} }},"
             );
         }
         rows.push_str("]\n");
@@ -99,6 +101,12 @@ impl Fleet {
             secret: device.secret.clone(),
         })
     }
+}
+
+/// One that never speaks should have been there for years: no fleet starts before this day.
+fn expected_since(device: &Device) -> &'static str {
+    let missed = device.faults.iter().any(|fault| fault.kind == FaultKind::NeverSpeaks);
+    if missed { ", expected_since = 2020-01-01" } else { "" }
 }
 
 fn capital(word: &str) -> String {
@@ -120,18 +128,21 @@ fn model(id: &str, kind: &str, name: &str, limits: &str, policy: &str) -> (Strin
 pub(crate) const STERILIZATION_EVERY_H: u32 = 168;
 
 /// Evidence of a clinic's devices is here within seconds, so the wait for it is short; a device in a session speaks at least
-/// every 8 s.
+/// every 8 s, one outside every minute, so two hours of silence are worth a look.
 const PEN_POLICY: &str = "disinfection_between_visits = true\ndisinfection_level = \"intermediate\"\n\
     evidence_grace_s = 5\ncartridge_single_use = true\npack_expiry_checked = true\n\
-    silent_in_session_after_s = 15\ntreatment_interval_min_days = 21\n";
+    silent_in_session_after_s = 15\nsilent_after_h = 2\ntreatment_interval_min_days = 21\n";
 const IPL_POLICY: &str = "disinfection_between_visits = true\ndisinfection_level = \"low\"\nevidence_grace_s = 5\n\
-    silent_in_session_after_s = 15\ntreatment_interval_min_days = 14\n";
+    silent_in_session_after_s = 15\nsilent_after_h = 2\ntreatment_interval_min_days = 14\n";
 const AUTOCLAVE_POLICY: &str = "biological_indicator_every_days = 7\nindicator_each_load = true\n\
     disinfection_between_visits = false\n";
 const STATION_POLICY: &str = "disinfection_between_visits = false\n";
 
-fn pen_policy() -> String {
-    format!("{PEN_POLICY}sterilization_every_h = {STERILIZATION_EVERY_H}\n")
+/// `one_autoclave`: a chain that cleans for all its clinics in one of them lets that count.
+fn pen_policy(one_autoclave: bool) -> String {
+    format!(
+        "{PEN_POLICY}sterilization_every_h = {STERILIZATION_EVERY_H}\nevidence_from_other_clinics = {one_autoclave}\n"
+    )
 }
 
 fn pen_limits(sigma_um: u32) -> String {

@@ -23,7 +23,11 @@ gap = { min = "2m", max = "5m" }
 
 /// Pages by rule and device.
 fn pages(faults: &str, length: Duration) -> (BTreeMap<(String, String), u64>, Played) {
-    let scenario = Scenario::parse("clinic.toml", &format!("{CLINIC}{faults}")).unwrap();
+    pages_of(&format!("{CLINIC}{faults}"), length)
+}
+
+fn pages_of(scenario: &str, length: Duration) -> (BTreeMap<(String, String), u64>, Played) {
+    let scenario = Scenario::parse("clinic.toml", scenario).unwrap();
     let fleet = scenario.fleet(simulator::DEFAULT_START).unwrap();
     let manner = Manner {
         duration: length,
@@ -72,4 +76,60 @@ fn where_nothing_is_wrong_nothing_is_paged() {
     let (pages, played) = pages("", Duration::from_secs(30 * 60));
     assert_eq!(pages, BTreeMap::new());
     assert!(played.truths.is_empty());
+}
+
+#[test]
+fn a_pen_from_a_load_without_an_indicator_is_told_when_it_is_used() {
+    let faults = "[[fault]]\nkind = \"missing-indicator\"\nafter = \"0s\"\nnth = [1]\n";
+    found(faults, Duration::from_secs(30 * 60), "indicator-missing");
+}
+
+#[test]
+fn a_chain_that_cleans_in_one_clinic_lets_that_count_and_is_not_paged() {
+    let chain = "[fleet.staff]\none_autoclave = true\n";
+    let text = CLINIC.replace("clinics = [1]", "clinics = [2]");
+    let (pages, _) = pages_of(&format!("{text}{chain}"), Duration::from_secs(30 * 60));
+    assert_eq!(pages, BTreeMap::new());
+}
+
+#[test]
+fn a_device_that_is_expected_and_never_speaks_is_told() {
+    let faults = "[[fault]]\nkind = \"never-speaks\"\non = \"pen\"\nafter = \"0s\"\nnth = [0]\n";
+    found(faults, Duration::from_secs(60), "never-seen");
+}
+
+#[test]
+fn a_device_that_is_put_away_is_told_when_it_was_not_heard_for_the_time_of_its_policy() {
+    let faults = "[[fault]]\nkind = \"gone-away\"\non = \"ipl\"\nafter = \"2m\"\nnth = [0]\n";
+    let played = found(faults, Duration::from_secs(150 * 60), "not-seen");
+    let away_us = played.truths[0].at_us;
+    let told_us = told_of(&played, "not-seen")[0].at_us;
+    let silent = Duration::from_micros(told_us - away_us);
+    // Two hours by its policy, of the gateway's watermark, since its last frame.
+    assert!((7_140..7_210).contains(&silent.as_secs()), "{silent:?}");
+}
+
+#[test]
+fn two_machines_under_one_identity_are_told() {
+    let faults = "[[fault]]\nkind = \"shared-identity\"\non = \"pen\"\nafter = \"1m\"\nnth = [0]\n";
+    found(faults, Duration::from_secs(5 * 60), "identity-conflict");
+}
+
+#[test]
+fn every_fault_names_a_rule_and_every_row_of_the_catalogue_a_fault_or_why_there_is_none() {
+    let rules = builtin().unwrap();
+    let ids: Vec<String> = alerting::rules::Kind::ALL
+        .iter()
+        .filter_map(|kind| rules.head(*kind).map(|head| head.id.to_string()))
+        .collect();
+    for fault in simulator::FaultKind::ALL {
+        assert!(ids.contains(&fault.rule().to_owned()), "{fault} names {}", fault.rule());
+    }
+    let catalogue = include_str!("../../../../deploy/rules/catalogue.md");
+    for row in catalogue.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let named = cells[6].trim_matches('`');
+        let known = simulator::FaultKind::ALL.iter().any(|fault| fault.as_str() == named);
+        assert!(known || cells[6].starts_with("none: "), "{}: {named}", cells[0]);
+    }
 }

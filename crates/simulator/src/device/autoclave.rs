@@ -31,6 +31,8 @@ pub(super) struct Autoclave {
     start_us: i64,
     /// Pens that are sterilized as they should be, and those that are not.
     pens: Vec<String>,
+    /// Those of them of whose last load no indicator was recorded.
+    unproven: Vec<String>,
     /// With when their last cycle ended.
     overdue: Vec<(String, i64)>,
     /// Items beside pens.
@@ -47,7 +49,7 @@ pub(super) struct Autoclave {
 impl Autoclave {
     pub(super) fn new(fleet: &Fleet, mut core: Core) -> Self {
         let has = |faults: &[crate::fault::Fault], kind| faults.iter().any(|f| f.kind == kind);
-        let (mut pens, mut overdue, mut failing) = (Vec::new(), Vec::new(), None);
+        let (mut pens, mut unproven, mut overdue, mut failing) = (Vec::new(), Vec::new(), Vec::new(), None);
         for device in sterilized_here(fleet, &core.device.who) {
             let id = device.who.id.to_string();
             if let Some(fault) = device.faults.iter().find(|f| f.kind == FaultKind::OverdueSterilization) {
@@ -59,6 +61,9 @@ impl Autoclave {
             if has(&device.faults, FaultKind::FailedCycle) {
                 failing = failing_load_us(Visits::new(fleet, device)).map(|at_us| (at_us, id.clone()));
             }
+            if has(&device.faults, FaultKind::MissingIndicator) {
+                unproven.push(id.clone());
+            }
             pens.push(id);
         }
         let every_us = crate::spec::micros(fleet.spec.sterilize_every);
@@ -68,6 +73,7 @@ impl Autoclave {
             cycles: core.rng.between(300, 4_000) as u32,
             core,
             pens,
+            unproven,
             overdue,
             others: (0..fleet.spec.staff.other_items)
                 .map(|n| format!("tip-{n:04}"))
@@ -115,8 +121,13 @@ impl Autoclave {
 
     /// What happened before the simulation starts.
     fn history(&mut self) {
-        let pens = self.pens.clone();
+        let proven = |pen: &&String| !self.unproven.contains(pen);
+        let pens: Vec<String> = self.pens.iter().filter(proven).cloned().collect();
         self.load(HISTORY_US, &pens, Some(self.start_us - HOUR_US));
+        let unproven = self.unproven.clone();
+        for items in unproven.chunks(ITEMS_MAX) {
+            self.cycle(HISTORY_US, items.to_vec(), Some(self.start_us - HOUR_US), Vec::new());
+        }
         for (item, ended_us) in std::mem::take(&mut self.overdue) {
             self.load(HISTORY_US, &[item], Some(ended_us));
         }

@@ -195,13 +195,15 @@ impl Pen {
             let detail = "used after a failed cycle".to_owned();
             truths.push(truth(FaultKind::FailedCycle, detail).rule("failed-cycle-used"));
         }
-        let overdue = self
-            .core
-            .device
-            .faults
-            .iter()
-            .find(|f| f.kind == FaultKind::OverdueSterilization);
-        if let Some(fault) = overdue.filter(|fault| fault.strength > 0.0 && visit.number == 0) {
+        let first = |kind| {
+            let mut faults = self.core.device.faults.iter();
+            faults.find(|f| f.kind == kind && visit.number == 0)
+        };
+        if first(FaultKind::MissingIndicator).is_some() {
+            let detail = "no indicator of its load was recorded".to_owned();
+            truths.push(truth(FaultKind::MissingIndicator, detail));
+        }
+        if let Some(fault) = first(FaultKind::OverdueSterilization).filter(|fault| fault.strength > 0.0) {
             let detail = format!("sterilization overdue by {:.1} h", 48.0 * fault.strength);
             truths.push(truth(FaultKind::OverdueSterilization, detail));
         }

@@ -4,6 +4,7 @@
 //! firmware or network; the rest of the simulator does not know about it. Every fault tells its [`Truth`].
 mod depth;
 mod light;
+mod presence;
 mod selection;
 mod truth;
 mod wire;
@@ -86,6 +87,8 @@ pub enum FaultKind {
     /// The pen's last cycle was nine days before its first use, two more than its policy allows. `strength` scales what is
     /// beyond the week, so that -0.01 is half an hour before it is due.
     OverdueSterilization,
+    /// Nobody records the chemical indicator of the load that the pen came from before the start.
+    MissingIndicator,
     /// The autoclave's last biological indicator ran nine days ago, and it is used.
     OverdueIndicator,
     /// The connection breaks for a while; the device keeps its frames and sends them afterwards.
@@ -100,6 +103,12 @@ pub enum FaultKind {
     ContextMissing,
     /// In a session the device says nothing for a while, and what it would have said is lost.
     SilentInSession,
+    /// The device is registered and expected, and never says anything.
+    NeverSpeaks,
+    /// After a session the device is put away and says nothing any more.
+    GoneAway,
+    /// A second machine speaks under the device's identity: every five seconds, frames of a boot of its own.
+    SharedIdentity,
 }
 
 use DeviceKind::{Autoclave, Ipl, Pen};
@@ -137,6 +146,7 @@ impl FaultKind {
         Self::ExpiredPack,
         Self::FailedCycle,
         Self::OverdueSterilization,
+        Self::MissingIndicator,
         Self::OverdueIndicator,
         Self::DroppedNetwork,
         Self::ClockSkew,
@@ -144,6 +154,9 @@ impl FaultKind {
         Self::DuplicateSequence,
         Self::ContextMissing,
         Self::SilentInSession,
+        Self::NeverSpeaks,
+        Self::GoneAway,
+        Self::SharedIdentity,
     ];
 
     /// The name in scenario files and reports.
@@ -179,6 +192,7 @@ impl FaultKind {
             Self::ExpiredPack => "expired-pack",
             Self::FailedCycle => "failed-cycle",
             Self::OverdueSterilization => "overdue-sterilization",
+            Self::MissingIndicator => "missing-indicator",
             Self::OverdueIndicator => "overdue-indicator",
             Self::DroppedNetwork => "dropped-network",
             Self::ClockSkew => "clock-skew",
@@ -186,6 +200,9 @@ impl FaultKind {
             Self::DuplicateSequence => "duplicate-sequence",
             Self::ContextMissing => "context-missing",
             Self::SilentInSession => "silent-in-session",
+            Self::NeverSpeaks => "never-speaks",
+            Self::GoneAway => "gone-away",
+            Self::SharedIdentity => "shared-identity",
         }
     }
 
@@ -204,6 +221,7 @@ impl FaultKind {
             | Self::ReusedCartridge
             | Self::TravelledCartridge
             | Self::ExpiredPack
+            | Self::MissingIndicator
             | Self::OverdueSterilization => &[Pen],
             Self::FluenceAboveLimit
             | Self::LampOverEnergy
@@ -223,7 +241,10 @@ impl FaultKind {
             | Self::MissedDisinfection
             | Self::DuplicateSequence
             | Self::ContextMissing
-            | Self::SilentInSession => &[Pen, Ipl],
+            | Self::SilentInSession
+            | Self::NeverSpeaks
+            | Self::GoneAway
+            | Self::SharedIdentity => &[Pen, Ipl],
             Self::FailedCycle | Self::OverdueIndicator => &[Autoclave],
             Self::DroppedNetwork | Self::ClockSkew | Self::GarbageFirmware => DeviceKind::ALL,
         }
@@ -262,12 +283,16 @@ impl FaultKind {
             Self::ExpiredPack => "pack-expired",
             Self::FailedCycle => "indicator-failed",
             Self::OverdueSterilization => "sterilization-overdue",
+            Self::MissingIndicator => "indicator-missing",
             Self::OverdueIndicator => "indicator-overdue",
             Self::DroppedNetwork | Self::SilentInSession => "device-silent",
             Self::ClockSkew => "clock-skew",
             Self::GarbageFirmware => "frames-rejected",
             Self::DuplicateSequence => "sequence-reused",
             Self::ContextMissing => "context-missing",
+            Self::NeverSpeaks => "never-seen",
+            Self::GoneAway => "not-seen",
+            Self::SharedIdentity => "identity-conflict",
         }
     }
 }

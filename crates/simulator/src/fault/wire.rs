@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use prost::Message as _;
 use telemetry::{DeviceId, WallTimeSource, proto};
 
+use super::presence::Presence;
 use super::{Fault, FaultKind, Truth};
 use crate::device::{Content, Emission, Place, Who};
 use crate::fleet::{Device, Fleet};
@@ -33,6 +34,7 @@ pub(crate) struct Wire {
     context_told: bool,
     repeated: Option<Repeat>,
     silence: Silence,
+    presence: Presence,
     last: Option<Place>,
 }
 
@@ -52,8 +54,10 @@ enum Silence {
 impl Wire {
     pub(crate) fn new(fleet: &Fleet, device: &Device) -> Self {
         let who = device.who.clone();
+        let stream = |name| Rng::stream(fleet.seed, &[name, who.tenant.as_str(), who.id.as_str()]);
         Self {
-            rng: Rng::stream(fleet.seed, &["wire", who.tenant.as_str(), who.id.as_str()]),
+            rng: stream("wire"),
+            presence: Presence::new(&who, &device.faults, &mut stream("presence")),
             who,
             start_us: fleet.start.0,
             faults: device.faults.clone(),
@@ -71,11 +75,15 @@ impl Wire {
         self.ready.pop_front()
     }
 
-    pub(crate) fn push(&mut self, mut emission: Emission) {
+    pub(crate) fn push(&mut self, emission: Emission) {
         if self.faults.is_empty() {
             self.ready.push_back(emission);
             return;
         }
+        let mut emission = match self.presence.swallow(emission) {
+            Ok(nothing) => return self.ready.push_back(nothing),
+            Err(emission) => emission,
+        };
         if self.is_silent(&mut emission) {
             if !emission.truths.is_empty() {
                 self.ready.push_back(Emission {
@@ -91,6 +99,7 @@ impl Wire {
         self.cut(&mut emission);
         self.last = emission.place().or(self.last);
         let garbage = self.garbage(&emission);
+        self.ready.extend(self.presence.second(&emission));
         self.ready.push_back(emission);
         self.ready.extend(garbage);
     }

@@ -164,7 +164,10 @@ fn a_fault_leaves_every_other_device_as_it_was() {
         // These are about what another device does: a wipe, a load.
         if matches!(
             kind,
-            FaultKind::MissedDisinfection | FaultKind::FailedCycle | FaultKind::OverdueSterilization
+            FaultKind::MissedDisinfection
+                | FaultKind::FailedCycle
+                | FaultKind::OverdueSterilization
+                | FaultKind::MissingIndicator
         ) {
             continue;
         }
