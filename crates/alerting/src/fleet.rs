@@ -44,6 +44,10 @@ pub struct Facts {
 /// Limits of pulses beside their fluence. `None`: the registry declares none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Light {
+    /// Standard deviation of one pulse's measured energy, in thousandths of what is set.
+    pub energy_sigma_permille: Option<u32>,
+    /// How far its meter may be off for good, in thousandths.
+    pub energy_meter_tolerance_permille: Option<u32>,
     /// Shortest time between two pulses, in microseconds.
     pub pulse_interval_min_us: Option<u32>,
     /// Hottest skin, in thousandths of a degree Celsius.
@@ -114,6 +118,8 @@ impl Facts {
             }
             DeviceKind::Ipl => json!({"fluence_max_mj_per_cm2": self.fluence_max(skin),
                 "fluence_tolerance_permille": self.fluence_tolerance_permille,
+                "energy_sigma_permille": self.light.energy_sigma_permille,
+                "energy_meter_tolerance_permille": self.light.energy_meter_tolerance_permille,
                 "filter_cutoff_min_nm": self.light.filter_cutoff_min(skin),
                 "pulse_interval_min_us": self.light.pulse_interval_min_us,
                 "skin_temperature_max_mdegc": self.light.skin_temperature_max_mdegc,

@@ -86,6 +86,8 @@ impl Fleet for RegistryFleet {
 fn light(limits: &LightLimits) -> Light {
     let filter = |skin| limits.filter_cutoff_min(skin).map(|w| w.get());
     let mut light = Light {
+        energy_sigma_permille: limits.energy_sigma_permille,
+        energy_meter_tolerance_permille: limits.energy_meter_tolerance_permille,
         pulse_interval_min_us: limits.pulse_interval_min.map(|w| w.get()),
         skin_temperature_max_mdegc: limits.skin_temperature_max.map(|t| t.get()),
         tip_temperature_max_mdegc: limits.tip_temperature_max.map(|t| t.get()),

@@ -136,6 +136,8 @@ fields!(
     StrokeRateMax = number("stroke_rate_max_hz", "Hz", 1..=1_000, Lower, Needle).required();
     FluenceMax = number("fluence_max_mj_per_cm2", "mJ/cm²", FLUENCE, Lower, Light).required();
     FluenceTolerance = number("fluence_tolerance_permille", "‰", 0..=1_000, Lower, Light).required();
+    EnergySigma = number("energy_sigma_permille", "‰", 1..=1_000, Lower, Light);
+    EnergyMeterTolerance = number("energy_meter_tolerance_permille", "‰", 0..=1_000, Lower, Light);
     EnergyMax = number("energy_max_mj", "mJ", EnergyMj::MIN as i64..=EnergyMj::MAX as i64, Lower, Light);
     SpotAreaMin = number("spot_area_min_mm2", "mm²", AreaMm2::MIN as i64..=AreaMm2::MAX as i64, Higher, Light);
     PulseIntervalMin = number("pulse_interval_min_us", "µs", 0..=WidthUs::MAX as i64, Higher, Light);

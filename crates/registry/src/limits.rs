@@ -69,6 +69,10 @@ pub struct LightLimits {
     pub fluence_max_absolute: FluenceMjPerCm2,
     /// How far measured may be off set, in thousandths of what is set.
     pub fluence_tolerance_permille: u32,
+    /// Standard deviation of one pulse's measured energy, in thousandths of what is set: the unit's and its meter's together.
+    pub energy_sigma_permille: Option<u32>,
+    /// How far the meter may be off for good, in thousandths.
+    pub energy_meter_tolerance_permille: Option<u32>,
     /// Highest energy of one pulse.
     pub energy_max: Option<EnergyMj>,
     /// Smallest spot that the unit has: a smaller one in a message would overstate nothing but understate fluence.
@@ -175,6 +179,8 @@ fn light_limits(patch: &Patch) -> LightLimits {
         filter_cutoff_min,
         fluence_max_absolute: absolute,
         fluence_tolerance_permille: unsigned(get(Limit::FluenceTolerance)),
+        energy_sigma_permille: get(Limit::EnergySigma).and_then(|v| u32::try_from(v).ok()),
+        energy_meter_tolerance_permille: get(Limit::EnergyMeterTolerance).and_then(|v| u32::try_from(v).ok()),
         energy_max: get(Limit::EnergyMax).and_then(|v| EnergyMj::try_from(v).ok()),
         spot_area_min: get(Limit::SpotAreaMin).and_then(|v| AreaMm2::try_from(v).ok()),
         pulse_interval_min: get(Limit::PulseIntervalMin).and_then(|v| WidthUs::try_from(v).ok()),

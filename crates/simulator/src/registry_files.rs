@@ -41,7 +41,13 @@ impl Fleet {
                 &pen_limits(40),
                 &pen_policy(self.spec.staff.one_autoclave),
             ),
-            model(IPL_MODEL, "ipl", "Lumen 480", &ipl_limits(), IPL_POLICY),
+            model(
+                IPL_MODEL,
+                "ipl",
+                "Lumen 480",
+                &ipl_limits(self.spec.noise.pulse_sigma),
+                IPL_POLICY,
+            ),
             model(AUTOCLAVE_MODEL, "autoclave", "Steri B 18", "", AUTOCLAVE_POLICY),
             model(STATION_MODEL, "disinfection-station", "Wipe 1", "", STATION_POLICY),
         ];
@@ -158,9 +164,12 @@ fn pen_limits(sigma_um: u32) -> String {
     text
 }
 
-fn ipl_limits() -> String {
-    let mut text = String::from(
-        "[limits]\nfluence_max_mj_per_cm2 = 14000\nfluence_tolerance_permille = 200\nenergy_max_mj = 72000\n\
+/// Of units whose meters are off by 2 % at most (see the device).
+fn ipl_limits(pulse_sigma: f64) -> String {
+    let sigma = (pulse_sigma * 1_000.0).ceil().max(1.0);
+    let mut text = format!(
+        "[limits]\nfluence_max_mj_per_cm2 = 14000\nfluence_tolerance_permille = 200\nenergy_sigma_permille = {sigma}\n\
+         energy_meter_tolerance_permille = 20\nenergy_max_mj = 72000\n\
          spot_area_min_mm2 = 400\npulse_interval_min_us = 800000\nskin_temperature_max_mdegc = 44000\n\
          tip_temperature_min_mdegc = 0\ntip_temperature_max_mdegc = 20000\nlamp_life_shots = 300000\n\n\
          [limits.skin_fluence_max_mj_per_cm2]\n",

@@ -108,6 +108,8 @@ fn limits_lines(prefix: &str, limits: &Limits, into: &mut BTreeMap<String, Strin
             "fluence_tolerance_permille",
             light.fluence_tolerance_permille.to_string(),
         );
+        let noise = (light.energy_sigma_permille, light.energy_meter_tolerance_permille);
+        put("energy noise, meter", format!("{noise:?}"));
         for skin in SkinType::ALL {
             let max = light.fluence_max(Some(*skin)).get();
             put(

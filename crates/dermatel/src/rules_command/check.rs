@@ -199,6 +199,44 @@ mod tests {
         }
     }
 
+    fn pulse_rule(tolerance_permille: u32) -> String {
+        format!(
+            "[[rule]]\nid = \"too-much\"\nkind = \"pulse_above_set\"\npriority = \"high\"\nwhat_to_do = \"Stop.\"\n\
+             parameters = {{ tolerance_permille = {tolerance_permille} }}\n"
+        )
+    }
+
+    /// The shipped unit declares 20 permille of noise and a meter that may be off by 50. A tolerance of 150 is (150 - 50) / 20 = 5
+    /// sigma: 2,000 pulses with 2.867e-7 each are 0.573 in 1,000 days. One of 140 is 4.5 sigma: 3.398e-6 each are 6.80.
+    #[test]
+    fn a_rule_on_energy_is_judged_by_the_noise_that_its_unit_declares() {
+        let (fine, refused) = expected(&pulse_rule(150));
+        let rate = fine[0].per_1000_device_days.unwrap();
+        assert!((rate - 0.573).abs() < 0.002, "{rate}");
+        assert_eq!(refused, Vec::<String>::new());
+        let (narrow, refused) = expected(&pulse_rule(140));
+        let rate = narrow[0].per_1000_device_days.unwrap();
+        assert!((rate - 6.80).abs() < 0.02, "{rate}");
+        assert!(
+            refused.len() == 1 && refused[0].starts_with("r.toml:1: too-much: "),
+            "{refused:?}"
+        );
+    }
+
+    /// A meter that is off by 50 takes that much of a limit on the mean: with weight 0.1 the mean varies by 20 x 0.2294 = 4.59
+    /// permille, so 55 is about one sigma away and 150 more than 20.
+    #[test]
+    fn a_meter_that_may_be_off_takes_its_share_of_a_limit_on_the_lamp() {
+        let lamp = |limit: u32| {
+            format!(
+                "[[rule]]\nid = \"lamp\"\nkind = \"lamp_drift\"\npriority = \"low\"\nwhat_to_do = \"Look.\"\n\
+                 parameters = {{ limit_permille = {limit}, weight_permille = 100 }}\n"
+            )
+        };
+        assert_eq!(expected(&lamp(150)).1, Vec::<String>::new());
+        assert_eq!(expected(&lamp(55)).1.len(), 1);
+    }
+
     #[test]
     fn the_budget_of_the_rules_decides() {
         let strict = format!("[budget]\nfalse_pages_per_1000_device_days = 0.1\n{}", windows(3, ""));

@@ -28,7 +28,7 @@ pub struct Assumptions {
     pub lag_1: f64,
     /// Sigmas of noise that staff leave between what they set (with the pen's offset) and the limit.
     pub headroom_sigma: f64,
-    /// The registry declares no noise of energy: its tolerance is taken for so many sigma.
+    /// Where the registry declares no noise of energy: its tolerance is taken for so many sigma.
     pub energy_tolerance_sigma: f64,
 }
 
@@ -155,39 +155,62 @@ fn per_day(rules: &Ruleset, kind: Kind, facts: &Facts, scope: &Scope<'_>, assume
             let rule = rules.depth_baseline_shift.as_ref()?.params(scope);
             strokes?;
             let of_mean = sigma / effective(rule.strokes_min.max(1), assumed.lag_1).sqrt();
-            Some(assumed.sessions_per_day / ewma_of(rule.weight_permille, f64::from(rule.limit_um), of_mean))
+            Some(assumed.sessions_per_day / ewma_of(rule.weight_permille, f64::from(rule.limit_um), of_mean, 0.0))
         }
         Kind::PulseAboveSet => {
             let rule = rules.pulse_above_set.as_ref()?.params(scope);
-            let (declared, sigma) = energy(facts, assumed)?;
+            let energy = Energy::of(facts, assumed)?;
+            let declared = f64::from(facts.fluence_tolerance_permille);
             let tolerance = rule
                 .tolerance_permille
                 .map_or(declared, |own| f64::from(own).min(declared));
-            Some(assumed.pulses_per_day * above_sigma(tolerance / sigma))
+            // A meter that is as much off as it may be.
+            Some(assumed.pulses_per_day * above_sigma((tolerance - energy.off) / energy.sigma))
+        }
+        Kind::PulseAboveLimit => {
+            rules.pulse_above_limit.as_ref()?;
+            facts.light.energy_sigma_permille?;
+            Some(assumed.pulses_per_day * above_sigma(assumed.headroom_sigma))
         }
         Kind::LampDrift => {
             let rule = rules.lamp_drift.as_ref()?.params(scope);
-            let (_, sigma) = energy(facts, assumed)?;
-            Some(assumed.pulses_per_day / ewma_of(rule.weight_permille, f64::from(rule.limit_permille), sigma))
+            let energy = Energy::of(facts, assumed)?;
+            let limit = f64::from(rule.limit_permille);
+            Some(assumed.pulses_per_day / ewma_of(rule.weight_permille, limit, energy.sigma, energy.off))
         }
         _ => None,
     }
 }
 
-/// Declared tolerance of energy and the sigma that is taken for it, in thousandths.
-fn energy(facts: &Facts, assumed: &Assumptions) -> Option<(f64, f64)> {
-    let declared = f64::from(facts.fluence_tolerance_permille);
-    (declared > 0.0).then_some((declared, declared / assumed.energy_tolerance_sigma))
+/// Noise of a unit's energy as it is measured, in thousandths of what is set.
+struct Energy {
+    sigma: f64,
+    /// How far the meter may be off for good.
+    off: f64,
+}
+
+impl Energy {
+    /// As the registry declares it, else by its tolerance.
+    fn of(facts: &Facts, assumed: &Assumptions) -> Option<Self> {
+        let off = f64::from(facts.light.energy_meter_tolerance_permille.unwrap_or(0));
+        let tolerance = f64::from(facts.fluence_tolerance_permille);
+        let sigma = match facts.light.energy_sigma_permille {
+            Some(declared) => f64::from(declared),
+            None => (tolerance - off).max(0.0) / assumed.energy_tolerance_sigma,
+        };
+        (tolerance > 0.0 && sigma > 0.0).then_some(Self { sigma, off })
+    }
 }
 
 fn above_sigma(z: f64) -> f64 {
     arl::above(z)
 }
 
-/// Run length of an average whose limit and samples' sigma are in one unit.
-fn ewma_of(weight_permille: u32, limit: f64, sigma: f64) -> f64 {
+/// Run length of an average whose limit, samples' sigma and their mean are in one unit.
+fn ewma_of(weight_permille: u32, limit: f64, sigma: f64, mean: f64) -> f64 {
     let lambda = f64::from(weight_permille) / 1_000.0;
-    ewma(lambda, limit / (sigma * (lambda / (2.0 - lambda)).sqrt()), 0.0)
+    let limit = limit / (sigma * (lambda / (2.0 - lambda)).sqrt());
+    ewma(lambda, limit, mean / sigma)
 }
 
 const fn how(kind: Kind) -> &'static str {
@@ -196,8 +219,11 @@ const fn how(kind: Kind) -> &'static str {
         Kind::DepthOffSetpoint => "k of n beyond the tolerance, both sides, correlated strokes",
         Kind::DepthDrift => "run length of the cumulative sum, seconds as noisy as one stroke",
         Kind::DepthBaselineShift => "run length of the moving average over sessions",
-        Kind::PulseAboveSet => "one pulse; tolerance taken for 6 sigma",
-        Kind::LampDrift => "run length of the moving average over pulses; tolerance taken for 6 sigma",
+        Kind::PulseAboveSet => {
+            "one pulse, meter off by its tolerance; without declared noise that rest is taken for 6 sigma"
+        }
+        Kind::PulseAboveLimit => "one pulse at the headroom below the limit",
+        Kind::LampDrift => "run length of the moving average over pulses, meter off by its tolerance; noise as above",
         _ => "not judged: no noise is declared for it; see bench detection",
     }
 }
