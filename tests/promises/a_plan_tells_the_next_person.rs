@@ -248,6 +248,8 @@ fn an_edited_plan_holds_after_a_reload_also_for_what_is_under_way_and_one_with_a
         let place = format!("paging/plan.toml:{}: ", line(&broken, begins));
         let told = said["faults"][0].as_str().unwrap();
         assert!(told.contains(&place) && told.contains(expected), "{place}: {said}");
+        let (done, said) = duty.stack.command(&["rules", "reload"]);
+        assert!(!done && said.contains(&place) && said.contains(expected), "{said}");
         let (fine, checked) = duty.route_check();
         assert!(
             !fine && checked.contains(&place) && checked.contains(expected),
@@ -282,7 +284,8 @@ fn an_edited_plan_holds_after_a_reload_also_for_what_is_under_way_and_one_with_a
         .replace("\"urgent\"", "\"loud\"")
         .replacen("rota:duty", "receiver:hook", 1);
     duty.write("plan.toml", &second);
-    duty.reload_and_wait();
+    let (done, said) = duty.stack.command(&["rules", "reload"]);
+    assert!(done && said.contains("hold"), "{said}");
     let moved = call("what was under way", &duty.desk, "pen-1");
     assert_eq!(moved["chain"], "loud");
     assert!(

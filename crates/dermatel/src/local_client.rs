@@ -62,11 +62,21 @@ pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<
         serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
     };
     if !status.is_success() {
-        let why = answer
-            .get("error")
-            .and_then(Value::as_str)
-            .map_or_else(|| answer.to_string(), str::to_owned);
-        return Err(Refused { status, why }.into());
+        return Err(Refused {
+            status,
+            why: why(&answer),
+        }
+        .into());
     }
     Ok(answer)
+}
+
+/// What an answer says is wrong, with every fault that it names on a line of its own.
+fn why(answer: &Value) -> String {
+    let Some(error) = answer["error"].as_str() else {
+        return answer.to_string();
+    };
+    let faults = answer["faults"].as_array().into_iter().flatten();
+    let faults = faults.filter_map(Value::as_str);
+    std::iter::once(error).chain(faults).collect::<Vec<_>>().join("\n")
 }

@@ -165,7 +165,7 @@ async fn reload(Extension(handle): Extension<Handle>) -> Response {
         Ok(version) => Json(json!({"version": version})).into_response(),
         Err(RulesError::Faults(faults)) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            let said = json!({"error": "rules are refused, the old ones hold", "faults": faults});
+            let said = json!({"error": "rules or plan are refused, the old ones hold", "faults": faults});
             (StatusCode::UNPROCESSABLE_ENTITY, Json(said)).into_response()
         }
         Err(error @ RulesError::Io { .. }) => {

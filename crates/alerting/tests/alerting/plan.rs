@@ -265,6 +265,29 @@ fn a_rota_whose_last_shift_ends_within_the_time_it_names_says_so_and_when() {
 }
 
 #[test]
+fn rules_that_would_not_tell_of_a_rota_that_runs_out_are_worth_a_word() {
+    let texts = BTreeMap::from([
+        ("plan.toml".to_owned(), GOOD.to_owned()),
+        ("r.ics".to_owned(), CALENDAR.to_owned()),
+    ]);
+    let own = "[[rule]]\nid = \"deep\"\nkind = \"depth_above_limit\"\npriority = \"high\"\nwhat_to_do = \"Stop.\"\n\
+               [rule.parameters]\nk_strokes = 3\nn_strokes = 5\nclear_after_strokes = 20\n";
+    let rules = alerting::rules::parse(&[("r.toml".to_owned(), own.to_owned())]).unwrap();
+    let against = Against {
+        receivers: &receivers(&["kim", "lee"]),
+        rules: &rules,
+        tenants: &[],
+        now: time("2026-11-22T12:00:00Z"),
+    };
+    let read = parse("plan", &texts, against).unwrap_or_else(|e| panic!("{e}"));
+    let said: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["plan/plan.toml:8: rota r: there is no rule of kind rota_ends, so nobody is told when it runs out"]
+    );
+}
+
+#[test]
 fn further_dates_of_an_event_are_shifts_too() {
     let once = CALENDAR.replacen(
         "RRULE:FREQ=DAILY",

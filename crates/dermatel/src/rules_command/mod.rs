@@ -1,4 +1,5 @@
-//! `dermatel rules`: what a rule's author asks before the rules page anybody. Reads files; nothing runs, nothing is paged.
+//! `dermatel rules`: what a rule's author asks before the rules page anybody, from files, where nothing runs and nothing is paged;
+//! and that they hold from now on.
 mod backtest;
 mod check;
 mod incidents;
@@ -12,7 +13,11 @@ use std::sync::Arc;
 use alerting::rules::{Ruleset, builtin, load_dir};
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use hyper::Method;
 use registry::Registry;
+
+use crate::cli::Api;
+use crate::local_client::ask;
 
 /// What is asked.
 #[derive(Debug, Subcommand)]
@@ -23,6 +28,11 @@ pub(crate) enum RulesAction {
     Backtest(backtest::Backtest),
     /// Play cases (inputs in, transitions out) and compare; exit code 1 when one differs
     Test(test::Test),
+    /// Let the running process read its rules and paging plan again; a fault leaves the old ones
+    Reload {
+        #[command(flatten)]
+        api: Api,
+    },
 }
 
 /// Does it; the exit code.
@@ -31,7 +41,17 @@ pub(crate) fn run(action: &RulesAction) -> Result<i32> {
         RulesAction::Backtest(options) => backtest::run(options),
         RulesAction::Check(options) => check::run(options),
         RulesAction::Test(options) => test::run(options),
+        RulesAction::Reload { api } => crate::process::runtime()?.block_on(reload(api)),
     }
+}
+
+async fn reload(api: &Api) -> Result<i32> {
+    let done = ask(&crate::socket(api), Method::POST, "/v1/rules/reload", None).await?;
+    println!(
+        "rules {} and the paging plan hold, a second from now at most",
+        done["version"].as_str().unwrap_or_default()
+    );
+    Ok(0)
 }
 
 /// Rules of a folder; those that come with the program where none is given.

@@ -8,10 +8,10 @@ use telemetry::UnixMicros;
 use super::check::check;
 use super::inhibit::built_in;
 use super::raw::RawFile;
-use super::read::Reader;
+use super::read::{About, Reader};
 use super::{Plan, known};
 use crate::config::Receiver;
-use crate::rules::{RuleFault, RulesError, Ruleset};
+use crate::rules::{Kind, RuleFault, RulesError, Ruleset};
 
 /// What a plan is checked against.
 #[derive(Debug, Clone, Copy)]
@@ -106,11 +106,28 @@ pub fn parse(dir: &str, texts: &BTreeMap<String, String>, against: Against<'_>) 
     if !reader.faults.is_empty() {
         return Err(RulesError::Faults(reader.faults));
     }
+    unwatched_rotas(&mut reader, &against);
     Ok(Read {
         plan: reader.plan,
         warnings: reader.warnings,
         stale: reader.stale,
     })
+}
+
+/// That a rota runs out is told by a rule; whoever has rules of their own may not have it.
+fn unwatched_rotas(reader: &mut Reader<'_>, against: &Against<'_>) {
+    let first = reader.plan.rotas.keys().next().cloned();
+    let Some(rota) = first.filter(|_| against.rules.head(Kind::RotaEnds).is_none()) else {
+        return;
+    };
+    let (file, line) = reader
+        .lines
+        .get(&About::Rota(rota.clone()))
+        .cloned()
+        .unwrap_or_default();
+    let what = format!("rota {rota}: there is no rule of kind rota_ends, so nobody is told when it runs out");
+    let warning = reader.place(&file, line, what);
+    reader.warnings.push(warning);
 }
 
 fn version(texts: &BTreeMap<String, String>) -> String {

@@ -43,7 +43,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn place(&self, file: &str, line: usize, what: impl Into<String>) -> RuleFault {
+    pub(super) fn place(&self, file: &str, line: usize, what: impl Into<String>) -> RuleFault {
         let file = if file.is_empty() {
             self.dir.to_owned()
         } else {
