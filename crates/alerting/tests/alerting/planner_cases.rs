@@ -223,7 +223,7 @@ fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
 
 #[test]
 fn whoever_was_told_of_an_event_is_told_once_that_a_person_knows_and_once_that_it_is_over() {
-    let mut world = World::new();
+    let mut world = World::new(plan(PLAN));
     world.run(&violated());
     world.run(&Op::Deliver);
     world.run(&Op::Signal(0, Signal::Acknowledged));
