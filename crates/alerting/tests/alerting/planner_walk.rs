@@ -52,6 +52,7 @@ fn moves() -> Vec<Move> {
         Signal::Heard,
         Signal::Acknowledged,
         Signal::Unacknowledged,
+        Signal::Past,
     ];
     let of = |which: usize| signals.into_iter().map(move |signal| Move::Signal(which, signal));
     let mut moves: Vec<Move> = ALERTS.into_iter().flat_map(of).collect();
@@ -187,6 +188,8 @@ impl World {
     fn nothing_ends_by_silence(&self, step: Move, was: &Telling, is: Option<&Telling>) {
         let can_end = match step {
             Move::Signal(which, Signal::Cleared | Signal::SessionOver | Signal::Acknowledged) => which == was.which,
+            // Only of what a person knows.
+            Move::Signal(which, Signal::Past) => which == was.which && !was.needs_person,
             _ => false,
         };
         assert!(can_end || is.is_some(), "{step:?} ended {was:?}");
