@@ -19,6 +19,8 @@ pub struct FluenceInconsistent {
     pub n_pulses: u32,
     /// The condition is over after so many pulses in a row that agree.
     pub clear_after_pulses: u32,
+    /// How well a pulse must agree for that, in thousandths; the tolerance where it is not given.
+    pub clear_within_permille: Option<u32>,
 }
 
 /// Of `pulse_without_energy`.
@@ -79,6 +81,12 @@ pub struct FilterMismatch {
 
 impl Parameters for FluenceInconsistent {
     fn check(&self) -> Result<(), String> {
+        if self
+            .clear_within_permille
+            .is_some_and(|within| within > self.tolerance_permille)
+        {
+            return Err("clear_within_permille must not be above tolerance_permille".to_owned());
+        }
         window("k_pulses and n_pulses", self.k_pulses, self.n_pulses)
     }
 }
@@ -258,7 +266,17 @@ impl Seen<'_> {
         };
         let limit = f64::from(rule.tolerance_permille);
         let bad = (apart > limit).then_some((apart, limit));
-        self.of(bad, (rule.k_pulses, rule.n_pulses, rule.clear_after_pulses), memory)
+        let judged = self.of(bad, (rule.k_pulses, rule.n_pulses, rule.clear_after_pulses), memory);
+        if rule
+            .clear_within_permille
+            .is_some_and(|within| apart > f64::from(within))
+            && bad.is_none()
+        {
+            // Neither wrong nor well: it ends nothing.
+            memory.is_unclear();
+            return Judgement::Nothing;
+        }
+        judged
     }
 
     fn empty(self, rule: PulseWithoutEnergy, memory: &mut Window) -> Judgement {

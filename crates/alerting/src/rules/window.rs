@@ -41,6 +41,11 @@ impl Window {
         }
     }
 
+    /// The reading that was taken last was not bad, and not good enough to end anything.
+    pub fn is_unclear(&mut self) {
+        self.clean = 0;
+    }
+
     /// How many good readings came last.
     pub fn clean(&self) -> u32 {
         self.clean
