@@ -1,8 +1,9 @@
 //! The engine without a process around it: inputs in, transitions out, and what it would have on disk held in memory. For
-//! cases, backtests and benches; nothing leaves from here.
+//! cases, backtests, benches and tests; nothing leaves from here, and a row that cannot be read is an error as on disk.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use telemetry::{DeviceKey, UnixMicros};
 
 use crate::engine::state::Device;
@@ -27,8 +28,8 @@ pub struct Rehearsal {
 }
 
 /// What would be on disk, as the bytes that would be there.
-#[derive(Default)]
-struct Memory {
+#[derive(Debug, Default)]
+pub struct Memory {
     facts: BTreeMap<FactKey, String>,
     devices: BTreeMap<DeviceKey, Vec<u8>>,
     gateways: BTreeMap<String, String>,
@@ -44,8 +45,28 @@ impl Cold for Memory {
     }
 }
 
+/// A row of a table that is none.
+fn bad<E: std::error::Error + Send + Sync + 'static>(
+    table: &'static str,
+    key: impl ToString,
+) -> impl FnOnce(E) -> ColdError {
+    move |source| ColdError {
+        table,
+        key: key.to_string(),
+        source: Box::new(source),
+    }
+}
+
+fn json<T: DeserializeOwned>(table: &'static str, key: impl ToString, text: &str) -> Result<T, ColdError> {
+    serde_json::from_str(text).map_err(bad(table, key))
+}
+
 impl Memory {
-    fn commit(&mut self, changes: Changes) {
+    /// Keeps what changed, as a transaction does.
+    ///
+    /// # Errors
+    /// [`ColdError`]: an alert has no JSON.
+    pub fn commit(&mut self, changes: Changes) -> Result<(), ColdError> {
         self.facts.extend(changes.facts);
         self.devices.extend(changes.devices);
         self.gateways.extend(changes.gateways);
@@ -53,38 +74,35 @@ impl Memory {
         self.told.extend(changes.told.into_iter().map(|t| (t.transition, t)));
         self.clock = changes.clock;
         for (id, alert) in changes.alerts {
-            let open = !matches!(alert.state(), State::Resolved | State::Inactive);
-            match serde_json::to_string(&alert).ok().filter(|_| open) {
-                Some(json) => self.alerts.insert(id, json),
-                None => self.alerts.remove(&id),
-            };
+            if matches!(alert.state(), State::Resolved | State::Inactive) {
+                self.alerts.remove(&id);
+            } else {
+                let text = serde_json::to_string(&alert).map_err(bad("alert", id))?;
+                self.alerts.insert(id, text);
+            }
         }
+        Ok(())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
-            serde_json::from_str(json).ok()
-        }
-        Snapshot {
-            devices: self
-                .devices
-                .iter()
-                .filter_map(|(k, v)| Some((k.clone(), Device::from_row(v).ok()?)))
-                .collect(),
-            gateways: self
-                .gateways
-                .iter()
-                .filter_map(|(k, v)| Some((k.clone(), parse(v)?)))
-                .collect(),
-            beats: self
-                .beats
-                .iter()
-                .filter_map(|(k, v)| Some((k.clone(), parse(v)?)))
-                .collect(),
+    /// What a restart begins with.
+    ///
+    /// # Errors
+    /// [`ColdError`]: a row cannot be read; which one.
+    pub fn snapshot(&self) -> Result<Snapshot, ColdError> {
+        let device = |(key, row): (&DeviceKey, &Vec<u8>)| {
+            let device = Device::from_row(row).map_err(bad("device", key))?;
+            Ok((key.clone(), device))
+        };
+        let gateway = |(id, text): (&String, &String)| Ok((id.clone(), json("gateway", id, text)?));
+        let beat = |(id, text): (&String, &String)| Ok((id.clone(), json("heartbeat", id, text)?));
+        Ok(Snapshot {
+            devices: self.devices.iter().map(device).collect::<Result<_, ColdError>>()?,
+            gateways: self.gateways.iter().map(gateway).collect::<Result<_, ColdError>>()?,
+            beats: self.beats.iter().map(beat).collect::<Result<_, ColdError>>()?,
+            alerts: (self.alerts.iter().map(|(id, text)| json("alert", id, text))).collect::<Result<_, ColdError>>()?,
             told: self.told.values().cloned().collect(),
-            alerts: self.alerts.values().filter_map(|v| parse(v)).collect(),
             clock: self.clock,
-        }
+        })
     }
 }
 
@@ -109,7 +127,7 @@ impl Rehearsal {
         let outcome = self.engine.apply(self.offset, input, &self.memory)?;
         self.offset += 1;
         if self.offset.is_multiple_of(COMMIT_EVERY) {
-            self.commit();
+            self.commit()?;
         }
         Ok(outcome)
     }
@@ -151,20 +169,64 @@ impl Rehearsal {
     }
 
     /// A transaction.
-    pub fn commit(&mut self) {
+    ///
+    /// # Errors
+    /// As [`Memory::commit`].
+    pub fn commit(&mut self) -> Result<(), ColdError> {
         let changes = self.engine.take_changes();
-        self.memory.commit(changes);
+        self.memory.commit(changes)
     }
 
     /// A transaction, and the engine starts again from its bytes.
-    pub fn restart(&mut self) {
-        self.commit();
+    ///
+    /// # Errors
+    /// As [`Memory::commit`] and [`Memory::snapshot`].
+    pub fn restart(&mut self) -> Result<(), ColdError> {
+        self.commit()?;
         let (rules, fleet) = (Arc::clone(&self.rules), Arc::clone(&self.fleet));
-        self.engine = Engine::new(rules, fleet, self.memory.snapshot());
+        self.engine = Engine::new(rules, fleet, self.memory.snapshot()?);
+        Ok(())
     }
 
     /// The engine, to look at.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_named_and_never_left_out() {
+        let key: DeviceKey = DeviceKey {
+            tenant: "acme".parse().unwrap(),
+            device: "pen-1".parse().unwrap(),
+        };
+        let spoil: [fn(&mut Memory, DeviceKey); 4] = [
+            |memory, key| drop(memory.devices.insert(key, vec![1])),
+            |memory, _| drop(memory.gateways.insert("gw-1".into(), "no".into())),
+            |memory, _| drop(memory.beats.insert("watch".into(), "{".into())),
+            |memory, _| drop(memory.alerts.insert(AlertId([7; 16]), "{}".into())),
+        ];
+        let mut said = Vec::new();
+        for spoil in spoil {
+            let mut memory = Memory::default();
+            assert!(memory.snapshot().is_ok());
+            spoil(&mut memory, key.clone());
+            said.push(memory.snapshot().unwrap_err().to_string());
+        }
+        let named = [
+            "device \"acme/pen-1\"",
+            "gateway \"gw-1\"",
+            "heartbeat \"watch\"",
+            "alert \"0707",
+        ];
+        assert!(
+            said.iter().zip(named).all(|(said, name)| said.contains(name)),
+            "{said:?}"
+        );
     }
 }

@@ -196,7 +196,7 @@ pub fn run(case: &Case, setting: &Setting, restart: bool) -> Result<Vec<Line>, C
             });
         }
         if restart {
-            stage.rehearsal.restart();
+            stage.rehearsal.restart()?;
         }
     }
     Ok(lines)

@@ -1,16 +1,14 @@
 //! A small registry, frames made as a device makes them, and an engine whose state goes through bytes and back.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use alerting::RegistryFleet;
-use alerting::engine::state::{BeatState, Device};
-use alerting::engine::{Changes, Cold, ColdError, Engine, FactKey, Snapshot, Transition};
-use alerting::id::{AlertId, TransitionId};
-use alerting::intake::{self, Action, Command, Input, Told};
-use alerting::lifecycle::State;
+use alerting::engine::{Engine, Snapshot, Transition};
+use alerting::id::AlertId;
+use alerting::intake::{self, Action, Command, Input};
+use alerting::rehearsal::Memory;
 use alerting::rules::{Ruleset, builtin};
 use registry::Registry;
-use telemetry::{Admitted, ClockQuality, Content, DeviceKey, Origin, UnixMicros, proto};
+use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros, proto};
 
 /// 2027-01-15T08:00:00Z.
 pub(crate) const T0: i64 = 1_800_000_000_000_000;
@@ -246,63 +244,9 @@ pub(crate) fn strokes(
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) offset: u64,
-    disk: Disk,
+    disk: Memory,
     rules: Arc<Ruleset>,
     fleet: Arc<Registry>,
-}
-
-#[derive(Default)]
-struct Disk {
-    facts: BTreeMap<FactKey, String>,
-    devices: BTreeMap<DeviceKey, Vec<u8>>,
-    gateways: BTreeMap<String, String>,
-    alerts: BTreeMap<AlertId, String>,
-    beats: BTreeMap<String, String>,
-    told: BTreeMap<TransitionId, Told>,
-    clock: UnixMicros,
-}
-
-impl Cold for Disk {
-    fn fact(&self, key: &FactKey) -> Result<Option<String>, ColdError> {
-        Ok(self.facts.get(key).cloned())
-    }
-}
-
-impl Disk {
-    fn commit(&mut self, changes: Changes) {
-        self.facts.extend(changes.facts);
-        self.devices.extend(changes.devices);
-        self.gateways.extend(changes.gateways);
-        self.beats.extend(changes.beats);
-        self.told.extend(changes.told.into_iter().map(|t| (t.transition, t)));
-        self.clock = changes.clock;
-        for (id, alert) in changes.alerts {
-            match alert.state() {
-                State::Resolved | State::Inactive => self.alerts.remove(&id),
-                _ => self.alerts.insert(id, serde_json::to_string(&alert).unwrap()),
-            };
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let parse = |row: &Vec<u8>| Device::from_row(row).unwrap();
-        Snapshot {
-            devices: self.devices.iter().map(|(k, v)| (k.clone(), parse(v))).collect(),
-            gateways: self
-                .gateways
-                .iter()
-                .map(|(k, v)| (k.clone(), serde_json::from_str(v).unwrap()))
-                .collect(),
-            alerts: self.alerts.values().map(|v| serde_json::from_str(v).unwrap()).collect(),
-            beats: self
-                .beats
-                .iter()
-                .map(|(k, v)| (k.clone(), serde_json::from_str::<BeatState>(v).unwrap()))
-                .collect(),
-            told: self.told.values().cloned().collect(),
-            clock: self.clock,
-        }
-    }
 }
 
 impl World {
@@ -320,7 +264,7 @@ impl World {
         Self {
             engine,
             offset: 0,
-            disk: Disk::default(),
+            disk: Memory::default(),
             rules,
             fleet,
         }
@@ -345,13 +289,13 @@ impl World {
     /// A transaction.
     pub(crate) fn commit(&mut self) {
         let changes = self.engine.take_changes();
-        self.disk.commit(changes);
+        self.disk.commit(changes).unwrap();
     }
 
     /// A transaction, and the process starts again from it.
     pub(crate) fn restart(&mut self) {
         self.commit();
         let fleet = Arc::new(RegistryFleet(Arc::clone(&self.fleet)));
-        self.engine = Engine::new(Arc::clone(&self.rules), fleet, self.disk.snapshot());
+        self.engine = Engine::new(Arc::clone(&self.rules), fleet, self.disk.snapshot().unwrap());
     }
 }
