@@ -32,7 +32,7 @@ use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 /// How the tables came about, from each version to the next.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema.sql"),
@@ -40,6 +40,7 @@ const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";

@@ -101,18 +101,114 @@ pub(in crate::store) fn before(db: &Connection, at: UnixMicros) -> rusqlite::Res
     Ok(first_from(db, at.0.saturating_sub(CLOCK_SLACK_US))? - 1)
 }
 
-/// Rows about an alert, in order, with what people wrote. Looks at every row: an alert's own times are those of the log, which
-/// say nothing certain about the wall clock by which rows are written.
+/// The alert that a row is about, word for word as the index `journal_alert` has it.
+const ALERT_OF: &str = "CASE WHEN json_valid(body) THEN json_extract(body, '$.alert') END";
+
+fn about_sql() -> String {
+    format!("SELECT {COLUMNS} FROM journal WHERE {ALERT_OF} = ?1 ORDER BY n LIMIT ?2")
+}
+
+/// Rows about an alert, in order, with what people wrote. Reads these only; in a file of an older program, which has no index
+/// for them, it looks at every row.
 pub(in crate::store) fn about(db: &Connection, alert: AlertId) -> rusqlite::Result<Vec<Row>> {
-    let sql = format!("SELECT {COLUMNS} FROM journal WHERE instr(body, ?1) > 0 ORDER BY n LIMIT ?2");
     let limit = i64::try_from(MAX_ROWS_OF_ALERT).unwrap_or(i64::MAX);
-    let hex = alert.to_hex();
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![hex, limit], row)?;
+    let mut statement = db.prepare_cached(&about_sql())?;
+    let rows = statement.query_map(params![alert.to_hex(), limit], row)?;
     let mut rows: Vec<Row> = rows.collect::<rusqlite::Result<_>>()?;
-    rows.retain(|row| row.body["alert"] == hex.as_str());
     for row in &mut rows {
         put_text(db, row)?;
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rusqlite::StatementStatus;
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::store::journal::{Entry, EntryKind, append};
+
+    const ALERTS: u8 = 50;
+
+    /// A journal in which rows of fifty alerts stand among one another, and one row that is no JSON any more.
+    fn journal(dir: &std::path::Path) -> Connection {
+        let path = dir.join("alerting.sqlite");
+        drop(Store::open(&path).unwrap());
+        let mut db = Connection::open(path).unwrap();
+        let tx = db.transaction().unwrap();
+        for n in 0..1_000u32 {
+            let alert = AlertId([(n % u32::from(ALERTS)) as u8; 16]);
+            // Another one is only mentioned: no row of its own.
+            let other = AlertId([((n + 1) % u32::from(ALERTS)) as u8; 16]);
+            let entry = Entry {
+                at: UnixMicros(i64::from(n)),
+                kind: EntryKind::Held,
+                body: json!({"alert": alert, "by": "inhibition", "id": other}),
+                text: None,
+            };
+            append(&tx, &entry).unwrap();
+        }
+        tx.execute("UPDATE journal SET body = 'torn' WHERE n = 8", []).unwrap();
+        tx.commit().unwrap();
+        db
+    }
+
+    #[test]
+    fn the_rows_about_an_alert_are_found_by_their_index_and_no_other_row_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = journal(dir.path());
+        let plan: String = db
+            .query_row(&format!("EXPLAIN QUERY PLAN {}", about_sql()), params!["x", 1], |row| {
+                row.get(3)
+            })
+            .unwrap();
+        assert!(plan.contains("USING INDEX journal_alert"), "{plan}");
+        for alert in 0..ALERTS {
+            let alert = AlertId([alert; 16]);
+            let rows = about(&db, alert).unwrap();
+            let left = 1_000 / usize::from(ALERTS) - usize::from(alert.0[0] == 7);
+            assert_eq!(rows.len(), left);
+            assert!(rows.iter().all(|row| row.body["alert"] == alert.to_hex()));
+            assert!(rows.windows(2).all(|pair| pair[0].n < pair[1].n));
+        }
+        let mut statement = db.prepare(&about_sql()).unwrap();
+        let rows = statement
+            .query_map(params![AlertId([3; 16]).to_hex(), 100], row)
+            .unwrap();
+        assert_eq!(rows.count(), 20);
+        assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0);
+        assert_eq!(statement.get_status(StatementStatus::Sort), 0);
+    }
+
+    #[test]
+    fn a_journal_of_an_older_program_is_read_without_its_index_and_gets_it_when_it_is_opened_to_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = journal(dir.path());
+        db.execute_batch("DROP INDEX journal_alert; PRAGMA user_version = 5;")
+            .unwrap();
+        let path = dir.path().join("alerting.sqlite");
+        let alert = AlertId([3; 16]);
+        let before = Store::open_to_read(&path).unwrap().journal_about(alert).unwrap();
+        assert_eq!(before.len(), 20);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.journal_about(alert).unwrap(), before);
+        let plan = format!("EXPLAIN QUERY PLAN {}", about_sql());
+        let db = Connection::open(&path).unwrap();
+        let plan: String = db.query_row(&plan, params!["x", 1], |row| row.get(3)).unwrap();
+        assert!(plan.contains("USING INDEX journal_alert"), "{plan}");
+    }
+
+    #[test]
+    fn rows_that_are_cut_off_leave_the_index_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = journal(dir.path());
+        db.execute("DELETE FROM journal WHERE n <= 900", []).unwrap();
+        let kept = about(&db, AlertId([3; 16])).unwrap();
+        assert_eq!(kept.iter().map(|row| row.n).collect::<Vec<_>>(), [904, 954]);
+        let check: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+    }
 }
