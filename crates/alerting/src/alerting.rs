@@ -181,7 +181,7 @@ impl Alerting {
             .map(|config| Deadman::new(config, Arc::clone(&alive)));
         let deadman = deadman.transpose().map_err(|source| BuildError::Receiver {
             name: "deadman".to_owned(),
-            source: TargetError::Http(source),
+            source,
         })?;
         let reporter = parts
             .config
@@ -190,7 +190,7 @@ impl Alerting {
             .map(|config| Reporter::new(config, Arc::clone(&sending), woken.clone()));
         let reporter = reporter.transpose().map_err(|source| BuildError::Receiver {
             name: "upstream".to_owned(),
-            source: TargetError::Http(source),
+            source,
         })?;
         let runner = Runner {
             engine,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use service::config::{Problems, Secret};
 
 use crate::metrics;
+use crate::notify::{Http, TargetError, check_url};
 
 /// How old the thread's last turn may be. It turns at least ten times a second, but for a transaction that waits for a disk.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
@@ -38,8 +38,7 @@ impl Config {
     pub(crate) fn validate(&self, problems: &mut Problems) {
         let fine = self.every >= Duration::from_secs(1);
         problems.check("every", fine, "must be at least 1s");
-        let url = reqwest::Url::parse(self.url.reveal()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        problems.check("url", url, "must be an http or https URL");
+        check_url(&self.url, problems);
     }
 }
 
@@ -73,26 +72,23 @@ impl Alive {
 
 /// Calls while we are well.
 pub(crate) struct Deadman {
-    client: Client,
-    config: Config,
+    http: Http,
+    every: Duration,
     alive: Arc<Alive>,
 }
 
 impl Deadman {
-    pub(crate) fn new(config: &Config, alive: Arc<Alive>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &Config, alive: Arc<Alive>) -> Result<Self, TargetError> {
         Ok(Self {
-            client: Client::builder()
-                .timeout(TIMEOUT)
-                .redirect(reqwest::redirect::Policy::none())
-                .build()?,
-            config: config.clone(),
+            http: Http::new(config.url.reveal(), TIMEOUT, None)?.authorized(config.authorization.as_ref())?,
+            every: config.every,
             alive,
         })
     }
 
     pub(crate) async fn run(self, until: impl Future<Output = ()>) {
         let mut until = std::pin::pin!(until);
-        let mut every = tokio::time::interval(self.config.every);
+        let mut every = tokio::time::interval(self.every);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -111,19 +107,14 @@ impl Deadman {
     }
 
     async fn call(&self) -> &'static str {
-        let mut request = self.client.post(self.config.url.reveal());
-        if let Some(authorization) = &self.config.authorization {
-            request = request.header(reqwest::header::AUTHORIZATION, authorization.reveal());
-        }
-        match request.send().await {
-            Ok(response) if response.status().is_success() => "called",
-            Ok(response) => {
-                tracing::warn!(status = response.status().as_u16(), "the dead-man's call is refused");
+        match self.http.call().await {
+            Ok(answer) if answer.status.is_success() => "called",
+            Ok(answer) => {
+                tracing::warn!(status = answer.status.as_u16(), "the dead-man's call is refused");
                 "refused"
             }
-            Err(error) => {
-                // Without the address: it carries a token.
-                tracing::warn!(error = %error.without_url(), "the dead-man's call does not get through");
+            Err(failure) => {
+                tracing::warn!(error = %failure.detail, "the dead-man's call does not get through");
                 "failed"
             }
         }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use service::config::{Problems, Secret};
 use tokio::sync::watch;
 
 use crate::metrics;
+use crate::notify::{Http, TargetError, check_url};
 use crate::store::tail::Told;
 use crate::store::{Store, StoreError};
 
@@ -37,8 +38,7 @@ pub struct Config {
 
 impl Config {
     pub(crate) fn validate(&self, problems: &mut Problems) {
-        let url = reqwest::Url::parse(self.url.reveal()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        problems.check("url", url, "must be an http or https URL");
+        check_url(&self.url, problems);
         let named = telemetry::DeviceId::new(&self.instance).is_ok();
         problems.check(
             "instance",
@@ -58,21 +58,18 @@ enum Outcome {
 
 /// Reports.
 pub(crate) struct Reporter {
-    client: Client,
-    config: Config,
+    http: Http,
+    instance: String,
     store: Arc<Store>,
     /// Changes when something was committed.
     wake: watch::Receiver<u64>,
 }
 
 impl Reporter {
-    pub(crate) fn new(config: &Config, store: Arc<Store>, wake: watch::Receiver<u64>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &Config, store: Arc<Store>, wake: watch::Receiver<u64>) -> Result<Self, TargetError> {
         Ok(Self {
-            client: Client::builder()
-                .timeout(TIMEOUT)
-                .redirect(reqwest::redirect::Policy::none())
-                .build()?,
-            config: config.clone(),
+            http: Http::new(config.url.reveal(), TIMEOUT, None)?.authorized(config.authorization.as_ref())?,
+            instance: config.instance.clone(),
             store,
             wake,
         })
@@ -149,20 +146,11 @@ impl Reporter {
     }
 
     async fn report(&self, told: &Told) -> Outcome {
-        let mut request = self
-            .client
-            .post(self.config.url.reveal())
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(self.body(told).to_string());
-        if let Some(authorization) = &self.config.authorization {
-            request = request.header(reqwest::header::AUTHORIZATION, authorization.reveal());
-        }
-        let (outcome, label) = match request.send().await {
-            Ok(response) if response.status().is_success() => (Outcome::Taken, "taken"),
-            Ok(response) => judge(response.status()),
-            Err(error) => {
-                // Without the address: it may carry a token.
-                tracing::debug!(error = %error.without_url(), "upstream cannot be reached, reports wait");
+        let (outcome, label) = match self.http.post(&[], self.body(told).to_string()).await {
+            Ok(answer) if answer.status.is_success() => (Outcome::Taken, "taken"),
+            Ok(answer) => judge(answer.status),
+            Err(failure) => {
+                tracing::debug!(error = %failure.detail, "upstream cannot be reached, reports wait");
                 (Outcome::Again, "unreachable")
             }
         };
@@ -171,7 +159,7 @@ impl Reporter {
     }
 
     fn body(&self, told: &Told) -> Value {
-        json!({"instance": self.config.instance, "alert_id": told.alert, "transition_id": told.transition,
+        json!({"instance": self.instance, "alert_id": told.alert, "transition_id": told.transition,
             "at_us": told.at.0, "acknowledged_by": told.acknowledged_by})
     }
 }

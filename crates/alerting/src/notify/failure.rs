@@ -70,7 +70,7 @@ pub(crate) struct Failure {
     /// What the receiver asked to wait, in seconds.
     pub(super) retry_after_s: Option<u64>,
     /// What was said, cleaned and cut.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Failure {

@@ -1,11 +1,11 @@
-//! One HTTP client for all receivers that speak HTTP: how it asks, what it reads, and what an answer means unless the
-//! provider says otherwise.
+//! One HTTP client for everything that is called over HTTP (receivers, the dead-man, the instance upstream): which URLs can be
+//! used, how it asks, what it reads, and what an answer means unless the provider says otherwise.
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
-use service::config::Secret;
+use service::config::{Problems, Secret};
 
 use super::TargetError;
 use super::failure::{FailReason, Failure};
@@ -17,7 +17,7 @@ const ANSWER_MAX: usize = 4_096;
 
 /// A client for one place.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: Client,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -25,21 +25,31 @@ pub(super) struct Http {
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     pub(super) retry_after_s: Option<u64>,
     pub(super) body: String,
 }
 
+/// A URL that can be called. The text may be a secret: it is not repeated.
+fn usable(url: &str) -> Result<Url, TargetError> {
+    let url = Url::parse(url).map_err(|error| TargetError::Url(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(TargetError::Url(
+            "it must begin with http:// or https:// and a host".to_owned(),
+        ));
+    }
+    Ok(url)
+}
+
+/// Checks the setting `url` of a section.
+pub(crate) fn check_url(url: &Secret, at: &mut Problems) {
+    at.check("url", usable(url.reveal()).is_ok(), "must be an http or https URL");
+}
+
 impl Http {
-    pub(super) fn new(url: &str, timeout: Duration, ca: Option<&Path>) -> Result<Self, TargetError> {
-        // The text may be a secret: it is not repeated.
-        let url = Url::parse(url).map_err(|error| TargetError::Url(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(TargetError::Url(
-                "it must begin with http:// or https:// and a host".to_owned(),
-            ));
-        }
+    pub(crate) fn new(url: &str, timeout: Duration, ca: Option<&Path>) -> Result<Self, TargetError> {
+        let url = usable(url)?;
         let mut builder = Client::builder()
             .timeout(timeout)
             // A page must not wander to a place that nobody configured.
@@ -58,7 +68,7 @@ impl Http {
     }
 
     /// The same with the value of the `authorization` header.
-    pub(super) fn authorized(mut self, value: Option<&Secret>) -> Result<Self, TargetError> {
+    pub(crate) fn authorized(mut self, value: Option<&Secret>) -> Result<Self, TargetError> {
         if let Some(value) = value {
             let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| TargetError::Authorization)?;
             value.set_sensitive(true);
@@ -68,7 +78,7 @@ impl Http {
     }
 
     /// POSTs JSON. An answer of any kind is an answer.
-    pub(super) async fn post(&self, headers: &[(&'static str, &str)], body: String) -> Result<Answer, Failure> {
+    pub(crate) async fn post(&self, headers: &[(&'static str, &str)], body: String) -> Result<Answer, Failure> {
         let mut all = HeaderMap::new();
         all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in headers {
@@ -77,11 +87,20 @@ impl Http {
                 all.insert(HeaderName::from_static(name), value);
             }
         }
+        self.send(all, body).await
+    }
+
+    /// POSTs nothing: that we call is all that is said.
+    pub(crate) async fn call(&self) -> Result<Answer, Failure> {
+        self.send(HeaderMap::new(), String::new()).await
+    }
+
+    async fn send(&self, mut headers: HeaderMap, body: String) -> Result<Answer, Failure> {
         if let Some(authorization) = &self.authorization {
-            all.insert(AUTHORIZATION, authorization.clone());
+            headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let sent = self.client.post(self.url.clone()).headers(all).body(body).send().await;
-        match sent {
+        let request = self.client.post(self.url.clone()).headers(headers).body(body);
+        match request.send().await {
             Ok(response) => Ok(read(response).await),
             Err(error) => Err(failure(error)),
         }

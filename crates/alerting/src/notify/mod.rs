@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub use advisory::{Advise, Advised};
 pub(crate) use advisory::{Advisor, advisory};
 pub(crate) use failure::{FailReason, Failure};
+pub(crate) use http::{Http, check_url};
 pub(crate) use mqtt::check_topic;
 pub(crate) use page::{Place, TEST, Tells, body, outlet_message};
 pub(crate) use renew::Renewer;
