@@ -16,7 +16,7 @@ struct Bench {
     pen: Source,
     mqtt: Mqtt,
     good: i64,
-    _webhook: Webhook,
+    webhook: Webhook,
 }
 
 impl Bench {
@@ -30,7 +30,7 @@ impl Bench {
             pen,
             mqtt,
             good: 0,
-            _webhook: webhook,
+            webhook,
         }
     }
 
@@ -128,6 +128,16 @@ fn columns_of_unequal_length_and_absurd_numbers_are_quarantined_with_their_reaso
     );
     bench.refused(&strokes(&mut pen, &|batch| batch.depth_um = vec![800; 600]), "too_many");
     bench.all_good_frames_are_stored();
+    // Five within ten minutes: somebody is told that this device needs a look, once.
+    wait_for("the page about what was refused", SOON, || {
+        let pages = bench.webhook.of_rule("frames-rejected");
+        let told = |page: &tests::Page| page["device"] == "pen-1" && page["state"] == "firing";
+        if pages.len() == 1 && pages.iter().all(told) {
+            Ok(())
+        } else {
+            Err(pages)
+        }
+    });
 }
 
 #[test]
