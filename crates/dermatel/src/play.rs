@@ -73,16 +73,7 @@ pub(crate) fn registry_of(fleet: &Fleet) -> Result<Arc<Registry>> {
 
 /// Plays a fleet.
 pub(crate) fn play(fleet: &Fleet, rules: Arc<Ruleset>, registry: Arc<Registry>, manner: Manner) -> Result<Played> {
-    let mut stage = Stage {
-        fleet,
-        rehearsal: Rehearsal::new(rules, Arc::new(RegistryFleet(registry))),
-        anchors: HashMap::new(),
-        gateways: gateways(fleet)?,
-        marked_us: 0,
-        waiting: VecDeque::new(),
-        manner,
-        played: Played::default(),
-    };
+    let mut stage = Stage::new(fleet, rules, registry, manner)?;
     for frame in fleet.frames(manner.duration) {
         stage.until(frame.at_us)?;
         stage.frame(frame)?;
@@ -115,7 +106,20 @@ struct Stage<'a> {
     played: Played,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    fn new(fleet: &'a Fleet, rules: Arc<Ruleset>, registry: Arc<Registry>, manner: Manner) -> Result<Self> {
+        Ok(Self {
+            fleet,
+            rehearsal: Rehearsal::new(rules, Arc::new(RegistryFleet(registry))),
+            anchors: HashMap::new(),
+            gateways: gateways(fleet)?,
+            marked_us: 0,
+            waiting: VecDeque::new(),
+            manner,
+            played: Played::default(),
+        })
+    }
+
     fn wall(&self, at_us: u64) -> UnixMicros {
         self.fleet.start.plus(Duration::from_micros(at_us))
     }

@@ -136,3 +136,47 @@ fn every_fault_names_a_rule_and_every_row_of_the_catalogue_a_fault_or_why_there_
         assert!(known || cells[6].starts_with("none: "), "{}: {}", cells[0], cells[6]);
     }
 }
+
+/// The gateway stands still from minute 3 to minute 8; devices keep what they say and send it afterwards.
+#[test]
+fn a_gateway_that_stands_still_is_one_alert_for_its_clinic_and_over_when_it_speaks_again() {
+    const STOPS_US: u64 = 180_000_000;
+    const BACK_US: u64 = 480_000_000;
+    let fleet = Scenario::parse("clinic.toml", CLINIC).unwrap();
+    let fleet = fleet.fleet(simulator::DEFAULT_START).unwrap();
+    let manner = Manner {
+        duration: Duration::from_secs(600),
+        acknowledged_after: None,
+    };
+    let rules = Arc::new(builtin().unwrap());
+    let mut stage = Stage::new(&fleet, rules, registry_of(&fleet).unwrap(), manner).unwrap();
+    let (before, after): (Vec<_>, Vec<_>) = fleet.frames(manner.duration).partition(|frame| frame.at_us < STOPS_US);
+    let play = |stage: &mut Stage<'_>, frames: Vec<TimedFrame>| {
+        for frame in frames {
+            stage.until(frame.at_us).unwrap();
+            stage.frame(frame).unwrap();
+        }
+    };
+    play(&mut stage, before);
+    stage.until(STOPS_US).unwrap();
+    let gateways = std::mem::take(&mut stage.gateways);
+    stage.until(BACK_US).unwrap();
+    stage.gateways = gateways;
+    let late = |mut frame: TimedFrame| {
+        frame.at_us = frame.at_us.max(BACK_US);
+        frame
+    };
+    play(&mut stage, after.into_iter().map(late).collect());
+    stage.until(600_000_000).unwrap();
+    let told = told_of(&stage.played, "gateway-silent");
+    let steps: Vec<_> = told.iter().map(|told| (told.step.to, told.pages())).collect();
+    assert_eq!(steps, [(State::Firing, true), (State::Resolved, false)]);
+    // Two minutes by its rule, and a watermark is up to a second old.
+    assert!(
+        (299_000_000..=302_000_000).contains(&told[0].at_us),
+        "{}",
+        told[0].at_us
+    );
+    let pages: Vec<_> = stage.played.told.iter().filter(|told| told.pages()).collect();
+    assert_eq!(pages.len(), 1, "one for the clinic: {pages:?}");
+}
