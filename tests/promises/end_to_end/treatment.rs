@@ -134,9 +134,18 @@ pub(super) fn numbers(stack: &Stack, sql: &str, param: &str) -> Vec<i64> {
         .unwrap()
 }
 
+/// The rule that pages a strong pulse, and the limit that it says: 12,000 mJ/cm² were set, and the model lumen-6 is trusted
+/// within 200 ‰.
+const ABOVE_SET: (&str, f64) = ("pulse-above-set", 14_400.0);
+
 /// Waits until both hazards were paged.
 pub(super) fn wait_until_paged(webhook: &Webhook) {
-    for rule in ["depth-above-limit", "pulse-above-set"] {
+    wait_until_paged_by(webhook, ABOVE_SET.0);
+}
+
+/// Waits until the deep stroke was paged, and the strong pulse by this rule.
+pub(super) fn wait_until_paged_by(webhook: &Webhook, pulse: &str) {
+    for rule in ["depth-above-limit", pulse] {
         wait_for(&format!("a page of {rule}"), WITHIN, || {
             if webhook.of_rule(rule).is_empty() {
                 Err(webhook.pages())
@@ -165,14 +174,18 @@ pub(super) fn high(webhook: &Webhook) -> Vec<Page> {
 
 /// What the pages of the two hazards say, and what no page may say.
 pub(super) fn assert_hazards(webhook: &Webhook, report: &Value) {
+    assert_hazards_by(webhook, report, ABOVE_SET);
+}
+
+/// The same where the strong pulse is paged by this rule and limit.
+pub(super) fn assert_hazards_by(webhook: &Webhook, report: &Value, (rule, limit): (&str, f64)) {
     let depth = &webhook.of_rule("depth-above-limit")[0];
     let deepest = number(report, "pen", "deepest_um") as f64;
     // 1,000 µm: the cheek's limit of the model np-25.
     assert_says(depth, ("pen-1", "cheek"), (deepest, 1_000.0, "µm"));
-    let pulse = &webhook.of_rule("pulse-above-set")[0];
+    let pulse = &webhook.of_rule(rule)[0];
     let strongest = number(report, "ipl", "strongest_mj_per_cm2") as f64;
-    // 12,000 mJ/cm² were set, and the model lumen-6 is trusted within 200 ‰.
-    assert_says(pulse, ("ipl-1", "cheek"), (strongest, 14_400.0, "mJ/cm²"));
+    assert_says(pulse, ("ipl-1", "cheek"), (strongest, limit, "mJ/cm²"));
     for page in webhook.pages() {
         let text = page.to_string();
         for secret in [
