@@ -1,6 +1,5 @@
 //! One record of the spool to what it means here: typed records, and what the ledger should know of its session.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -58,7 +57,7 @@ pub struct Undecodable {
 pub struct FrameReader {
     fleet: Arc<dyn Fleet>,
     version: u64,
-    tags: HashMap<DeviceKey, Arc<Tags>>,
+    tags: foldhash::HashMap<DeviceKey, Arc<Tags>>,
 }
 
 impl FrameReader {
@@ -67,7 +66,7 @@ impl FrameReader {
         Self {
             version: fleet.version(),
             fleet,
-            tags: HashMap::new(),
+            tags: foldhash::HashMap::default(),
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn build(raw: Raw, version: RegistryVersion, problems: &mut Problems<
         tenants: BTreeMap::new(),
         clinics: BTreeMap::new(),
         entries: Vec::new(),
-        by_key: HashMap::new(),
+        by_key: foldhash::HashMap::default(),
         by_certificate: HashMap::new(),
     };
     for (tenant, file) in &raw.device_files {

@@ -18,7 +18,7 @@ pub struct Registry {
     pub(crate) clinics: BTreeMap<(TenantId, ClinicId), Clinic>,
     /// Sorted by tenant, clinic, device.
     pub(crate) entries: Vec<Entry>,
-    pub(crate) by_key: HashMap<DeviceKey, u32>,
+    pub(crate) by_key: foldhash::HashMap<DeviceKey, u32>,
     pub(crate) by_certificate: HashMap<[u8; 32], u32>,
 }
 

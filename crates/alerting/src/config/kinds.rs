@@ -153,7 +153,7 @@ on_a_network! {
 }
 
 fn default_in_flight() -> usize {
-    8
+    16
 }
 
 impl Own for Webhook {

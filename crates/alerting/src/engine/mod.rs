@@ -131,7 +131,7 @@ pub struct Engine {
     rules: Arc<Ruleset>,
     fleet: Arc<dyn Fleet>,
     /// Boxed: a slot is taken out and put back for every frame, and a table that grows has room for many more.
-    devices: HashMap<DeviceKey, Box<Slot>>,
+    devices: foldhash::HashMap<DeviceKey, Box<Slot>>,
     common: Common,
     gateways: BTreeMap<String, Gateway>,
     alerts: HashMap<AlertId, Alert>,
@@ -157,7 +157,7 @@ impl Engine {
         let mut engine = Self {
             rules,
             fleet,
-            devices: HashMap::with_capacity(snapshot.devices.len()),
+            devices: foldhash::HashMap::with_capacity_and_hasher(snapshot.devices.len(), Default::default()),
             common: Common::default(),
             gateways: snapshot.gateways.into_iter().collect(),
             alerts: snapshot.alerts.into_iter().map(|a| (a.id, a)).collect(),

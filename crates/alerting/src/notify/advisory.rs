@@ -24,8 +24,8 @@ const SHOW_FOR_S: u32 = 120;
 const MAX_TEXT: usize = 160;
 /// Longest time for one delivery.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Wait after a device that is not there.
-const RETRY: Duration = Duration::from_secs(2);
+/// First wait after a device that is not there, and the longest: each is twice the one before.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
 /// Most advisories in one round.
 const ROUND: usize = 64;
 /// How often the outbox is looked at without being told.
@@ -182,7 +182,7 @@ async fn deliver(advise: &dyn Advise, page: &Page, now: UnixMicros) -> PageOutco
             receipt: receipt.to_owned(),
         },
         refused => PageOutcome::Retry {
-            at: now.plus(RETRY),
+            at: now.plus((RETRY.0 * (1 << page.attempts.min(8))).min(RETRY.1)),
             reason: if refused.is_err() { "timeout" } else { "refused" },
             refused: true,
             hopeless: false,

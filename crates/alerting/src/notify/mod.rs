@@ -23,7 +23,7 @@ mod webhook;
 use std::sync::Arc;
 
 pub use advisory::{Advise, Advised};
-pub(crate) use advisory::{Advisor, advisory};
+pub(crate) use advisory::{Advisor, DEVICE, advisory};
 pub(crate) use failure::{FailReason, Failure};
 pub(crate) use http::{Http, check_url};
 pub(crate) use mqtt::check_topic;

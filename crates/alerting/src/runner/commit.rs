@@ -1,4 +1,5 @@
 //! From what was applied to one transaction: what is pending, when it is due, and trying until it is done.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub(super) struct Pending {
     /// What is judged by from here on.
     pub(super) judged: Option<Judged>,
     pub(super) inputs: usize,
+    /// Of the batch that is applied, by kind: counted at once, a metric is looked up by its name.
+    pub(super) kinds: BTreeMap<&'static str, u64>,
     pub(super) since: Option<Instant>,
 }
 

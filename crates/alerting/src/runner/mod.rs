@@ -142,6 +142,9 @@ impl Runner {
                 }
             }
         }
+        for (kind, count) in std::mem::take(&mut pending.kinds) {
+            ::metrics::counter!(metrics::INPUTS, "kind" => kind).increment(count);
+        }
         pending.inputs += items.len();
         ::metrics::histogram!(metrics::EVALUATE).record(started.elapsed().as_secs_f64());
         if let Some(record) = items.last().and_then(Item::record) {
@@ -168,7 +171,7 @@ impl Runner {
         if let Input::Watermark { logged_at, .. } | Input::Refused { logged_at, .. } = &mut input {
             *logged_at = record.appended_at.into();
         }
-        ::metrics::counter!(metrics::INPUTS, "kind" => input.kind()).increment(1);
+        *pending.kinds.entry(input.kind()).or_default() += 1;
         if matches!(input, Input::Configured { .. }) {
             self.configure();
             // What is judged by from here on; what was announced may be older when the program was started again since.

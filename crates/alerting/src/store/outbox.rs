@@ -5,6 +5,7 @@ use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
 use super::{Done, Store, StoreError, delivery, journal};
+use crate::notify;
 
 /// A page that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +151,13 @@ impl Store {
         if !any {
             return Ok(Vec::new());
         }
-        self.write("mark pages", |tx| {
+        // A device that gets the same advice twice shows it once.
+        let done = if receiver == notify::DEVICE {
+            Done::Written
+        } else {
+            Done::Synced
+        };
+        self.write_until(done, "mark pages", |tx| {
             let mut statement = tx.prepare_cached(due)?;
             let rows = statement.query_map(params![receiver, now.0, limit], |row| {
                 Ok(Page {

@@ -1,5 +1,4 @@
 //! The frames of one batch that are not on disk yet.
-use std::collections::HashMap;
 
 use telemetry::{BootId, DeviceKey};
 
@@ -11,7 +10,7 @@ use super::boot::{Match, look_in};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     entries: Vec<Entry>,
-    boots: HashMap<(DeviceKey, BootId), HeldBoot>,
+    boots: foldhash::HashMap<(DeviceKey, BootId), HeldBoot>,
     pub(crate) undurable: bool,
 }
 

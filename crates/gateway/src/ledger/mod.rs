@@ -11,8 +11,6 @@ mod held;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use telemetry::{Admitted, BootId, ClockQuality, Content, DeviceKey, Header, UnixMicros, Uptime};
 
 pub use anchor::{Anchors, ClockPolicy, Placed, Stretch};
@@ -80,8 +78,8 @@ struct Provisional {
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    devices: HashMap<DeviceKey, Vec<Boot>>,
-    provisional: HashMap<(DeviceKey, BootId), Provisional>,
+    devices: foldhash::HashMap<DeviceKey, Vec<Boot>>,
+    provisional: foldhash::HashMap<(DeviceKey, BootId), Provisional>,
     held: Held,
     forgotten: Forgotten,
 }

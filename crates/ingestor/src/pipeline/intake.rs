@@ -1,7 +1,6 @@
 //! The reading half: a thread that takes items from the spool, decodes them and hands slices on. It stops reading when the
 //! channel is full, so a slow store is felt by the spool and by nothing else.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -122,7 +121,7 @@ fn lost(gap: &Gap) -> LostRange {
 #[derive(Default)]
 struct Sightings {
     list: Vec<Sighting>,
-    known: HashMap<(DeviceKey, BootId, Option<SessionId>), usize>,
+    known: foldhash::HashMap<(DeviceKey, BootId, Option<SessionId>), usize>,
 }
 
 impl Sightings {
