@@ -110,6 +110,14 @@ fn a_device_that_is_put_away_is_told_when_it_was_not_heard_for_the_time_of_its_p
 }
 
 #[test]
+fn a_clock_that_is_off_and_says_that_it_was_set_is_told() {
+    for on in ["pen", "ipl"] {
+        let faults = format!("[[fault]]\nkind = \"clock-skew\"\non = \"{on}\"\nafter = \"0s\"\nnth = [0]\n");
+        found(&faults, Duration::from_secs(5 * 60), "clock-skew");
+    }
+}
+
+#[test]
 fn two_machines_under_one_identity_are_told() {
     let faults = "[[fault]]\nkind = \"shared-identity\"\non = \"pen\"\nafter = \"1m\"\nnth = [0]\n";
     found(faults, Duration::from_secs(5 * 60), "identity-conflict");

@@ -185,10 +185,11 @@ impl Wire {
             return;
         };
         let Some(header) = frame.header.as_mut() else { return };
-        // A pen without a clock gets one, or there would be nothing to skew.
+        // A pen without a clock gets one, or there would be nothing to skew; and it says that it was set over the network, or
+        // no gateway would believe it in the first place.
         let right = header.wall_time_us.unwrap_or(self.start_us + at_us as i64);
         header.wall_time_us = Some(right + ahead_us);
-        header.wall_time_source = header.wall_time_source.or(Some(WallTimeSource::Rtc.to_wire()));
+        header.wall_time_source = Some(WallTimeSource::Ntp.to_wire());
         if let (Some(place), false) = (place, self.skew_told) {
             self.skew_told = true;
             let detail = format!("wall clock {} s ahead", ahead_us / 1_000_000);
