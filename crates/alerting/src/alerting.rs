@@ -247,32 +247,12 @@ impl Alerting {
                 result
             })
             .map_err(|error| RunError::Thread(error.to_string()))?;
-        let mut halted = self.halt.subscribe();
         let mut senders = tokio::task::JoinSet::new();
         for sender in self.senders {
             senders.spawn(sender.run());
         }
         for renewer in self.renewers {
-            senders.spawn(async move {
-                renewer.run().await;
-                Ok(())
-            });
-        }
-        if let Some(outlet) = self.outlet {
-            let until = async move {
-                let _ = halted.wait_for(|halt| *halt).await;
-            };
-            let run = outlet::run(self.outlet_store, outlet, self.wake, until);
-            senders.spawn(async move {
-                run.await;
-                Ok(())
-            });
-        }
-        if let Some(advisor) = self.advisor {
-            senders.spawn(async move {
-                advisor.run().await;
-                Ok(())
-            });
+            spawn(&mut senders, renewer.run());
         }
         let halted = || {
             let mut halted = self.halt.subscribe();
@@ -280,24 +260,21 @@ impl Alerting {
                 let _ = halted.wait_for(|halt| *halt).await;
             }
         };
-        let (checkpointer, until) = (self.checkpointer, halted());
-        senders.spawn(async move {
-            checkpoint::run(checkpointer, until).await;
-            Ok(())
-        });
+        if let Some(outlet) = self.outlet {
+            let run = outlet::run(self.outlet_store, outlet, self.wake, halted());
+            spawn(&mut senders, run);
+        }
+        if let Some(advisor) = self.advisor {
+            spawn(&mut senders, advisor.run());
+        }
+        spawn(&mut senders, checkpoint::run(self.checkpointer, halted()));
         if let Some(deadman) = self.deadman {
             let until = halted();
-            senders.spawn(async move {
-                deadman.run(until).await;
-                Ok(())
-            });
+            spawn(&mut senders, async move { deadman.run(until).await });
         }
         if let Some(reporter) = self.reporter {
             let until = halted();
-            senders.spawn(async move {
-                reporter.run(until).await;
-                Ok(())
-            });
+            spawn(&mut senders, async move { reporter.run(until).await });
         }
         let mut failure = None;
         tokio::select! {
@@ -330,6 +307,14 @@ fn links_of(config: &links::Config, store: &Store) -> Result<Links, StoreError> 
         base_url: config.base_url.clone(),
         valid_for: config.valid_for,
     })
+}
+
+/// Runs what cannot fail beside what can.
+fn spawn(senders: &mut tokio::task::JoinSet<Result<(), StoreError>>, run: impl Future<Output = ()> + Send + 'static) {
+    senders.spawn(async move {
+        run.await;
+        Ok(())
+    });
 }
 
 fn send_failure(sent: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Option<RunError> {

@@ -1,33 +1,17 @@
 //! One happening at one device is one page, with a plan and without: what follows from it waits, and the journal says so.
 use std::sync::Arc;
 
-use alerting::config::Receiver;
 use alerting::engine::Transition;
 use alerting::lifecycle::State;
-use alerting::paging::plan::{Against, Plan, parse};
-use alerting::paging::{Effect, Event, Planner};
-use alerting::rules::builtin;
+use alerting::paging::{Effect, Event, Plan, Planner};
 use alerting::store::journal::EntryKind;
 use telemetry::{UnixMicros, proto};
 
-use crate::planner::receivers;
+use crate::planner::{plan_of, receivers};
 use crate::support::{Said, T0, World, strokes};
 
 const PLAN: &str = "[[chain]]\nname = \"all\"\nsteps = [{ tell = [\"receiver:desk\"], wait = \"1h\" }]\nrepeat_every = \"1h\"\n\
                     [[route]]\nchain = \"all\"\n";
-
-fn planned(receivers: &[Receiver]) -> Plan {
-    let rules = builtin().unwrap();
-    let against = Against {
-        receivers,
-        rules: &rules,
-        tenants: &["acme".to_owned()],
-        now: UnixMicros(T0),
-    };
-    parse("plan", &[("plan.toml".to_owned(), PLAN.to_owned())].into(), against)
-        .unwrap()
-        .plan
-}
 
 /// What the planner wants done about the steps of the engine.
 struct Desk {
@@ -39,8 +23,8 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(plan: Plan) -> Self {
-        let planner = Planner::new(Arc::new(plan), [], [], [], UnixMicros(T0));
+    fn new(plan: Arc<Plan>) -> Self {
+        let planner = Planner::new(plan, [], [], [], UnixMicros(T0));
         Self {
             world: World::new(),
             planner,
@@ -84,7 +68,7 @@ impl Desk {
 #[test]
 fn a_shift_beyond_the_tolerance_pages_as_off_its_setpoint_and_its_drift_waits_with_a_row_in_the_journal() {
     let receivers = receivers(&["desk"]);
-    for plan in [Plan::implicit(&receivers), planned(&receivers)] {
+    for plan in [Arc::new(Plan::implicit(&receivers)), plan_of(PLAN, &receivers)] {
         let mut desk = Desk::new(plan);
         let birth = proto::Birth {
             depth_offset_um: Some(0),

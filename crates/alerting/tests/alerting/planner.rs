@@ -58,7 +58,7 @@ fn plan(text: &str) -> Arc<Plan> {
     plan_of(text, &receivers(&["kim-push", "lee-push", "desk"]))
 }
 
-fn plan_of(text: &str, receivers: &[Receiver]) -> Arc<Plan> {
+pub(crate) fn plan_of(text: &str, receivers: &[Receiver]) -> Arc<Plan> {
     let rules = builtin().unwrap();
     let against = Against {
         receivers,
