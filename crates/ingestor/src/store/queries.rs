@@ -137,8 +137,9 @@ impl SqliteStore {
     /// SQLite's no.
     pub fn session(&self, tenant: &TenantId, session: SessionId) -> Result<Option<SessionRow>, SqliteError> {
         let sql = format!("SELECT {SESSION_COLUMNS} FROM session_summary WHERE session = ?1 AND tenant = ?2");
-        let db = self.lock();
-        db.prepare_cached(&sql)
+        let file = self.lock();
+        file.db
+            .prepare_cached(&sql)
             .and_then(|mut s| {
                 s.query_row(params![session.to_hex(), tenant.as_str()], session_row)
                     .optional()
@@ -177,7 +178,7 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no.
     pub fn dump(&self, measurement: &crate::schema::Measurement) -> Result<Vec<String>, SqliteError> {
-        let order = super::sqlite::key(measurement).join(", ");
+        let order = super::sqlite::tables::key(measurement).join(", ");
         let sql = format!("SELECT * FROM {} ORDER BY {order}", measurement.name);
         self.all(&sql, [], |row| {
             let columns = row.as_ref().column_count();
@@ -197,8 +198,8 @@ impl SqliteStore {
         params: impl rusqlite::Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, SqliteError> {
-        let db = self.lock();
-        let rows = || -> rusqlite::Result<Vec<T>> { db.prepare_cached(sql)?.query_map(params, read)?.collect() };
+        let file = self.lock();
+        let rows = || -> rusqlite::Result<Vec<T>> { file.db.prepare_cached(sql)?.query_map(params, read)?.collect() };
         rows().map_err(|source| self.failed("be read", source))
     }
 }

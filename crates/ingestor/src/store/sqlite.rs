@@ -1,24 +1,24 @@
-//! The embedded store: one SQLite file with a table per measurement, made from the schema. One command shows everything on a
+//! The embedded store: one SQLite file with a table and a view per measurement, made from the schema. One command shows everything on a
 //! machine with nothing installed.
 //!
 //! A record is a row, named by tenant, device and time (and zone or rule where those are tags), so the same record twice is
 //! one row. Commits are durable (WAL, `synchronous = FULL`): the spool's cursor moves right after. Writes block the calling
 //! thread for the time of a commit; the pipeline calls from a thread that may block.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
+mod point;
+mod series;
+pub(super) mod tables;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use telemetry::DeviceKind;
 
+use self::series::Ready;
 use super::{Reason, WriteError, Written};
 use crate::record::Record;
-use crate::schema::{MEASUREMENTS, Measurement};
-use crate::value::Value;
+use crate::schema::MEASUREMENTS;
 
 /// How long a write waits for another process that holds the file, such as a check by hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,10 +37,17 @@ const CHECKPOINT_PAGES: i64 = 4_000;
 /// Prepared statements kept: an insert and an expiry per measurement, and the queries.
 const STATEMENTS: usize = 64;
 
+/// The open file, and the numbers of series that were looked up in it.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) db: Connection,
+    ready: Ready,
+}
+
 /// The embedded store. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    db: Arc<Mutex<Connection>>,
+    file: Arc<Mutex<File>>,
     path: PathBuf,
     retention: Option<Duration>,
 }
@@ -58,6 +65,30 @@ pub struct SqliteError {
     pub source: rusqlite::Error,
 }
 
+impl File {
+    fn shared(db: Connection) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            db,
+            ready: Ready::default(),
+        }))
+    }
+
+    /// Writes what is not older than `horizon`, in one transaction.
+    fn write(&mut self, batch: &[Record], horizon: i64) -> rusqlite::Result<Written> {
+        let mut written = Written::default();
+        let tx = self.db.transaction()?;
+        for (at, record) in batch.iter().enumerate() {
+            if record.time_ns() < horizon {
+                written.expired.push(at);
+                continue;
+            }
+            point::insert(&tx, record, self.ready.of(&tx, record.tags())?)?;
+        }
+        tx.commit()?;
+        Ok(written)
+    }
+}
+
 impl SqliteStore {
     /// Opens or makes the file, its tables, and columns that came with a newer schema.
     ///
@@ -69,10 +100,10 @@ impl SqliteStore {
             what: "be opened",
             source,
         };
-        let db = Connection::open(path).map_err(fail)?;
-        prepare(&db).map_err(fail)?;
+        let mut db = Connection::open(path).map_err(fail)?;
+        prepare(&mut db).map_err(fail)?;
         Ok(Self {
-            db: Arc::new(Mutex::new(db)),
+            file: File::shared(db),
             path: path.to_owned(),
             retention,
         })
@@ -92,7 +123,7 @@ impl SqliteStore {
         let db = Connection::open_with_flags(path, flags).map_err(fail)?;
         db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
         Ok(Self {
-            db: Arc::new(Mutex::new(db)),
+            file: File::shared(db),
             path: path.to_owned(),
             retention: None,
         })
@@ -108,23 +139,12 @@ impl SqliteStore {
     /// # Errors
     /// [`WriteError::Retry`] for trouble of the file; nothing of the batch is stored then.
     pub fn write(&self, batch: &[Record], now_ns: i64) -> Result<Written, WriteError> {
-        self.try_write(batch, now_ns).map_err(|e| outcome(&e))
-    }
-
-    fn try_write(&self, batch: &[Record], now_ns: i64) -> rusqlite::Result<Written> {
         let horizon = self.horizon(now_ns);
-        let mut written = Written::default();
-        let mut db = self.lock();
-        let tx = db.transaction()?;
-        for (at, record) in batch.iter().enumerate() {
-            if record.time_ns() < horizon {
-                written.expired.push(at);
-                continue;
-            }
-            insert(&tx, record)?;
-        }
-        tx.commit()?;
-        Ok(written)
+        let mut file = self.lock();
+        file.write(batch, horizon).map_err(|e| {
+            file.ready.forget();
+            outcome(&e)
+        })
     }
 
     /// Removes what is older than the retention, at most [`EXPIRE_PER_STEP`] rows of each measurement; gives how many.
@@ -133,14 +153,14 @@ impl SqliteStore {
     /// SQLite's no.
     pub fn expire(&self, now_ns: i64) -> Result<usize, SqliteError> {
         let horizon = self.horizon(now_ns);
-        let db = self.lock();
+        let file = self.lock();
         let mut removed = 0;
         for measurement in MEASUREMENTS {
-            let key = key(measurement).join(", ");
-            let name = measurement.name;
+            let table = tables::table(measurement);
             let sql =
-                format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} WHERE time_ns < ?1 LIMIT ?2)");
-            removed += db
+                format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time_ns < ?1 LIMIT ?2)");
+            removed += file
+                .db
                 .prepare_cached(&sql)
                 .and_then(|mut statement| statement.execute([horizon, EXPIRE_PER_STEP as i64]))
                 .map_err(|source| self.failed("remove expired points", source))?;
@@ -148,9 +168,9 @@ impl SqliteStore {
         Ok(removed)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, File> {
         // A panic in a query rolled its transaction back: the connection is whole.
-        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn failed(&self, what: &'static str, source: rusqlite::Error) -> SqliteError {
@@ -169,154 +189,14 @@ impl SqliteStore {
     }
 }
 
-/// Columns of the primary key.
-pub(super) fn key(measurement: &Measurement) -> Vec<&'static str> {
-    let mut key = vec!["tenant", "device", "time_ns"];
-    key.extend(measurement.zone.then_some("zone"));
-    key.extend(measurement.rule.then_some("rule"));
-    key
-}
-
-/// Tag columns after the key's, in the order of [`insert`].
-fn tag_columns(measurement: &Measurement) -> Vec<&'static str> {
-    let mut columns = vec!["tenant", "device", "time_ns", "clinic", "model", "kind"];
-    columns.extend(measurement.zone.then_some("zone"));
-    columns.extend(measurement.rule.then_some("rule"));
-    columns
-}
-
-fn prepare(db: &Connection) -> rusqlite::Result<()> {
+fn prepare(db: &mut Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
-    for measurement in MEASUREMENTS {
-        create(db, measurement)?;
-    }
-    Ok(())
-}
-
-fn create(db: &Connection, measurement: &Measurement) -> rusqlite::Result<()> {
-    let name = measurement.name;
-    let mut sql = format!("CREATE TABLE IF NOT EXISTS {name} (");
-    for column in tag_columns(measurement) {
-        let ty = if column == "time_ns" { "INTEGER" } else { "TEXT" };
-        let _ = write!(sql, "{column} {ty} NOT NULL, ");
-    }
-    for field in measurement.fields {
-        let _ = write!(sql, "\"{}\" {}, ", field.name, field.ty.sql());
-    }
-    // With rowids: rows of 400 bytes belong at the end of a table and not into the inner pages of a tree, and the other
-    // indexes then point to them by a number and not by the whole key.
-    let _ = write!(sql, "PRIMARY KEY ({}));", key(measurement).join(", "));
-    let _ = write!(sql, "CREATE INDEX IF NOT EXISTS {name}_time ON {name} (time_ns);");
-    db.execute_batch(&sql)?;
-    add_columns(db, measurement)?;
-    if measurement.fields.iter().any(|field| field.name == "session") {
-        db.execute_batch(&format!(
-            "CREATE INDEX IF NOT EXISTS {name}_session ON {name} (session)"
-        ))?;
-    }
-    Ok(())
-}
-
-/// Columns that the schema got after the file was made.
-fn add_columns(db: &Connection, measurement: &Measurement) -> rusqlite::Result<()> {
-    let name = measurement.name;
-    let known: HashSet<String> = db
-        .prepare(&format!("PRAGMA table_info({name})"))?
-        .query_map([], |row| row.get(1))?
-        .collect::<rusqlite::Result<_>>()?;
-    for field in measurement.fields.iter().filter(|field| !known.contains(field.name)) {
-        db.execute_batch(&format!(
-            "ALTER TABLE {name} ADD COLUMN \"{}\" {}",
-            field.name,
-            field.ty.sql()
-        ))?;
-    }
-    Ok(())
-}
-
-fn insert_sql(measurement: &Measurement) -> String {
-    let tags = tag_columns(measurement);
-    let names: Vec<String> = tags
-        .iter()
-        .copied()
-        .chain(measurement.fields.iter().map(|field| field.name))
-        .map(|name| format!("\"{name}\""))
-        .collect();
-    let marks = vec!["?"; names.len()].join(", ");
-    format!(
-        "INSERT OR REPLACE INTO {} ({}) VALUES ({marks})",
-        measurement.name,
-        names.join(", ")
-    )
-}
-
-/// The insert statements, made once.
-static INSERTS: std::sync::LazyLock<Vec<(&'static str, String)>> =
-    std::sync::LazyLock::new(|| MEASUREMENTS.iter().map(|m| (m.name, insert_sql(m))).collect());
-
-fn insert(db: &Connection, record: &Record) -> rusqlite::Result<()> {
-    let measurement = record.measurement();
-    let Some((_, sql)) = INSERTS.iter().find(|(name, _)| *name == measurement.name) else {
-        return Ok(());
-    };
-    let mut statement = db.prepare_cached(sql)?;
-    let tags = record.tags();
-    let mut at = 0;
-    let mut bind = |value: ToSqlOutput<'_>| {
-        at += 1;
-        statement.raw_bind_parameter(at, value)
-    };
-    let text = |text: &'static str| ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()));
-    bind(borrowed(tags.tenant.as_str()))?;
-    bind(borrowed(tags.device.as_str()))?;
-    bind(integer(record.time_ns()))?;
-    bind(borrowed(tags.clinic.as_str()))?;
-    bind(
-        tags.model
-            .as_ref()
-            .map_or(text(crate::record::UNKNOWN), |model| borrowed(model.as_str())),
-    )?;
-    bind(text(tags.kind.map_or(crate::record::UNKNOWN, DeviceKind::as_str)))?;
-    if measurement.zone {
-        // Part of the key, where NULL would equal nothing.
-        bind(text(record.zone().map_or("", |zone| zone.as_str())))?;
-    }
-    if measurement.rule {
-        bind(borrowed(record.rule().map_or("", |rule| rule.as_str())))?;
-    }
-    let mut bound = Ok(());
-    record.each(|_, value| {
-        if bound.is_ok() {
-            bound = match &value {
-                Some(value) => bind(sql_value(value)),
-                None => bind(ToSqlOutput::Borrowed(ValueRef::Null)),
-            };
-        }
-    });
-    bound?;
-    statement.raw_execute().map(|_| ())
-}
-
-fn borrowed(text: &str) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))
-}
-
-fn integer<'a>(number: i64) -> ToSqlOutput<'a> {
-    ToSqlOutput::Borrowed(ValueRef::Integer(number))
-}
-
-fn sql_value<'a>(value: &'a Value<'_>) -> ToSqlOutput<'a> {
-    match value {
-        Value::Integer(number) => integer(*number),
-        Value::Float(number) => ToSqlOutput::Borrowed(ValueRef::Real(number.get())),
-        Value::Boolean(yes) => integer(i64::from(*yes)),
-        Value::Text(text) => borrowed(text.as_str()),
-    }
+    tables::prepare(db)
 }
 
 /// Trouble of the file is worth a retry; only a record that SQLite cannot hold is not.
