@@ -196,6 +196,7 @@ impl Alerting {
             engine,
             planner,
             store,
+            earlier: parts.log.look_back(),
             log: parts.log,
             reader,
             shared,

@@ -102,7 +102,7 @@ pub use crate::corrupt::{CORRUPT_KEPT_BYTES, CORRUPT_KEPT_FILES};
 pub use crate::disk::{Access, Disk, DiskFile, Entry, HeldLock, OsDisk};
 pub use crate::error::{AppendError, AppendReason, CursorError, OpenError, ReadError, ReaderError, SyncError};
 pub use crate::inspect::{DAMAGE_LISTED, Inspection, SegmentInspection, inspect};
-pub use crate::reader::Reader;
+pub use crate::reader::{LookBack, Reader};
 pub use crate::record::{Appended, Gap, GapReason, Item, NewRecord, Offset, Record};
 pub use crate::shed::ShedGap;
 pub use crate::spool::{Fate, Spool};

@@ -105,6 +105,36 @@ impl Reader {
     }
 }
 
+/// Reads what was read before, at any place, without a cursor. It keeps one file and what it read of it, so looking at several
+/// records that are near one another costs little more than looking at one.
+pub struct LookBack {
+    inner: Arc<Inner>,
+    follow: Follow,
+}
+
+impl LookBack {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            follow: Follow::default(),
+        }
+    }
+
+    /// Up to `max_records` items and about `max_bytes` of payload (at least one item) from `from` on. What is no longer there
+    /// is told as a gap.
+    ///
+    /// # Errors
+    /// The file system's no.
+    pub fn read(&mut self, from: Offset, max_records: usize, max_bytes: usize) -> Result<Vec<Item>, ReadError> {
+        let limits = Limits {
+            records: max_records,
+            bytes: max_bytes,
+        };
+        let mut position = from;
+        self.follow.read(&self.inner, &mut position, limits)
+    }
+}
+
 /// How much one read may give.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -241,13 +271,15 @@ impl Follow {
         limit: u64,
     ) -> io::Result<&mut OpenScan> {
         let (marked, from) = segment.seek(position);
-        let usable = self.open.take().filter(|open| {
-            // Pointer equality: a segment of the same name may have replaced an empty one.
-            Arc::ptr_eq(&open.segment, &segment) && open.expected <= position && open.expected >= marked
-        });
-        let open = match usable {
+        // Pointer equality: a segment of the same name may have replaced an empty one.
+        let same = self.open.take().filter(|open| Arc::ptr_eq(&open.segment, &segment));
+        let open = match same {
             Some(mut open) => {
                 open.scan.extend(limit);
+                if open.expected > position || open.expected < marked {
+                    open.scan.seek(from);
+                    open.expected = marked;
+                }
                 open
             }
             None => {

@@ -66,6 +66,12 @@ impl Scan {
         self.limit = self.limit.max(limit);
     }
 
+    /// Goes on at the byte `to`, which must be the start of a record; what is in memory stays there.
+    pub(crate) fn seek(&mut self, to: u64) {
+        self.pos = to.max(SEGMENT_HEADER_BYTES as u64);
+        self.payload = 0..0;
+    }
+
     pub(crate) fn position(&self) -> u64 {
         self.pos
     }

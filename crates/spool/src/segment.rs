@@ -10,7 +10,7 @@ use crate::format::SEGMENT_HEADER_BYTES;
 use crate::record::{GapReason, Offset};
 
 /// How many byte marks a segment has at most, so that a seek reads at most a 64th of it.
-const MARKS: u64 = 64;
+const MARKS: u64 = 256;
 /// Marks nearer than this are not worth their memory, bytes.
 const MARK_STRIDE_BYTES: u64 = 64 * 1024;
 /// How many places of damage are remembered per segment; beyond, the counters may count a place twice.

@@ -11,7 +11,7 @@ use crate::cursor::CursorFile;
 use crate::disk::{Disk, HeldLock};
 use crate::error::{OpenError, ReadError, ReaderError};
 use crate::files::Layout;
-use crate::reader::{Follow, Limits, Reader};
+use crate::reader::{LookBack, Reader};
 use crate::record::{Appended, Item, Offset};
 use crate::state::{CursorState, OpenReport, State};
 
@@ -139,18 +139,18 @@ impl Spool {
         }
     }
 
-    /// Looks back without moving any cursor: up to `max_records` items and about `max_bytes` of payload (at least one
-    /// item) from `from` on. What is no longer there is told as a gap.
+    /// Looks back at one place without moving any cursor; see [`LookBack::read`].
     ///
     /// # Errors
     /// The file system's no.
     pub fn read_range(&self, from: Offset, max_records: usize, max_bytes: usize) -> Result<Vec<Item>, ReadError> {
-        let mut position = from;
-        let limits = Limits {
-            records: max_records,
-            bytes: max_bytes,
-        };
-        Follow::default().read(&self.inner, &mut position, limits)
+        self.look_back().read(from, max_records, max_bytes)
+    }
+
+    /// Looks back at many places.
+    #[must_use]
+    pub fn look_back(&self) -> LookBack {
+        LookBack::new(Arc::clone(&self.inner))
     }
 
     /// A snapshot of everything worth showing. Reads one record per cursor that moved since the last call.

@@ -1,4 +1,6 @@
 //! An alert as the engine keeps it, and a transition as everybody else gets it.
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros, Zone};
 
@@ -66,14 +68,32 @@ pub struct Alert {
     /// Since when its condition is over, on its gateway's clock, while it flaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_since: Option<UnixMicros>,
-    /// What was in force when it was raised, and what raised it; `None`: an older program raised it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raised: Option<Box<Raised>>,
+    /// What was in force when it was raised, and what raised it; `None`: an older program raised it. It never changes, and is
+    /// shared among the copies of the alert: it is most of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub raised: Option<Arc<Raised>>,
     /// What it waits for before it is told, or told as over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
     /// Where it stands.
     pub life: Lifecycle,
+}
+
+/// What is shared stands in a file as if it were not.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Raised;
+
+    pub(super) fn serialize<S: Serializer>(raised: &Option<Arc<Raised>>, to: S) -> Result<S::Ok, S::Error> {
+        raised.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<Raised>>, D::Error> {
+        Ok(Option::<Raised>::deserialize(from)?.map(Arc::new))
+    }
 }
 
 impl Alert {

@@ -1,4 +1,6 @@
 //! Raising and moving alerts: one open alert per rule, device, visit and zone; its id comes from what happened first.
+use std::sync::Arc;
+
 use telemetry::{DeviceId, DeviceKey, SkinType, TenantId, UnixMicros, Zone};
 
 use super::flapping::raised;
@@ -191,7 +193,7 @@ impl Engine {
             acknowledged_at: None,
             assigned_to: None,
             quiet_since: None,
-            raised: Some(Box::new(in_force)),
+            raised: Some(Arc::new(in_force)),
             delay: None,
             life: Lifecycle::new(finding.kind.latches()),
         };

@@ -35,6 +35,8 @@ pub(super) struct Pending {
     /// What is judged by from here on.
     pub(super) judged: Option<Judged>,
     pub(super) inputs: usize,
+    /// Where the log is read on from after what was applied; `None`: nothing was applied.
+    next: Option<Offset>,
     /// Of the batch that is applied, by kind: counted at once, a metric is looked up by its name.
     pub(super) kinds: BTreeMap<&'static str, u64>,
     pub(super) since: Option<Instant>,
@@ -45,6 +47,13 @@ impl Pending {
         if self.entries.len() < MAX_ENTRIES {
             self.entries.push(entry);
         }
+    }
+
+    /// One more item was applied.
+    pub(super) fn applied(&mut self, item: &Item) {
+        self.since.get_or_insert_with(Instant::now);
+        self.inputs += 1;
+        self.next = Some(item.next());
     }
 
     fn is_empty(&self) -> bool {
@@ -66,13 +75,16 @@ impl Pending {
 }
 
 impl Runner {
-    /// Commits what is pending; tries again until it is done or the process ends, because nothing may leave before.
-    pub(super) fn commit(&mut self, items: &[Item], pending: &mut Pending, stop: &AtomicBool) {
+    /// Commits what is pending; tries again until it is done or the process ends, because nothing may leave before. `false`: it
+    /// ends, and what was pending is lost to this process: nothing may be committed after it.
+    pub(super) fn commit(&mut self, items: &[Item], pending: &mut Pending, stop: &AtomicBool) -> bool {
         if pending.is_empty() && !self.engine.is_changed() && !self.planner.is_changed() {
-            return;
+            return true;
         }
         let started = Instant::now();
-        let taken = std::mem::take(pending);
+        let mut taken = std::mem::take(pending);
+        // Of the whole batch, not of the transaction.
+        pending.kinds = std::mem::take(&mut taken.kinds);
         let changes = self.engine.take_changes();
         let leaving = taken.transitions.iter().map(|t| self.leaving(items, t)).collect();
         let (commands, mut entries): (Vec<_>, Vec<_>) = taken.commands.into_iter().unzip();
@@ -85,11 +97,11 @@ impl Runner {
             digest_at: next_digest(self.now(), self.config.digest_after),
             evidence_max: self.config.evidence_max.as_u64(),
             judged_by: taken.judged.and_then(|judged| serde_json::to_string(&judged).ok()),
-            next: self.reader.position().0,
+            next: taken.next.unwrap_or_else(|| self.reader.position()).0,
             now: self.now(),
         };
         let Some(dropped) = self.commit_until(&batch, stop) else {
-            return;
+            return false;
         };
         ::metrics::counter!(metrics::EVIDENCE_DROPPED).increment(dropped);
         self.condition.green();
@@ -99,6 +111,7 @@ impl Runner {
             self.gauges();
         }
         self.shared.answer(&commands);
+        true
     }
 
     /// Tries until it is done. `None`: the process ends first; not committed is not consumed, so the next start computes the
@@ -121,11 +134,9 @@ impl Runner {
         }
     }
 
-    fn leaving<'t>(&self, items: &[Item], t: &'t Transition) -> Leaving<'t> {
-        let find = |offset: u64| {
-            let here = items.iter().filter_map(Item::record).find(|r| r.offset.0 == offset);
-            here.map(|r| r.bytes.clone()).or_else(|| self.look_back(offset))
-        };
+    fn leaving<'t>(&mut self, items: &[Item], t: &'t Transition) -> Leaving<'t> {
+        let find = |offset| (offset, here(items, offset).or_else(|| self.look_back(offset)));
+        let evidence = t.evidence.iter().copied().map(find).collect();
         let advisory = self.advises.then(|| notify::advisory(t, self.now())).flatten();
         Leaving {
             transition: t,
@@ -134,13 +145,13 @@ impl Runner {
             outlet: (self.has_outlet.then(|| notify::outlet_message(t, &self.gateway)))
                 .flatten()
                 .map(|m| m.encode()),
-            evidence: t.evidence.iter().map(|&offset| (offset, find(offset))).collect(),
+            evidence,
         }
     }
 
     /// A frame that was read earlier; what is trimmed is said to be trimmed.
-    fn look_back(&self, offset: u64) -> Option<Vec<u8>> {
-        let items = self.log.read_range(Offset(offset), 1, MAX_BYTES).ok()?;
+    fn look_back(&mut self, offset: u64) -> Option<Vec<u8>> {
+        let items = self.earlier.read(Offset(offset), 1, MAX_BYTES).ok()?;
         items.into_iter().find_map(|item| match item {
             Item::Record(record) if record.offset.0 == offset => Some(record.bytes),
             _ => None,
@@ -162,6 +173,16 @@ impl Runner {
         self.condition.green();
         Ok(())
     }
+}
+
+/// A frame of this batch, whose items stand in the order of their offsets.
+fn here(items: &[Item], offset: u64) -> Option<Vec<u8>> {
+    let start = |item: &Item| match item {
+        Item::Record(record) => record.offset.0,
+        Item::Gap(gap) => gap.from.0,
+    };
+    let at = items.binary_search_by_key(&offset, start).ok()?;
+    items.get(at).and_then(Item::record).map(|record| record.bytes.clone())
 }
 
 /// The planner, as the file has it.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use service::clock::Clock;
 use service::health::Condition;
-use spool::{Item, Reader, Record, Spool};
+use spool::{Item, LookBack, Reader, Record, Spool};
 use telemetry::{GatewayId, UnixMicros};
 use tokio::sync::watch;
 
@@ -39,6 +39,9 @@ use self::judged::Judged;
 const MAX_INPUTS: usize = 8_192;
 /// Most bytes of one batch.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Transitions after which a transaction is made in the middle of a batch, so that a thousand devices that go wrong at once do
+/// not take the memory of all their alerts twice over, and the first pages do not wait for the last.
+const MAX_TRANSITIONS: usize = 256;
 /// First and longest wait after a failed transaction.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// Longest error text in the journal, in bytes.
@@ -51,6 +54,8 @@ pub(crate) struct Runner {
     pub(crate) store: Store,
     pub(crate) log: Spool,
     pub(crate) reader: Reader,
+    /// Where frames that were read earlier are looked up, as evidence.
+    pub(crate) earlier: LookBack,
     pub(crate) shared: Arc<Shared>,
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -64,6 +69,14 @@ pub(crate) struct Runner {
     pub(crate) wake: watch::Sender<u64>,
     /// Told with every turn in which nothing failed.
     pub(crate) alive: Arc<Alive>,
+}
+
+/// Why items were not all applied.
+enum Broken {
+    /// State that was put away could not be read: start over from the file.
+    State,
+    /// The process ends and a transaction could not be made: what was applied since the last is computed again by the next.
+    Stopped,
 }
 
 /// Why the thread ended.
@@ -103,9 +116,13 @@ impl Runner {
                 self.idle(&mut pending, &mut last, stop);
                 continue;
             }
-            if !self.apply(&items, &mut pending) {
-                self.start_over(&mut pending)?;
-                continue;
+            match self.apply(&items, &mut pending, stop) {
+                Ok(()) => {}
+                Err(Broken::State) => {
+                    self.start_over(&mut pending)?;
+                    continue;
+                }
+                Err(Broken::Stopped) => return Ok(()),
             }
             if pending.is_due() {
                 self.commit(&items, &mut pending, stop);
@@ -117,43 +134,50 @@ impl Runner {
         Ok(())
     }
 
-    /// Applies items in order. `false`: state that was put away could not be read; start over from the file.
-    fn apply(&mut self, items: &[Item], pending: &mut Pending) -> bool {
+    /// Applies items in order.
+    fn apply(&mut self, items: &[Item], pending: &mut Pending, stop: &AtomicBool) -> Result<(), Broken> {
         let started = Instant::now();
-        pending.since.get_or_insert(started);
         for item in items {
-            match item {
-                Item::Gap(gap) => {
-                    ::metrics::counter!(metrics::INPUTS_MISSING, "reason" => gap.reason.as_str())
-                        .increment(gap.count());
-                    tracing::warn!(
-                        from = gap.from.0,
-                        to = gap.to.0,
-                        reason = gap.reason.as_str(),
-                        "log has a gap"
-                    );
-                    let body = json!({"from": gap.from.0, "to": gap.to.0, "reason": gap.reason.as_str()});
-                    pending.entry(Entry::new(self.now(), EntryKind::Gap, &body));
-                }
-                Item::Record(record) => {
-                    if !self.apply_record(record, pending) {
-                        return false;
-                    }
-                }
+            self.apply_item(item, pending)?;
+            if pending.transitions.len() >= MAX_TRANSITIONS && !self.commit(items, pending, stop) {
+                return Err(Broken::Stopped);
             }
         }
         for (kind, count) in std::mem::take(&mut pending.kinds) {
             ::metrics::counter!(metrics::INPUTS, "kind" => kind).increment(count);
         }
-        pending.inputs += items.len();
         ::metrics::histogram!(metrics::EVALUATE).record(started.elapsed().as_secs_f64());
         if let Some(record) = items.last().and_then(Item::record) {
             let lag = self.now().since(record.appended_at.into());
             ::metrics::gauge!(metrics::LAG).set(lag.as_secs_f64());
         }
-        true
+        Ok(())
     }
 
+    fn apply_item(&mut self, item: &Item, pending: &mut Pending) -> Result<(), Broken> {
+        match item {
+            Item::Gap(gap) => {
+                ::metrics::counter!(metrics::INPUTS_MISSING, "reason" => gap.reason.as_str()).increment(gap.count());
+                tracing::warn!(
+                    from = gap.from.0,
+                    to = gap.to.0,
+                    reason = gap.reason.as_str(),
+                    "log has a gap"
+                );
+                let body = json!({"from": gap.from.0, "to": gap.to.0, "reason": gap.reason.as_str()});
+                pending.entry(Entry::new(self.now(), EntryKind::Gap, &body));
+            }
+            Item::Record(record) => {
+                if !self.apply_record(record, pending) {
+                    return Err(Broken::State);
+                }
+            }
+        }
+        pending.applied(item);
+        Ok(())
+    }
+
+    /// `false`: state that was put away could not be read.
     fn apply_record(&mut self, record: &Record, pending: &mut Pending) -> bool {
         let mut input = match intake::decode(&record.bytes) {
             Ok(input) => input,

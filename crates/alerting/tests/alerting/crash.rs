@@ -155,3 +155,57 @@ async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
     let store = alerting::store::Store::open(&crate::process::file(dir.path())).unwrap();
     assert_eq!(store.verify_journal().unwrap().broken_at, None);
 }
+
+/// More than one transaction takes: what is behind the piece that was committed must be read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_that_is_killed_between_its_transactions_is_whole_after_the_next_start() {
+    // As many as the devices of these tests may have open at a time; a transaction takes 256.
+    const FLOOD: u64 = 360;
+    let dir = tempfile::tempdir().unwrap();
+    let address = Desk::default().listen().await;
+    let mut expected = BTreeSet::new();
+    {
+        let log = open_log(dir.path());
+        let mut world = crate::support::World::new();
+        let records: Vec<Vec<u8>> = (0..FLOOD)
+            .map(|n| hazard(&format!("pen-{}", n % 6 + 1), n / 6 + 1).record())
+            .collect();
+        for chunk in records.chunks(100) {
+            let chunk: Vec<NewRecord<'_>> = chunk.iter().map(|bytes| NewRecord { lane: 1, bytes }).collect();
+            let appended = log.append(&chunk, SystemTime::now()).unwrap();
+            log.sync_appended(&appended).unwrap();
+        }
+        for record in &records {
+            expected.extend(world.apply(record).into_iter().map(|t| t.id.to_hex()));
+        }
+    }
+    assert!(expected.len() as u64 >= FLOOD);
+    // A reader beside the process; until it has made its file there is none.
+    let told = || {
+        let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(crate::process::file(dir.path()), read_only).ok()?;
+        let sql = "SELECT json_extract(body, '$.transition') FROM journal WHERE kind = 'transition'";
+        let rows = db
+            .prepare(sql)
+            .ok()?
+            .query_map([], |row| row.get(0))
+            .ok()?
+            .collect::<Result<Vec<String>, _>>();
+        rows.ok()
+    };
+    let mut child = start(dir.path(), address);
+    let first = until("the first of them", || told().filter(|told| !told.is_empty())).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first.len() < expected.len(), "all came in one transaction");
+    let mut child = start(dir.path(), address);
+    let all = until("all of them", || told().filter(|told| told.len() >= expected.len())).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut once = BTreeSet::new();
+    assert!(
+        all.iter().all(|id| once.insert(id.clone())),
+        "a transition stands twice"
+    );
+    assert!(expected.is_subset(&once), "a transition is lost");
+}

@@ -106,6 +106,34 @@ fn seek_goes_back_but_never_beyond_the_end() {
     assert_eq!(payloads(&read_all(&mut reader)), [payload(100)]);
 }
 
+proptest::proptest! {
+    #![proptest_config(cases(64))]
+
+    /// With appends and segments that go in between: the file and the bytes that are kept must never show what was.
+    #[test]
+    fn looking_back_at_any_places_in_any_order_shows_what_is_there(
+        places in proptest::collection::vec((0u64..300, 1usize..4, proptest::bool::ANY), 1..40),
+    ) {
+        let disk = SimDisk::new(1);
+        let (spool, _) = open(&small(&["store"]), &disk);
+        append_all(&spool, 0..100);
+        spool.sync().unwrap();
+        let mut next = 100;
+        let mut earlier = spool.look_back();
+        for (place, records, grows) in places {
+            let afresh = spool.read_range(Offset(place), records, 1 << 20).unwrap();
+            proptest::prop_assert_eq!(earlier.read(Offset(place), records, 1 << 20).unwrap(), afresh);
+            if grows && next < 300 {
+                append_all(&spool, next..next + 20);
+                spool.sync().unwrap();
+                next += 20;
+                spool.reader("store").unwrap().commit(Offset(next / 2)).unwrap();
+                spool.maintain(later(100_000));
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_too_large_is_refused_and_costs_nothing_else() {
     let disk = SimDisk::new(1);

@@ -66,7 +66,7 @@ impl Entry {
         });
         // Once, by the step that raised it: it does not change.
         if t.from == State::Inactive {
-            body["in_force"] = json!(a.raised);
+            body["in_force"] = json!(a.raised.as_deref());
         }
         Self::new(now, EntryKind::Transition, &body)
     }
