@@ -318,7 +318,7 @@ fn a_rota_that_runs_out_is_told_before_and_when_it_has_and_whoever_it_names_othe
     duty.write("duty.ics", &calendar(&[shift("Kim", -3_600, 10, "")]));
     let (fine, said) = duty.route_check();
     assert!(
-        fine && said.contains("duty.ics:1: rota duty ends: nobody is on call from"),
+        fine && said.contains("duty.ics:4: rota duty ends: nobody is on call from"),
         "{said}"
     );
     duty.reload_and_wait();
@@ -353,7 +353,7 @@ fn a_rota_that_runs_out_is_told_before_and_when_it_has_and_whoever_it_names_othe
     duty.hazard("pen-1");
     call("a hazard without anybody on call", &duty.desk, "pen-1");
     let (fine, said) = duty.route_check();
-    assert!(!fine && said.contains("duty.ics:1: rota duty has expired"), "{said}");
+    assert!(!fine && said.contains("duty.ics:4: rota duty has expired"), "{said}");
     let (status, said) = duty.reload();
     assert_eq!(status, 422, "{said}");
     // It does not keep the process from starting, and is not told again.

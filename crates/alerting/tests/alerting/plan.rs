@@ -225,7 +225,7 @@ fn a_rota_that_has_expired_or_has_gaps_says_so() {
     assert!(
         read_ended.stale[0]
             .to_string()
-            .contains("plan/r.ics:1: rota r has expired")
+            .contains("plan/r.ics:4: rota r has expired")
     );
     let weekdays = CALENDAR.replace("RRULE:FREQ=DAILY", "RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR");
     let gaps = read(GOOD, &weekdays).unwrap();
@@ -245,7 +245,7 @@ fn a_rota_whose_last_shift_ends_within_the_time_it_names_says_so_and_when() {
         assert!(read.stale.is_empty());
         read.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let end = "plan/r.ics:1: rota r ends: nobody is on call from 2026-11-29T07:00:00.000Z on";
+    let end = "plan/r.ics:4: rota r ends: nobody is on call from 2026-11-29T07:00:00.000Z on";
     assert_eq!(said(GOOD), [end], "a week ahead if nothing else is said");
     let later = |before: &str| GOOD.replace("name = \"r\"", &format!("name = \"r\"\nwarn_before = \"{before}\""));
     assert_eq!(said(&later("7d")), [end]);

@@ -261,13 +261,13 @@ impl Reader<'_> {
         match rota.running_out(self.now) {
             Some((_, true)) => {
                 let what = format!("rota {name} has expired: it has no shift from now on");
-                let fault = self.place(calendar, 1, what);
+                let fault = self.place(calendar, rota.last_line(), what);
                 return self.stale.push(fault);
             }
             Some((ends, false)) => {
                 let ends = crate::notify::rfc3339(ends);
                 let what = format!("rota {name} ends: nobody is on call from {ends} on");
-                let warning = self.place(calendar, 1, what);
+                let warning = self.place(calendar, rota.last_line(), what);
                 self.warnings.push(warning);
             }
             None => {}

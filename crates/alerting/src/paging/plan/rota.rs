@@ -59,6 +59,12 @@ impl Rota {
         Some(last)
     }
 
+    /// The line of its calendar at which the event begins that goes on the longest: what to prolong.
+    pub(super) fn last_line(&self) -> usize {
+        let last = self.events.iter().max_by_key(|event| event.ends());
+        last.map_or(1, |event| event.line)
+    }
+
     /// When it ends, if it does so soon enough to be told of, and whether it has.
     pub fn running_out(&self, now: UnixMicros) -> Option<(UnixMicros, bool)> {
         let ends = self.ends?;
