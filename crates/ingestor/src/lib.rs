@@ -18,6 +18,7 @@ pub mod line;
 pub mod metrics;
 mod pipeline;
 pub mod record;
+pub mod rollup;
 pub mod schema;
 pub mod store;
 #[cfg(feature = "testing")]

@@ -1,4 +1,4 @@
-//! What is stored: six typed records. There is no point made of strings in between; a store reads the columns of
+//! What is stored: typed records, one kind per subject. There is no point made of strings in between; a store reads the columns of
 //! [`crate::schema`] from these.
 //!
 //! The time of each record is a function of the message it came from, so that the same message is the same point on every
@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use telemetry::{
-    Birth, BootId, ClinicId, ClockQuality, CycleId, DeviceId, DeviceKind, DisinfectionLevel, Fault, FlushReason,
-    Heartbeat, IndicatorKind, ModelId, Origin, Outcome, Presence, Priority, Serial, SessionEnd, SessionId,
+    Birth, BootId, ClinicId, ClockQuality, CycleId, DeviceId, DeviceKey, DeviceKind, DisinfectionLevel, Fault,
+    FlushReason, Heartbeat, IndicatorKind, ModelId, Origin, Outcome, Presence, Priority, Serial, SessionEnd, SessionId,
     SessionStart, TenantId, UnixMicros, VisitId, Zone,
 };
 
+use crate::schema::rollup::{Span, Subject};
 use crate::value::{Finite, Plain};
 use crate::window::Depths;
 
@@ -30,6 +31,7 @@ pub struct Tags {
     pub model: Option<ModelId>,
     /// Its kind by the registry.
     pub kind: Option<DeviceKind>,
+    key: DeviceKey,
     line_head: String,
 }
 
@@ -54,6 +56,10 @@ impl Tags {
             model.as_ref().map_or(UNKNOWN, ModelId::as_str),
         );
         Self {
+            key: DeviceKey {
+                tenant: tenant.clone(),
+                device: device.clone(),
+            },
             tenant,
             clinic,
             device,
@@ -61,6 +67,11 @@ impl Tags {
             kind,
             line_head,
         }
+    }
+
+    /// The device, by its tenant.
+    pub fn key(&self) -> &DeviceKey {
+        &self.key
     }
 
     /// The tags `clinic`, `device`, `kind` and `model` in line protocol, with a leading comma.
@@ -270,6 +281,23 @@ pub struct AlertTransition {
     pub unit: Plain<'static>,
 }
 
+/// Strokes or pulses of a tag set in a period; time: the start of the period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollup {
+    /// Tags.
+    pub tags: Arc<Tags>,
+    /// Time in nanoseconds since 1970.
+    pub time_ns: i64,
+    /// Zone.
+    pub zone: Option<Zone>,
+    /// Strokes or pulses.
+    pub subject: Subject,
+    /// How long the period is.
+    pub span: Span,
+    /// Its numbers, in the order of [`Subject::made`]; means are none of them.
+    pub numbers: Vec<Option<i64>>,
+}
+
 /// One record.
 // Nearly every record is a window: a box would cost each of them an allocation to save the rare others some bytes.
 #[allow(clippy::large_enum_variant)]
@@ -287,6 +315,8 @@ pub enum Record {
     DeviceState(Box<DeviceState>),
     /// See [`AlertTransition`].
     AlertTransition(Box<AlertTransition>),
+    /// See [`Rollup`].
+    Rollup(Box<Rollup>),
 }
 
 impl Record {
@@ -299,6 +329,7 @@ impl Record {
             Self::SterilizationEvent(r) => &r.context.tags,
             Self::DeviceState(r) => &r.context.tags,
             Self::AlertTransition(r) => &r.context.tags,
+            Self::Rollup(r) => &r.tags,
         }
     }
 
@@ -311,6 +342,7 @@ impl Record {
             Self::SterilizationEvent(r) => r.time_ns,
             Self::DeviceState(r) => r.time_ns,
             Self::AlertTransition(r) => r.time_ns,
+            Self::Rollup(r) => r.time_ns,
         }
     }
 
@@ -320,6 +352,7 @@ impl Record {
             Self::StrokeWindow(r) => r.zone,
             Self::Pulse(r) => r.pulse.zone,
             Self::AlertTransition(r) => r.zone,
+            Self::Rollup(r) => r.zone,
             _ => None,
         }
     }
@@ -341,6 +374,7 @@ impl Record {
             Self::SterilizationEvent(r) => size_of::<SterilizationEvent>() + r.items.len() * 64,
             Self::DeviceState(_) => size_of::<DeviceState>(),
             Self::AlertTransition(_) => size_of::<AlertTransition>() + 128,
+            Self::Rollup(r) => size_of::<Rollup>() + r.numbers.len() * size_of::<Option<i64>>(),
         };
         size_of::<Self>() + inside
     }

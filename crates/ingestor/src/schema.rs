@@ -7,6 +7,8 @@
 //! set of the configuration) for alert transitions only. Sessions, visits and cartridges are fields: their number grows
 //! without end.
 
+pub mod rollup;
+
 use std::borrow::Cow;
 
 use telemetry::{FlushReason, Zone};
@@ -63,6 +65,8 @@ pub struct Measurement {
     pub zone: bool,
     /// Whether it has the tag `rule`.
     pub rule: bool,
+    /// Whether it is a roll-up, which is kept for a time of its own.
+    pub rollup: bool,
     /// Its fields, in the order in which they are written.
     pub fields: &'static [Field],
 }
@@ -75,7 +79,7 @@ macro_rules! measurement {
         ];
         static $fields: &[Field] = &[$(Field { name: $field, ty: FieldType::$ty, what: $what },)+];
         #[doc = concat!("Measurement `", $name, "`.")]
-        pub static $konst: Measurement = Measurement { name: $name, zone: $zone, rule: $rule, fields: $fields };
+        pub static $konst: Measurement = Measurement { name: $name, zone: $zone, rule: $rule, rollup: false, fields: $fields };
     };
 }
 
@@ -299,13 +303,17 @@ measurement!(ALERT_TRANSITION, ALERT_TRANSITION_COLUMNS, ALERT_TRANSITION_FIELDS
 );
 
 /// Every measurement.
-pub static MEASUREMENTS: [&Measurement; 6] = [
+pub static MEASUREMENTS: [&Measurement; 10] = [
     &STROKE_WINDOW,
     &PULSE,
     &SESSION_SUMMARY,
     &STERILIZATION_EVENT,
     &DEVICE_STATE,
     &ALERT_TRANSITION,
+    &rollup::STROKE_1M,
+    &rollup::STROKE_1H,
+    &rollup::PULSE_1M,
+    &rollup::PULSE_1H,
 ];
 
 /// The list that `schema.lock` holds: one line per field, `measurement field type`.
@@ -330,6 +338,7 @@ impl Record {
             Self::SterilizationEvent(_) => &STERILIZATION_EVENT,
             Self::DeviceState(_) => &DEVICE_STATE,
             Self::AlertTransition(_) => &ALERT_TRANSITION,
+            Self::Rollup(r) => r.subject.measurement(r.span),
         }
     }
 
@@ -342,6 +351,7 @@ impl Record {
             Self::SterilizationEvent(r) => each(STERILIZATION_EVENT_COLUMNS, &**r, sink),
             Self::DeviceState(r) => each(DEVICE_STATE_COLUMNS, &**r, sink),
             Self::AlertTransition(r) => each(ALERT_TRANSITION_COLUMNS, &**r, sink),
+            Self::Rollup(r) => rollup::each(r, sink),
         }
     }
 }

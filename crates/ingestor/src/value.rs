@@ -56,6 +56,11 @@ impl Finite {
         (divisor > 0).then(|| Self(dividend as f64 / divisor as f64))
     }
 
+    /// The quotient of two whole numbers, of which the first may be negative; `None` unless the divisor is above 0.
+    pub fn quotient(dividend: i64, divisor: i64) -> Option<Self> {
+        (divisor > 0).then(|| Self(dividend as f64 / divisor as f64))
+    }
+
     /// The number.
     pub fn get(self) -> f64 {
         self.0

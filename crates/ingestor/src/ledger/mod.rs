@@ -12,6 +12,7 @@
 
 mod completeness;
 mod ordinals;
+mod periods;
 mod quarantine;
 mod session;
 mod sql;
@@ -31,6 +32,7 @@ pub use quarantine::{MAX_DETAIL_BYTES, QuarantineEntry, Quarantined, Quarantined
 pub use session::{Fate, Reading, ReadingKind, Session, SessionKey, Sighting};
 
 use crate::record::{Record, SessionSummary};
+use crate::rollup::Period;
 
 /// Sessions kept in memory between steps: those that are touched all the time. Beyond it the memory is emptied; the file
 /// has everything.
@@ -78,6 +80,8 @@ pub struct Step {
     pub quarantined: Vec<Quarantined>,
     /// What the spool lost.
     pub lost: Vec<LostRange>,
+    /// Roll-up periods that have news.
+    pub touched: Vec<Period>,
     /// Latest received time in the step.
     pub watermark: UnixMicros,
 }
@@ -208,6 +212,7 @@ impl Ledger {
         for lost in &step.lost {
             sql::insert_lost(&tx, lost, watermark)?;
         }
+        periods::insert(&tx, &step.touched)?;
         stepped.quarantine_dropped = quarantine::insert(&tx, &mut self.held, &step.quarantined, &self.limits)?;
         tx.execute(
             "INSERT OR REPLACE INTO progress (one, watermark_us) VALUES (1, ?1)",

@@ -62,7 +62,8 @@ pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.set_prepared_statement_cache_capacity(64);
-    db.execute_batch(TABLES)
+    db.execute_batch(TABLES)?;
+    db.execute_batch(super::periods::TABLE)
 }
 
 pub(super) fn load(db: &Connection, key: &SessionKey) -> rusqlite::Result<Option<(Session, i64)>> {

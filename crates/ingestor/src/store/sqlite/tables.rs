@@ -35,6 +35,17 @@ pub(in crate::store) fn key(measurement: &Measurement) -> Vec<&'static str> {
     let mut key = vec!["tenant", "device", "time_ns"];
     key.extend(measurement.zone.then_some("zone"));
     key.extend(measurement.rule.then_some("rule"));
+    if measurement.rollup {
+        key.extend(["clinic", "model", "kind"]);
+    }
+    key
+}
+
+/// Columns of a table that name a point. A reading is one point of its device wherever the device is; a roll-up counts the
+/// readings of one tag set, as in InfluxDB.
+fn primary_key(measurement: &Measurement) -> Vec<&'static str> {
+    let mut key: Vec<_> = head(measurement).into_iter().skip(1).collect();
+    key.extend(measurement.rollup.then_some("series_id"));
     key
 }
 
@@ -98,11 +109,7 @@ fn create(db: &Connection, measurement: &Measurement) -> rusqlite::Result<()> {
     }
     // With rowids: rows of 300 bytes belong at the end of a table and not into the inner pages of a tree, and the other
     // indexes then point to them by a number and not by the whole key.
-    let _ = write!(
-        sql,
-        "PRIMARY KEY ({}));",
-        head(measurement).get(1..).unwrap_or_default().join(", ")
-    );
+    let _ = write!(sql, "PRIMARY KEY ({}));", primary_key(measurement).join(", "));
     let _ = write!(sql, "CREATE INDEX IF NOT EXISTS {table}_time ON {table} (time_ns);");
     // Sessions are looked up by their id; the readings of one by its device and its time.
     if measurement == &SESSION_SUMMARY {
