@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use service::config::{Problems, Secret, Setting, Validate};
 
 use crate::ledger::Limits;
+use crate::rollup::Rollups;
 use crate::store::{InfluxConfig, influx};
 
 /// Points in one write: InfluxDB's documentation recommends 5,000 lines.
@@ -33,6 +34,8 @@ pub const DEFAULT_RETRY_CAP: Duration = Duration::from_secs(10);
 pub const DEFAULT_FATAL_RETRY: Duration = Duration::from_secs(30);
 /// How long a stop waits for writes under way; what is not confirmed by then is written again after the start.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+/// How often is looked which roll-ups are due.
+pub const ROLLUP_EVERY: Duration = Duration::from_secs(1);
 /// How often summaries of touched sessions are written.
 pub const DEFAULT_SUMMARY_EVERY: Duration = Duration::from_secs(5);
 /// A session of which nothing was heard for so long counts as over: pens sleep after ten minutes at the most.
@@ -49,6 +52,13 @@ pub const DEFAULT_MAX_QUARANTINED: usize = 100_000;
 pub const DEFAULT_MAX_QUARANTINED_BYTES: u64 = 256 * 1024 * 1024;
 /// Bucket of a tenant.
 pub const DEFAULT_BUCKET: &str = "dermatel-{tenant}";
+/// Bucket of a tenant's roll-ups.
+pub const DEFAULT_ROLLUP_BUCKET: &str = "dermatel-{tenant}-rollup";
+/// A minute is rolled up when it was quiet for so long: longer than a device keeps a batch back, so that a treatment under
+/// way is rolled up once a minute and not again and again.
+pub const DEFAULT_ROLLUP_AFTER: Duration = Duration::from_secs(15);
+/// Periods that wait to be rolled up, about 150 bytes each: those of a thousand devices for three hours of backlog.
+pub const DEFAULT_MAX_TOUCHED: usize = 200_000;
 
 /// As it stands in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +69,14 @@ pub struct RawConfig {
     /// Points are kept so long; absent: for ever (InfluxDB: as the bucket says).
     #[serde(with = "service::config::duration::option")]
     pub retention: Option<Duration>,
+    /// Roll-ups are kept so long; absent: for ever (InfluxDB: as their bucket says).
+    #[serde(with = "service::config::duration::option")]
+    pub rollup_retention: Option<Duration>,
+    /// Whether minutes and hours are rolled up.
+    pub rollups: bool,
+    /// A minute is rolled up when it was quiet for so long.
+    #[serde(with = "service::config::duration")]
+    pub rollup_after: Duration,
     /// InfluxDB; absent: the embedded store.
     pub influx: Option<RawInflux>,
     /// Points in one write.
@@ -109,6 +127,9 @@ pub struct RawInflux {
     /// Bucket of a tenant, with `{tenant}` in it.
     #[serde(default = "default_bucket")]
     pub bucket: String,
+    /// Bucket of a tenant's roll-ups, with `{tenant}` in it.
+    #[serde(default = "default_rollup_bucket")]
+    pub rollup_bucket: String,
     /// More root certificates, a PEM file.
     #[serde(default)]
     pub ca: Option<PathBuf>,
@@ -118,11 +139,18 @@ fn default_bucket() -> String {
     DEFAULT_BUCKET.to_owned()
 }
 
+fn default_rollup_bucket() -> String {
+    DEFAULT_ROLLUP_BUCKET.to_owned()
+}
+
 impl Default for RawConfig {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("ingestor"),
             retention: None,
+            rollup_retention: None,
+            rollups: true,
+            rollup_after: DEFAULT_ROLLUP_AFTER,
             influx: None,
             batch_points: DEFAULT_BATCH_POINTS,
             linger: DEFAULT_LINGER,
@@ -160,12 +188,33 @@ impl Validate for RawConfig {
             self.quiet_after >= Duration::from_secs(60),
             "it is less than 1m",
         );
+        at.check(
+            "rollup_after",
+            self.rollup_after >= Duration::from_secs(1),
+            "it is less than 1s",
+        );
+        at.check(
+            "rollup_retention",
+            self.rollup_retention
+                .is_none_or(|rollups| self.retention.is_some_and(|points| rollups >= points)),
+            "roll-ups are to be kept for a shorter time than the points that they are made of",
+        );
         if let Some(influx) = &self.influx {
-            let place = influx.bucket.contains(influx::TENANT_PLACE);
+            for (name, bucket) in [
+                ("influx.bucket", &influx.bucket),
+                ("influx.rollup_bucket", &influx.rollup_bucket),
+            ] {
+                let place = bucket.contains(influx::TENANT_PLACE);
+                at.check(
+                    name,
+                    place,
+                    "it has no {tenant} in it: each tenant needs a bucket of its own",
+                );
+            }
             at.check(
-                "influx.bucket",
-                place,
-                "it has no {tenant} in it: each tenant needs a bucket of its own",
+                "influx.rollup_bucket",
+                influx.bucket != influx.rollup_bucket,
+                "it is the bucket of the points: roll-ups are kept for a time of their own",
             );
         }
     }
@@ -178,6 +227,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// Points are kept so long.
     pub retention: Option<Duration>,
+    /// What is rolled up, and when.
+    pub rollups: Rollups,
     /// InfluxDB; `None`: the embedded store.
     pub influx: Option<InfluxConfig>,
     /// Bounds of the ledger.
@@ -211,6 +262,8 @@ pub struct Flow {
     pub drain: Duration,
     /// How often summaries are written.
     pub summary_every: Duration,
+    /// How often is looked which roll-ups are due.
+    pub rollup_every: Duration,
 }
 
 impl RawConfig {
@@ -223,6 +276,13 @@ impl RawConfig {
         Ok(Config {
             dir: self.dir.clone(),
             retention: self.retention,
+            rollups: Rollups {
+                on: self.rollups,
+                after: self.rollup_after,
+                max_touched: DEFAULT_MAX_TOUCHED,
+                points_kept: self.retention,
+                kept: self.rollup_retention,
+            },
             influx,
             ledger: Limits {
                 quiet_after: self.quiet_after,
@@ -244,6 +304,7 @@ impl RawConfig {
                 fatal_retry: self.fatal_retry,
                 drain: self.drain,
                 summary_every: self.summary_every,
+                rollup_every: ROLLUP_EVERY,
             },
         })
     }
@@ -256,6 +317,7 @@ impl RawInflux {
             org: self.org.clone(),
             token: self.token.clone(),
             bucket: self.bucket.clone(),
+            rollup_bucket: self.rollup_bucket.clone(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
             ca: self.ca.as_ref().map(std::fs::read).transpose()?,
@@ -274,6 +336,21 @@ pub const SETTINGS: &[Setting] = &[
         "retention",
         "# \"90d\"",
         "Points are kept so long; not set: for ever (InfluxDB: as the bucket says).",
+    ),
+    Setting::new(
+        "rollup_retention",
+        "# \"1825d\"",
+        "Roll-ups are kept so long; not set: for ever (InfluxDB: as their bucket says).",
+    ),
+    Setting::new(
+        "rollups",
+        "true",
+        "Whether minutes and hours are rolled up; false for a store that cannot be asked in InfluxQL.",
+    ),
+    Setting::new(
+        "rollup_after",
+        "\"15s\"",
+        "A minute is rolled up when it was quiet for so long.",
     ),
     Setting::new(
         "influx",

@@ -28,6 +28,12 @@ pub const SESSIONS_FORGOTTEN: &str = "ingestor_sessions_forgotten_total";
 pub const SESSIONS_TOO_LATE: &str = "ingestor_sessions_too_late_total";
 /// Tenants whose writes do not go through.
 pub const TENANTS_STUCK: &str = "ingestor_tenants_stuck";
+/// Roll-up periods that wait to be computed.
+pub const ROLLUPS_WAITING: &str = "ingestor_rollups_waiting";
+/// Roll-up periods that will not be computed, by reason.
+pub const ROLLUPS_SKIPPED: &str = "ingestor_rollups_skipped_total";
+/// Tries to read points back that failed, by reason.
+pub const ROLLUP_READS_FAILED: &str = "ingestor_rollup_reads_failed_total";
 /// Rows removed beyond retention.
 pub const ROWS_REMOVED: &str = "ingestor_rows_removed_total";
 
@@ -90,6 +96,21 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         TENANTS_STUCK,
         "gauge",
         "tenants (or the one store) whose writes do not go through",
+    ),
+    (
+        ROLLUPS_WAITING,
+        "gauge",
+        "minutes and hours of devices that wait to be rolled up",
+    ),
+    (
+        ROLLUPS_SKIPPED,
+        "counter",
+        "minutes and hours with news that are not rolled up, by reason (excess, expired, empty)",
+    ),
+    (
+        ROLLUP_READS_FAILED,
+        "counter",
+        "tries to read points back for roll-ups that failed, by reason",
     ),
     (
         ROWS_REMOVED,

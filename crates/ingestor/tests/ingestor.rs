@@ -11,6 +11,8 @@ mod ledger;
 mod line;
 #[path = "ingestor/pipeline.rs"]
 mod pipeline;
+#[path = "ingestor/rollups.rs"]
+mod rollups;
 #[path = "ingestor/support.rs"]
 mod support;
 #[path = "ingestor/window.rs"]

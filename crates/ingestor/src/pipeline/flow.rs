@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::intake::Slice;
 use super::lanes::{Batch, Lanes, Whence};
+use super::rollups::Rolling;
 use super::write::{LaneKey, Outcome, Writer};
 use crate::config::Flow;
 use crate::ledger::{Due, Fate, Ledger, Quarantined, QuarantinedKind, Reading, SessionKey, Step, Stepped};
@@ -74,6 +75,7 @@ pub(super) struct Pipeline {
     pub(super) retry_at: Option<Instant>,
     /// Sessions whose summary is under way: two of one session must not overtake each other.
     pub(super) summaries: HashSet<SessionKey>,
+    pub(super) rolling: Rolling,
 }
 
 impl Pipeline {
@@ -81,6 +83,7 @@ impl Pipeline {
         tokio::pin!(shutdown);
         let mut tell = ticker(self.flow.summary_every);
         let mut keep_house = ticker(HOUSEKEEPING);
+        let mut roll_up = ticker(self.flow.rollup_every);
         loop {
             let due = self.lanes.next_due().into_iter().chain(self.retry_at).min();
             let due = due.unwrap_or_else(|| Instant::now() + IDLE);
@@ -94,6 +97,8 @@ impl Pipeline {
                 },
                 () = tokio::time::sleep_until(due.into()) => {}
                 _ = tell.tick() => self.tell(),
+                _ = roll_up.tick() => self.roll_up(),
+                Some(step) = self.rolling.reads.join_next() => self.rolled(step),
                 _ = keep_house.tick() => self.keep_house().await,
             }
             // With little room left, waiting for fuller batches would only make the spool wait.
@@ -153,8 +158,12 @@ impl Pipeline {
         }
     }
 
-    fn lane_of(&self, record: &Record) -> LaneKey {
-        self.writer.store.per_tenant().then(|| record.tags().tenant.clone())
+    pub(super) fn lane_of(&self, record: &Record) -> LaneKey {
+        let per_tenant = self.writer.store.per_tenant();
+        LaneKey {
+            tenant: per_tenant.then(|| record.tags().tenant.clone()),
+            rollups: per_tenant && record.measurement().rollup,
+        }
     }
 
     fn flush(&mut self, all: bool) {
@@ -188,12 +197,16 @@ impl Pipeline {
         };
         self.lanes.done(&done.lane);
         let mut told = Vec::new();
+        let now_us = i64::try_from(self.clock.now_us()).unwrap_or(i64::MAX);
         for ((record, whence), outcome) in done.records.iter().zip(done.whences).zip(done.outcomes) {
             count(record, &outcome);
             match whence {
                 Whence::Slice(number) => {
                     self.held.records -= 1;
                     self.held.bytes -= record.size();
+                    if outcome == Outcome::Fate(Fate::Stored) {
+                        self.rolling.stored(record, now_us);
+                    }
                     self.settle(number, record, outcome);
                 }
                 Whence::Summary(key, version) => {
@@ -201,6 +214,8 @@ impl Pipeline {
                     // A refused summary is not told again before its session changes.
                     told.push((key, version));
                 }
+                // A refused one is told in the counters, and not tried again before its period changes.
+                Whence::Rollup(period) => self.rollup_arrived(period),
             }
         }
         if !told.is_empty()
@@ -208,6 +223,7 @@ impl Pipeline {
         {
             tracing::warn!(error = %e, "summaries will be told again");
         }
+        self.note_finished();
     }
 
     fn settle(&mut self, number: u64, record: &Record, outcome: Outcome) {
@@ -254,14 +270,16 @@ impl Pipeline {
     }
 
     fn commit(&mut self) {
-        let Some((step, next)) = self.ready.take() else {
+        let Some((mut step, next)) = self.ready.take() else {
             return;
         };
+        step.touched.extend(self.rolling.touched.take_fresh());
         let stepped = match blocking(|| self.ledger.apply(&step)) {
             Ok(stepped) => stepped,
             Err(e) => return self.commit_later(step, next, &e),
         };
         count_step(&stepped);
+        self.rolling.touched.noted(&step.touched);
         match blocking(|| self.cursor.commit(next)) {
             Ok(()) => {
                 self.retry_at = None;
@@ -303,6 +321,7 @@ impl Pipeline {
         let behind = self.spool.durable().since(self.cursor.committed());
         ::metrics::gauge!(metrics::BACKLOG_RECORDS).set(behind as f64);
         ::metrics::gauge!(metrics::RECORDS_HELD).set(self.held.records as f64);
+        ::metrics::gauge!(metrics::ROLLUPS_WAITING).set(self.rolling.touched.len() as f64);
         if let Ok(open) = blocking(|| self.ledger.open_sessions()) {
             ::metrics::gauge!(metrics::SESSIONS_OPEN).set(open as f64);
         }
@@ -326,6 +345,7 @@ impl Step {
         self.readings.extend(later.readings);
         self.quarantined.extend(later.quarantined);
         self.lost.extend(later.lost);
+        self.touched.extend(later.touched);
         self.watermark = self.watermark.max(later.watermark);
     }
 }
@@ -337,7 +357,7 @@ fn ticker(every: Duration) -> tokio::time::Interval {
 }
 
 /// Runs something that waits for a disk, without stopping other tasks where the runtime can move them.
-fn blocking<T>(run: impl FnOnce() -> T) -> T {
+pub(super) fn blocking<T>(run: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(run),
         _ => run(),

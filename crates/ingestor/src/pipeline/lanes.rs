@@ -7,6 +7,7 @@ use super::write::LaneKey;
 use crate::config::Flow;
 use crate::ledger::SessionKey;
 use crate::record::Record;
+use crate::rollup::Period;
 
 /// A flush below this part of a full batch makes the lane wait longer next time.
 const FEW: usize = 8;
@@ -18,6 +19,8 @@ pub(super) enum Whence {
     Slice(u64),
     /// The ledger: a summary of this version.
     Summary(SessionKey, i64),
+    /// The roll-ups of this period.
+    Rollup(Period),
 }
 
 /// A batch to write.

@@ -17,9 +17,10 @@
 mod flow;
 mod intake;
 mod lanes;
+mod rollups;
 mod write;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +34,13 @@ use tokio::task::JoinSet;
 use crate::config::{Config, Flow};
 use crate::frame::{Fleet, FrameReader};
 use crate::ledger::{Ledger, LedgerError};
+use crate::rollup::Touched;
 use crate::store::influx::InfluxConfigError;
-use crate::store::sqlite::SqliteError;
+use crate::store::sqlite::{Retention, SqliteError};
 use crate::store::{InfluxStore, SqliteStore, Store};
 use flow::{Held, Pipeline};
 use lanes::Lanes;
+use rollups::Rolling;
 use write::{Troubles, Writer};
 
 /// The spool's cursor of the ingestor; it must be declared in the spool's configuration.
@@ -77,11 +80,12 @@ pub struct Ingestor {
     writer: Arc<Writer>,
     progress: Condition,
     flow: Flow,
+    rolling: Rolling,
     clock: Clock,
 }
 
 impl Ingestor {
-    /// Opens ledger and store. `fleet` names models and kinds; `health` gets the conditions `store` and `ingestor`.
+    /// Opens ledger and store. `fleet` names models and kinds; `health` gets the conditions `store`, `ingestor` and `roll-ups`.
     ///
     /// # Errors
     /// [`BuildError`]: a file, the configuration, or an undeclared cursor.
@@ -108,6 +112,16 @@ impl Ingestor {
             fatal_retry: flow.fatal_retry,
             troubles: Troubles::new(health.condition("store")),
         };
+        let now_us = i64::try_from(clock.now_us()).unwrap_or(i64::MAX);
+        let rolling = Rolling {
+            touched: Touched::new(config.rollups, ledger.touched(config.rollups.max_touched)?, now_us),
+            reads: JoinSet::new(),
+            finished: Vec::new(),
+            blocked: HashMap::new(),
+            condition: health.condition("roll-ups"),
+            retry: flow.fatal_retry,
+        };
+        rolling.condition.green();
         Ok(Self {
             reader: spool.reader(CURSOR)?,
             cursor: spool.reader(CURSOR)?,
@@ -117,6 +131,7 @@ impl Ingestor {
             writer: Arc::new(writer),
             progress: health.condition("ingestor"),
             flow,
+            rolling,
             clock,
         })
     }
@@ -154,6 +169,7 @@ impl Ingestor {
             ready: None,
             retry_at: None,
             summaries: HashSet::new(),
+            rolling: self.rolling,
         };
         pipeline.flow(slices, shutdown).await;
         stop.store(true, Ordering::Relaxed);
@@ -166,8 +182,15 @@ impl Ingestor {
 fn open_store(config: &Config, dir: &Path) -> Result<Store, BuildError> {
     Ok(match &config.influx {
         Some(influx) => Store::Influx(InfluxStore::new(influx)?),
-        None => Store::Sqlite(SqliteStore::open(&dir.join(STORE_FILE), config.retention)?),
+        None => Store::Sqlite(SqliteStore::open(&dir.join(STORE_FILE), retention(config))?),
     })
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention {
+        points: config.retention,
+        rollups: config.rollups.kept,
+    }
 }
 
 struct StopOnDrop(Arc<AtomicBool>);

@@ -20,8 +20,24 @@ use crate::store::{Reason, Store, WriteError, Written};
 /// First ceiling of the wait after a failed write: a restart of a store on the same machine takes this long.
 const RETRY_BASE: Duration = Duration::from_millis(250);
 
-/// Whose batches go together: a tenant's, or all of them.
-pub(super) type LaneKey = Option<TenantId>;
+/// What goes together in a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct LaneKey {
+    /// A tenant's, where each has a bucket of its own, or all.
+    pub(super) tenant: Option<TenantId>,
+    /// Roll-ups, where they have a bucket of their own.
+    pub(super) rollups: bool,
+}
+
+impl LaneKey {
+    fn tenant_name(&self) -> &str {
+        self.tenant.as_ref().map_or("all", TenantId::as_str)
+    }
+
+    const fn what(&self) -> &'static str {
+        if self.rollups { "roll-ups" } else { "points" }
+    }
+}
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +112,7 @@ impl Writer {
         let now_ns = i64::try_from(self.clock.now_us())
             .unwrap_or(i64::MAX)
             .saturating_mul(1_000);
-        let result = self.store.write(lane.as_ref(), records, range, now_ns).await;
+        let result = self.store.write(lane.tenant.as_ref(), records, range, now_ns).await;
         ::metrics::histogram!(metrics::WRITE_DURATION).record(begun.elapsed().as_secs_f64());
         if let Err(e) = &result {
             metrics::counter_reason(metrics::WRITES_FAILED, e.reason().as_str(), 1);
@@ -140,15 +156,16 @@ impl Troubles {
         let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         let before = stuck.insert(lane.clone(), error.reason());
         ::metrics::gauge!(metrics::TENANTS_STUCK).set(stuck.len() as f64);
-        self.condition.red(&error.to_string());
+        let told = format!("tenant {}, {}: {error}", lane.tenant_name(), lane.what());
+        self.condition.red(&told);
         if before == Some(error.reason()) {
             return;
         }
-        let lane = lane.as_ref().map_or("all", TenantId::as_str);
+        let (lane, what) = (lane.tenant_name(), lane.what());
         if matches!(error, WriteError::Fatal { .. }) {
-            tracing::error!(tenant = lane, error = %error, "the store refuses everything of this tenant");
+            tracing::error!(tenant = lane, what, error = %error, "the store refuses everything of this tenant");
         } else {
-            tracing::warn!(tenant = lane, error = %error, "writes do not go through");
+            tracing::warn!(tenant = lane, what, error = %error, "writes do not go through");
         }
     }
 
@@ -159,7 +176,8 @@ impl Troubles {
         }
         ::metrics::gauge!(metrics::TENANTS_STUCK).set(stuck.len() as f64);
         tracing::info!(
-            tenant = lane.as_ref().map_or("all", TenantId::as_str),
+            tenant = lane.tenant_name(),
+            what = lane.what(),
             "writes go through again"
         );
         if stuck.is_empty() {

@@ -53,6 +53,13 @@ pub enum Span {
     Hour,
 }
 
+impl Made {
+    /// Whether nothing counts as 0: a store says nothing or 0 where there is nothing to count.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Points | Self::Count(_) | Self::True(_))
+    }
+}
+
 impl Span {
     /// Its length in seconds.
     pub const fn seconds(self) -> u32 {
@@ -83,6 +90,28 @@ impl Subject {
             (Self::Strokes, Span::Minute) => &STROKE_WINDOW,
             (Self::Pulses, Span::Minute) => &PULSE,
             (_, Span::Hour) => self.measurement(Span::Minute),
+        }
+    }
+
+    /// How each field is made of the fields of [`Subject::source`]: an hour adds up its minutes.
+    pub fn made_of_source(self, span: Span) -> impl Iterator<Item = Made> {
+        let fields = self.measurement(span).fields;
+        self.made()
+            .iter()
+            .zip(fields)
+            .map(move |(made, field)| match (span, *made) {
+                (Span::Minute, made) | (Span::Hour, made @ Made::Mean { .. }) => made,
+                (Span::Hour, Made::Points | Made::Count(_) | Made::True(_) | Made::Sum(_)) => Made::Sum(field.name),
+                (Span::Hour, Made::Least(_)) => Made::Least(field.name),
+                (Span::Hour, Made::Greatest(_)) => Made::Greatest(field.name),
+            })
+    }
+
+    /// A field that every point of the source of minutes has.
+    pub const fn always(self) -> &'static str {
+        match self {
+            Self::Strokes => "count",
+            Self::Pulses => "ordinal",
         }
     }
 

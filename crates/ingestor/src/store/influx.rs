@@ -40,6 +40,8 @@ pub struct InfluxConfig {
     pub token: service::config::Secret,
     /// Bucket of a tenant, with `{tenant}` in it.
     pub bucket: String,
+    /// Bucket of a tenant's roll-ups, with `{tenant}` in it.
+    pub rollup_bucket: String,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for an answer.
@@ -63,14 +65,36 @@ pub enum InfluxConfigError {
     /// The client said no.
     #[error("influx client cannot be made")]
     Client(#[source] influxdb2::BuildError),
+    /// The client for questions said no.
+    #[error("influx client cannot be made")]
+    Asker(#[source] reqwest::Error),
 }
 
-/// A client for writes only. Clones share its connections.
+/// A client for writes, and one for questions. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct InfluxStore {
     client: Client,
     org: String,
     bucket: String,
+    rollup_bucket: String,
+    pub(super) asker: reqwest::Client,
+    pub(super) url: String,
+    pub(super) token: service::config::Secret,
+}
+
+impl InfluxConfig {
+    /// What every client of this server has in common.
+    pub(crate) fn http(&self) -> Result<reqwest::ClientBuilder, InfluxConfigError> {
+        let mut builder = reqwest::ClientBuilder::new()
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.timeout)
+            // A redirect would carry the token to another host.
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = &self.ca {
+            builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem).map_err(InfluxConfigError::Ca)?);
+        }
+        Ok(builder)
+    }
 }
 
 impl InfluxStore {
@@ -84,21 +108,17 @@ impl InfluxStore {
         if !url.is_some_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host() && u.path() == "/") {
             return Err(InfluxConfigError::Url(config.url.clone()));
         }
-        if !config.bucket.contains(TENANT_PLACE) {
-            return Err(InfluxConfigError::Bucket(config.bucket.clone()));
+        for bucket in [&config.bucket, &config.rollup_bucket] {
+            if !bucket.contains(TENANT_PLACE) {
+                return Err(InfluxConfigError::Bucket(bucket.clone()));
+            }
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        let mut builder = reqwest::ClientBuilder::new()
-            .default_headers(headers)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
-            // A redirect would carry the token to another host.
-            .redirect(reqwest::redirect::Policy::none());
-        if let Some(pem) = &config.ca {
-            builder = builder.add_root_certificate(reqwest::Certificate::from_pem(pem).map_err(InfluxConfigError::Ca)?);
-        }
+        let builder = config.http()?;
+        let asker = builder.build().map_err(InfluxConfigError::Asker)?;
+        let builder = config.http()?.default_headers(headers);
         let client = ClientBuilder::with_builder(builder, &config.url, &config.org, config.token.reveal())
             .build()
             .map_err(InfluxConfigError::Client)?;
@@ -106,7 +126,16 @@ impl InfluxStore {
             client,
             org: config.org.clone(),
             bucket: config.bucket.clone(),
+            rollup_bucket: config.rollup_bucket.clone(),
+            asker,
+            url: config.url.trim_end_matches('/').to_owned(),
+            token: config.token.clone(),
         })
+    }
+
+    /// The bucket of a tenant's roll-ups.
+    pub fn rollup_bucket(&self, tenant: &TenantId) -> String {
+        self.rollup_bucket.replace(TENANT_PLACE, tenant.as_str())
     }
 
     /// The bucket of a tenant.
@@ -114,7 +143,7 @@ impl InfluxStore {
         self.bucket.replace(TENANT_PLACE, tenant.as_str())
     }
 
-    /// Writes a batch of one tenant.
+    /// Writes a batch of one tenant, of roll-ups only or without any.
     ///
     /// # Errors
     /// [`WriteError`] by what to do.
@@ -122,7 +151,12 @@ impl InfluxStore {
         let Some(tenant) = tenant.or_else(|| batch.first().map(|record| &record.tags().tenant)) else {
             return Ok(Written::default());
         };
-        let bucket = self.bucket(tenant);
+        let rollup = batch.first().is_some_and(|record| record.measurement().rollup);
+        let bucket = if rollup {
+            self.rollup_bucket(tenant)
+        } else {
+            self.bucket(tenant)
+        };
         let body = compress(&lines(batch));
         match self.client.write_line_protocol(&self.org, &bucket, body).await {
             Ok(()) => Ok(Written::default()),
@@ -198,6 +232,12 @@ fn beyond_retention(text: &str) -> Option<usize> {
 }
 
 fn no_answer(error: &reqwest::Error) -> WriteError {
+    let (reason, detail) = trouble_of(error);
+    retry(reason, &detail)
+}
+
+/// Why there was no answer.
+pub(crate) fn trouble_of(error: &reqwest::Error) -> (Reason, String) {
     let reason = if error.is_timeout() {
         Reason::Timeout
     } else if error.is_connect() {
@@ -213,7 +253,7 @@ fn no_answer(error: &reqwest::Error) -> WriteError {
         detail.push_str(&inner.to_string());
         source = inner.source();
     }
-    retry(reason, &detail)
+    (reason, clean(&detail))
 }
 
 fn retry(reason: Reason, detail: &str) -> WriteError {
@@ -225,7 +265,7 @@ fn retry(reason: Reason, detail: &str) -> WriteError {
 }
 
 /// A foreign text, short and without control characters.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     cut(text, MAX_DETAIL_BYTES).replace(|c: char| c.is_control(), " ")
 }
 
@@ -257,6 +297,7 @@ mod tests {
             org: "acme".to_owned(),
             token: service::config::Secret::default(),
             bucket: bucket.to_owned(),
+            rollup_bucket: "r-{tenant}".to_owned(),
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             ca: None,

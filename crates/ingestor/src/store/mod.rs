@@ -2,6 +2,7 @@
 //! without knowing which store it was.
 
 pub mod influx;
+pub mod influxql;
 pub mod queries;
 pub mod sqlite;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use telemetry::TenantId;
 
 use crate::record::Record;
+use crate::rollup::Group;
 
 pub use influx::{InfluxConfig, InfluxStore};
 pub use sqlite::SqliteStore;
@@ -60,7 +62,17 @@ pub enum WriteError {
     },
 }
 
-/// Bounded reasons of [`WriteError`], for labels.
+/// Why the points of a period could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store cannot be asked for points to roll up ({reason}): {detail}", reason = reason.as_str())]
+pub struct ReadError {
+    /// Bounded reason.
+    pub reason: Reason,
+    /// What was said, and what to do where that is known.
+    pub detail: String,
+}
+
+/// Bounded reasons of [`WriteError`] and [`ReadError`], for labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// No connection.
@@ -176,6 +188,29 @@ impl Store {
                     })
             }
             Self::Influx(store) => store.write(tenant, records.get(range).unwrap_or(&[])).await,
+        }
+    }
+}
+
+impl Store {
+    /// Rolls the periods of a group up anew: the roll-ups of all that the store holds of them.
+    ///
+    /// # Errors
+    /// [`ReadError`]: nothing was computed.
+    pub async fn roll_up(&self, group: &Group) -> Result<Vec<Record>, ReadError> {
+        match self {
+            Self::Sqlite(store) => {
+                let (store, group) = (store.clone(), group.clone());
+                tokio::task::spawn_blocking(move || store.roll_up(&group))
+                    .await
+                    .map_err(|e| e.to_string())
+                    .and_then(|rolled| rolled.map_err(|e| e.source.to_string()))
+                    .map_err(|detail| ReadError {
+                        reason: Reason::Database,
+                        detail,
+                    })
+            }
+            Self::Influx(store) => store.roll_up(group).await,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! thread for the time of a commit; the pipeline calls from a thread that may block.
 
 mod point;
+mod rolled;
 mod series;
 pub(super) mod tables;
 
@@ -18,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use self::series::Ready;
 use super::{Reason, WriteError, Written};
 use crate::record::Record;
-use crate::schema::MEASUREMENTS;
+use crate::schema::{MEASUREMENTS, Measurement};
 
 /// How long a write waits for another process that holds the file, such as a check by hand.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,8 +49,35 @@ pub(super) struct File {
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     file: Arc<Mutex<File>>,
+    /// For roll-ups, which read much and must not hold up writes; opened when first needed.
+    reader: Arc<Mutex<Option<Connection>>>,
     path: PathBuf,
-    retention: Option<Duration>,
+    retention: Retention,
+}
+
+/// How long the store keeps what; `None`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Everything but roll-ups.
+    pub points: Option<Duration>,
+    /// Roll-ups.
+    pub rollups: Option<Duration>,
+}
+
+impl From<Option<Duration>> for Retention {
+    fn from(points: Option<Duration>) -> Self {
+        Self { points, rollups: None }
+    }
+}
+
+impl Retention {
+    /// Points of a measurement before this, in nanoseconds, have expired.
+    fn horizon(self, measurement: &Measurement, now_ns: i64) -> i64 {
+        let keep = if measurement.rollup { self.rollups } else { self.points };
+        keep.map_or(i64::MIN, |keep| {
+            now_ns.saturating_sub(i64::try_from(keep.as_nanos()).unwrap_or(i64::MAX))
+        })
+    }
 }
 
 /// Why the store could not be opened or read.
@@ -73,12 +101,12 @@ impl File {
         }))
     }
 
-    /// Writes what is not older than `horizon`, in one transaction.
-    fn write(&mut self, batch: &[Record], horizon: i64) -> rusqlite::Result<Written> {
+    /// Writes what has not expired, in one transaction.
+    fn write(&mut self, batch: &[Record], retention: Retention, now_ns: i64) -> rusqlite::Result<Written> {
         let mut written = Written::default();
         let tx = self.db.transaction()?;
         for (at, record) in batch.iter().enumerate() {
-            if record.time_ns() < horizon {
+            if record.time_ns() < retention.horizon(record.measurement(), now_ns) {
                 written.expired.push(at);
                 continue;
             }
@@ -94,7 +122,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// SQLite's no, or a file that is no such store.
-    pub fn open(path: &Path, retention: Option<Duration>) -> Result<Self, SqliteError> {
+    pub fn open(path: &Path, retention: impl Into<Retention>) -> Result<Self, SqliteError> {
         let fail = |source| SqliteError {
             path: path.to_owned(),
             what: "be opened",
@@ -104,8 +132,9 @@ impl SqliteStore {
         prepare(&mut db).map_err(fail)?;
         Ok(Self {
             file: File::shared(db),
+            reader: Arc::default(),
             path: path.to_owned(),
-            retention,
+            retention: retention.into(),
         })
     }
 
@@ -124,8 +153,9 @@ impl SqliteStore {
         db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
         Ok(Self {
             file: File::shared(db),
+            reader: Arc::default(),
             path: path.to_owned(),
-            retention: None,
+            retention: Retention::default(),
         })
     }
 
@@ -139,9 +169,8 @@ impl SqliteStore {
     /// # Errors
     /// [`WriteError::Retry`] for trouble of the file; nothing of the batch is stored then.
     pub fn write(&self, batch: &[Record], now_ns: i64) -> Result<Written, WriteError> {
-        let horizon = self.horizon(now_ns);
         let mut file = self.lock();
-        file.write(batch, horizon).map_err(|e| {
+        file.write(batch, self.retention, now_ns).map_err(|e| {
             file.ready.forget();
             outcome(&e)
         })
@@ -152,11 +181,11 @@ impl SqliteStore {
     /// # Errors
     /// SQLite's no.
     pub fn expire(&self, now_ns: i64) -> Result<usize, SqliteError> {
-        let horizon = self.horizon(now_ns);
         let file = self.lock();
         let mut removed = 0;
         for measurement in MEASUREMENTS {
             let table = tables::table(measurement);
+            let horizon = self.retention.horizon(measurement, now_ns);
             let sql =
                 format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time_ns < ?1 LIMIT ?2)");
             removed += file
@@ -179,13 +208,6 @@ impl SqliteStore {
             what,
             source,
         }
-    }
-
-    /// Points before this have expired.
-    fn horizon(&self, now_ns: i64) -> i64 {
-        self.retention.map_or(i64::MIN, |keep| {
-            now_ns.saturating_sub(i64::try_from(keep.as_nanos()).unwrap_or(i64::MAX))
-        })
     }
 }
 

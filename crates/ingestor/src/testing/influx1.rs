@@ -1,18 +1,21 @@
 //! A real InfluxDB 1.6 for real InfluxQL over what we wrote. It has no `/api/v2/write` (1.8 has), so a small listener before
-//! it turns `POST /api/v2/write?org&bucket&precision=ns` into `POST /write?db=bucket&precision=n` and passes body, encoding
+//! it turns `POST /api/v2/write?org&bucket&precision=ns` into `POST /write?db=bucket&rp=…&precision=n` and passes body, encoding
 //! and answer on as they are.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::store::influxql::{DETAIL_POLICY, ROLLUP_POLICY};
 
 use super::{Server, TestServerError, answers, free_port};
 
@@ -85,12 +88,18 @@ impl Influx1 {
         &self.url
     }
 
-    /// Makes a database; its name is the bucket's.
+    /// Makes a database with the retention policies `detail`, which is the default, and `rollup`; its name is the bucket's.
     ///
     /// # Errors
     /// [`TestServerError`].
     pub async fn create_bucket(&self, bucket: &str) -> Result<(), TestServerError> {
-        self.ask(&format!("q=CREATE DATABASE \"{bucket}\"")).await.map(|_| ())
+        for q in [
+            format!("CREATE DATABASE \"{bucket}\" WITH DURATION INF REPLICATION 1 NAME \"{DETAIL_POLICY}\""),
+            format!("CREATE RETENTION POLICY \"{ROLLUP_POLICY}\" ON \"{bucket}\" DURATION INF REPLICATION 1"),
+        ] {
+            self.ask(&format!("q={q}")).await?;
+        }
+        Ok(())
     }
 
     /// Asks in InfluxQL; gives the rows of the first series.
@@ -104,6 +113,45 @@ impl Influx1 {
             .into_iter()
             .flatten()
             .filter_map(|row| row.as_array().cloned())
+            .collect())
+    }
+
+    /// Asks in InfluxQL for points; gives each as texts by name of column, without what is absent, its time as `time_ns`.
+    ///
+    /// # Errors
+    /// [`TestServerError`].
+    pub async fn rows(&self, bucket: &str, influxql: &str) -> Result<Vec<BTreeMap<String, String>>, TestServerError> {
+        let answer = self.ask(&format!("db={bucket}&epoch=ns&q={influxql}")).await?;
+        let text = |value: &Value| match value {
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        };
+        let list = |at: &str| {
+            answer
+                .pointer(at)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
+        let columns: Vec<String> = list("/results/0/series/0/columns").iter().filter_map(text).collect();
+        let name = |name: &str| {
+            if name == "time" {
+                "time_ns".to_owned()
+            } else {
+                name.to_owned()
+            }
+        };
+        Ok(list("/results/0/series/0/values")
+            .iter()
+            .filter_map(Value::as_array)
+            .map(|row| {
+                let cells = columns.iter().zip(row);
+                cells
+                    .filter_map(|(column, value)| Some((name(column), text(value)?)))
+                    .collect()
+            })
             .collect())
     }
 
@@ -138,6 +186,7 @@ async fn translate(inner: String) -> Result<(String, JoinHandle<()>), TestServer
     let client = reqwest::Client::new();
     let router = Router::new()
         .route("/api/v2/write", post(pass))
+        .route("/query", post(ask))
         .with_state((client, inner));
     let task = tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
@@ -160,14 +209,37 @@ async fn pass(
     if query.precision != "ns" {
         return (StatusCode::BAD_REQUEST, "precision is not ns".to_owned());
     }
+    // A bucket of roll-ups is a retention policy of the same database here.
+    let (database, policy) = match query.bucket.strip_suffix("-rollup") {
+        Some(database) => (database, ROLLUP_POLICY),
+        None => (query.bucket.as_str(), DETAIL_POLICY),
+    };
     let mut request = client
         .post(format!("{inner}/write"))
-        .query(&[("db", query.bucket.as_str()), ("precision", "n")])
+        .query(&[("db", database), ("rp", policy), ("precision", "n")])
         .timeout(TIMEOUT)
         .body(body.to_vec());
     if let Some(encoding) = headers.get("content-encoding").and_then(|value| value.to_str().ok()) {
         request = request.header("content-encoding", encoding);
     }
+    answer_of(request).await
+}
+
+/// A question goes on as it is: InfluxQL is the same.
+async fn ask(
+    State((client, inner)): State<(reqwest::Client, String)>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> (StatusCode, String) {
+    let request = client
+        .post(format!("{inner}/query?{}", query.unwrap_or_default()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .timeout(TIMEOUT)
+        .body(body.to_vec());
+    answer_of(request).await
+}
+
+async fn answer_of(request: reqwest::RequestBuilder) -> (StatusCode, String) {
     match request.send().await {
         Ok(answer) => {
             let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);

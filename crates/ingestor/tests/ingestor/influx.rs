@@ -9,12 +9,13 @@ use service::config::Secret;
 
 use crate::support::{ANCHOR_US, Device, Site, wait_until};
 
-fn config(url: &str, org: &str, token: &str) -> InfluxConfig {
+pub(crate) fn config(url: &str, org: &str, token: &str) -> InfluxConfig {
     InfluxConfig {
         url: url.to_owned(),
         org: org.to_owned(),
         token: Secret::new(token),
         bucket: "dermatel-{tenant}".to_owned(),
+        rollup_bucket: "dermatel-{tenant}-rollup".to_owned(),
         connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
         ca: None,
