@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use protox::prost_reflect::{DescriptorPool, Kind};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "dermatel/v1/command.proto",
     "dermatel/v1/frame.proto",
     "dermatel/v1/status.proto",
     "dermatel/v1/pipeline.proto",
     "dermatel/v1/alerting.proto",
+    "dermatel/v1/uplink.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = protox::compile(FILES, [&root])?;
     let pool = DescriptorPool::from_file_descriptor_set(set.clone())?;
     prost_build::Config::new()
-        .bytes([".dermatel.v1.Admitted.payload"])
+        .bytes([".dermatel.v1.Admitted.payload", ".dermatel.v1.UplinkBatch.admitted"])
         .compile_fds(set)?;
 
     let messages: Vec<_> = pool.all_messages().collect();

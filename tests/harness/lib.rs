@@ -1,6 +1,7 @@
 //! What the promise tests run on: the real binary as a child process, a webhook that counts, the independent device.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod apart;
 mod binary;
 mod device;
 mod look;
@@ -13,6 +14,7 @@ mod webhook;
 
 use std::path::PathBuf;
 
+pub use apart::{Apart, uplink};
 pub use binary::dermatel;
 pub use device::{DeviceReport, IndependentDevice};
 pub use look::{SOON, folder_bytes};

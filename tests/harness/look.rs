@@ -78,6 +78,11 @@ impl Stack {
         });
     }
 
+    /// Whether it says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.get("/readyz"), Ok((200, _)))
+    }
+
     /// Why the condition of that name is red in `/readyz`; `None` while it is green.
     pub fn red(&self, name: &str) -> Option<String> {
         let (_, body) = self.get("/readyz").unwrap();

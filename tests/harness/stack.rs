@@ -51,6 +51,7 @@ pub fn secret(tenant: &str, device: &str) -> String {
 /// A folder with configuration and data, and the process while it runs.
 pub struct Stack {
     folder: tempfile::TempDir,
+    part: &'static str,
     pub(crate) child: Option<Child>,
     /// Where devices connect.
     pub mqtt: SocketAddr,
@@ -74,6 +75,11 @@ impl Stack {
 
     /// Writes registry and configuration and starts nothing, so that a test can change them.
     pub fn prepare(spec: &StackSpec) -> Self {
+        Self::prepare_part(spec, "up")
+    }
+
+    /// The same of a part that runs apart: `gateway`, `ingestor` or `alerting`.
+    pub fn prepare_part(spec: &StackSpec, part: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (mqtt, http) = (loopback(free_port()), loopback(free_port()));
@@ -81,6 +87,7 @@ impl Stack {
         std::fs::write(folder.path().join("dermatel.toml"), config(spec, mqtt, http)).unwrap();
         Self {
             folder,
+            part,
             child: None,
             mqtt,
             http,
@@ -90,6 +97,11 @@ impl Stack {
     /// Starts the process and waits until it is ready.
     pub fn up(&mut self) {
         self.spawn();
+        self.wait_ready();
+    }
+
+    /// Waits until it is ready.
+    pub fn wait_ready(&mut self) {
         wait_for("readiness", READY_WITHIN, || {
             assert!(self.is_running(), "dermatel ended: {}", self.log());
             let (status, body) = self.get("/readyz")?;
@@ -105,7 +117,7 @@ impl Stack {
             .open(self.folder.path().join("log"))
             .unwrap();
         let child = Command::new(dermatel())
-            .args(["up", "--config"])
+            .args([self.part, "--config"])
             .arg(self.folder.path().join("dermatel.toml"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -6,6 +6,7 @@ mod a_plan_tells_the_next_person;
 mod a_silence_hides_what_it_says;
 mod a_silent_watcher_is_an_alarm;
 mod a_tenant_sees_its_own_only;
+mod beyond_one_machine;
 mod end_to_end;
 mod every_reading_is_accounted_for;
 mod memory_is_bounded;

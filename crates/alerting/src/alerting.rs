@@ -16,7 +16,6 @@ use crate::handle::{Handle, Shared, read_plan, read_rules};
 use crate::links::{self, Links, Signer};
 use crate::notify::{Advise, Advisor, Renewer, Sender, Standing, Target, TargetError, Terms};
 use crate::outlet::{self, Outlet};
-use crate::registry_fleet::RegistryFleet;
 use crate::rules::RulesError;
 use crate::runner::commit::planner;
 use crate::runner::{RunError, Runner};
@@ -61,6 +60,8 @@ pub struct Parts {
     pub log: Spool,
     /// The fleet.
     pub registry: Arc<registry::Shared>,
+    /// Of which shards frames come here, bit s for shard s: devices elsewhere are not awaited. [`u64::MAX`]: of all.
+    pub owned_shards: u64,
     /// Where transitions go for the store.
     pub outlet: Option<Arc<dyn Outlet>>,
     /// The way down to devices, for advisories.
@@ -121,9 +122,9 @@ impl Alerting {
             // The offset in the file decides; the cursor only lets segments go.
             reader.seek(Offset(next));
         }
-        let shared = Arc::new(Shared::new(Arc::clone(&parts.registry), rules, plan));
-        let fleet = Arc::new(RegistryFleet(parts.registry.current()));
-        let engine = Engine::new(shared.rules(), fleet, snapshot);
+        let owned = parts.owned_shards;
+        let shared = Arc::new(Shared::new(Arc::clone(&parts.registry), owned, rules, plan));
+        let engine = Engine::new(shared.rules(), shared.fleet(), snapshot);
         let planner = planner(&store, shared.plan(), &engine).map_err(BuildError::Store)?;
         let (wake, woken) = watch::channel(0);
         let condition = parts.health.condition("alerting_pages");

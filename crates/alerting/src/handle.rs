@@ -19,6 +19,7 @@ use crate::links::Links;
 use crate::paging::plan::{Against, Read};
 use crate::paging::silence::MAX_SILENCES;
 use crate::paging::{self, Plan, Preview, SilenceError};
+use crate::registry_fleet::{OwnedFleet, RegistryFleet};
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
 use crate::store::{Store, StoreError};
@@ -33,6 +34,7 @@ pub const MAX_LIST: usize = 1_000;
 /// What the runner and the handles share.
 pub(crate) struct Shared {
     pub(crate) registry: Arc<registry::Shared>,
+    owned_shards: u64,
     book: RwLock<(Arc<Ruleset>, Arc<Plan>)>,
     waiting: Mutex<HashMap<[u8; 16], oneshot::Sender<()>>>,
     /// Version of the registry that stands in the log as what is judged by from there on.
@@ -40,13 +42,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(registry: Arc<registry::Shared>, rules: Ruleset, plan: Plan) -> Self {
+    pub(crate) fn new(registry: Arc<registry::Shared>, owned_shards: u64, rules: Ruleset, plan: Plan) -> Self {
         Self {
             registry,
+            owned_shards,
             book: RwLock::new((Arc::new(rules), Arc::new(plan))),
             waiting: Mutex::default(),
             announced: watch::Sender::default(),
         }
+    }
+
+    /// The registry as it is now, as far as it is ours.
+    pub(crate) fn fleet(&self) -> Arc<OwnedFleet> {
+        Arc::new(OwnedFleet {
+            all: RegistryFleet(self.registry.current()),
+            shards: self.owned_shards,
+        })
     }
 
     pub(crate) fn rules(&self) -> Arc<Ruleset> {

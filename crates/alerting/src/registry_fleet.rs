@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use registry::{DeviceState, LightLimits, Registry};
-use telemetry::{DeviceKey, Serial, SkinType, Zone};
+use telemetry::{DeviceKey, Serial, SkinType, Zone, shard};
 
 use crate::fleet::{Expectation, Facts, Fleet, Hygiene, Light, Place};
 
@@ -80,6 +80,38 @@ impl Fleet for RegistryFleet {
 
     fn version(&self) -> String {
         self.0.version().to_string()
+    }
+}
+
+/// One version of the registry, of which only some shards are ours: devices elsewhere are not awaited here. Bit s stands for shard s.
+pub(crate) struct OwnedFleet {
+    pub(crate) all: RegistryFleet,
+    pub(crate) shards: u64,
+}
+
+impl Fleet for OwnedFleet {
+    fn facts(&self, key: &DeviceKey) -> Option<Arc<Facts>> {
+        self.all.facts(key)
+    }
+
+    fn place(&self, key: &DeviceKey) -> Option<Place> {
+        self.all.place(key)
+    }
+
+    fn expected(&self) -> Box<dyn Iterator<Item = Expectation> + '_> {
+        let ours = |expected: &Expectation| {
+            let device = self.all.0.device(&expected.key);
+            device.is_some_and(|device| self.shards & (1 << shard(&device.key.tenant, &device.clinic)) != 0)
+        };
+        Box::new(self.all.expected().filter(ours))
+    }
+
+    fn serial(&self, device: &DeviceKey) -> Option<Serial> {
+        self.all.serial(device)
+    }
+
+    fn version(&self) -> String {
+        self.all.version()
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Command {
         #[arg(long, short)]
         config: PathBuf,
     },
+    #[command(flatten)]
+    Apart(crate::apart::Apart),
     /// Let a simulated fleet publish to an endpoint or broker
     Sim(Sim),
     /// Record what people did: a sterilizer's cycle, a wipe, an indicator test

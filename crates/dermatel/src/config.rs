@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) gateway: gateway::RawConfig,
     pub(crate) ingestor: ingestor::RawConfig,
     pub(crate) alerting: alerting::Config,
+    pub(crate) uplink: uplink::RawConfig,
 }
 
 /// The process itself.
@@ -122,6 +123,7 @@ impl Validate for Config {
         at.section("gateway", |at| self.gateway.validate(at));
         at.section("ingestor", |at| self.ingestor.validate(at));
         at.section("alerting", |at| self.alerting.validate(at));
+        at.section("uplink", |at| self.uplink.validate(at));
     }
 }
 
@@ -180,6 +182,7 @@ impl Config {
             &mut self.gateway.endpoint.tls_key,
             &mut self.gateway.endpoint.tls_client_ca,
             &mut self.gateway.broker.ca,
+            &mut self.uplink.ca,
         ] {
             *file = file.as_ref().map(|path| folder.join(path));
         }

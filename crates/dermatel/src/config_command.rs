@@ -114,6 +114,7 @@ fn annotated() -> String {
         ("gateway", gateway::config::SETTINGS),
         ("ingestor", ingestor::config::SETTINGS),
         ("alerting", alerting::config::SETTINGS),
+        ("uplink", uplink::config::SETTINGS),
     ];
     render_parts(&parts)
 }

@@ -50,8 +50,10 @@ pub(crate) async fn catch_up(book: &Book, alerts: &alerting::Handle) {
 #[derive(Clone)]
 pub(crate) struct Fleet {
     pub(crate) book: Arc<Book>,
-    pub(crate) gateway: gateway::Handle,
-    pub(crate) alerts: alerting::Handle,
+    /// `None` where it is another process.
+    pub(crate) gateway: Option<gateway::Handle>,
+    /// Likewise.
+    pub(crate) alerts: Option<alerting::Handle>,
     pub(crate) clock: Clock,
 }
 
@@ -72,7 +74,7 @@ impl Fleet {
                 let done = here
                     .book
                     .change(now, (&by, &why), &order, |version| here.known(version))?;
-                let ended = here.gateway.registry_changed();
+                let ended = here.end_connections();
                 Ok::<_, ChangeError>(Changed { done, ended })
             })
             .await?;
@@ -95,7 +97,7 @@ impl Fleet {
         let own = self.clone();
         let reloaded = blocking(move || {
             let version = own.book.reload(|version| own.known(version))?;
-            Ok::<_, LoadErrors>((version, own.gateway.registry_changed()))
+            Ok::<_, LoadErrors>((version, own.end_connections()))
         })
         .await;
         match &reloaded {
@@ -123,10 +125,15 @@ impl Fleet {
     /// Waits until alerting judges by this registry: what a new device says must not be judged by one that does not know it. On
     /// a thread that may wait.
     fn known(&self, version: &RegistryVersion) {
-        let waiting = self.alerts.registry_announced(version.to_string());
+        let Some(alerts) = &self.alerts else { return };
+        let waiting = alerts.registry_announced(version.to_string());
         if !tokio::runtime::Handle::current().block_on(waiting) {
             tracing::error!(%version, "alerting has not taken the registry in time, it is put in force all the same");
         }
+    }
+
+    fn end_connections(&self) -> usize {
+        self.gateway.as_ref().map_or(0, gateway::Handle::registry_changed)
     }
 
     fn now(&self) -> UnixMicros {
@@ -135,7 +142,8 @@ impl Fleet {
 
     /// The change holds already; what alerting's journal does not take now it is told at the next start.
     async fn tell_alerting(&self, lines: Vec<(registry::Change, registry::Digest)>) {
-        if let Err(error) = self.alerts.journal_registry(lines, false).await {
+        let Some(alerts) = &self.alerts else { return };
+        if let Err(error) = alerts.journal_registry(lines, false).await {
             tracing::error!(%error, "alerting's journal did not take a change of the registry, the next start tells it again");
         }
     }

@@ -1,6 +1,7 @@
 //! The one binary of Dermatel: subcommands, and the wiring of the parts. No logic of its own.
 
 mod alert;
+mod apart;
 mod api;
 mod bench;
 mod cli;
@@ -39,7 +40,7 @@ use cli::{Api, Cli, Command, ConfigAction, SpoolAction};
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    if matches!(command, Command::Up { .. } | Command::Demo(_)) {
+    if matches!(command, Command::Up { .. } | Command::Demo(_) | Command::Apart(_)) {
         process::with_little_memory();
     }
     match run(command) {
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<i32> {
     match command {
         Command::Demo(options) => return demo::run(&options),
         Command::Up { config } => return up::run(&config),
+        Command::Apart(part) => return apart::run(&part),
         Command::Sim(options) => return sim::run(&options),
         Command::Rules { action } => return rules_command::run(&action),
         Command::Journal { action } => return journal::run(&action),

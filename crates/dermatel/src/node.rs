@@ -28,7 +28,7 @@ use crate::process;
 use crate::spool_watch::{Teller, watch};
 
 /// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
-const LEDGER_CURSOR: &str = "gateway-ledger";
+pub(crate) const LEDGER_CURSOR: &str = "gateway-ledger";
 
 /// Everything, built and not running.
 pub(crate) struct Node {
@@ -89,6 +89,7 @@ impl Node {
             config: config.alerting.clone(),
             log: alarms.clone(),
             registry: book.ahead(),
+            owned_shards: u64::MAX,
             outlet: Some(Arc::new(TransitionOutlet {
                 spool: telemetry.clone(),
                 registry: Arc::clone(&registry),
@@ -170,8 +171,8 @@ impl Node {
             },
             Fleet {
                 book: Arc::clone(&self.book),
-                gateway: self.gateway.handle(),
-                alerts: self.alerting.handle(),
+                gateway: Some(self.gateway.handle()),
+                alerts: Some(self.alerting.handle()),
                 clock: Clock::system(),
             },
             alerting::api::router(self.alerting.handle()),
@@ -182,7 +183,7 @@ impl Node {
             } else {
                 "alerting-log"
             });
-            let teller = Teller {
+            let teller = Teller::Here {
                 alerts: alerts.clone(),
                 gateway: self.id.clone(),
             };
@@ -234,7 +235,10 @@ impl Node {
 }
 
 /// Runs alerting on a runtime and a thread of its own, so that a page never waits behind devices' connections and the store.
-fn alarms_first(alerting: Alerting, shutdown: Shutdown) -> Result<impl Future<Output = Result<(), String>> + Send> {
+pub(crate) fn alarms_first(
+    alerting: Alerting,
+    shutdown: Shutdown,
+) -> Result<impl Future<Output = Result<(), String>> + Send> {
     let runtime = process::alarm_runtime()?;
     let (ended, over) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
@@ -253,7 +257,7 @@ fn alarms_first(alerting: Alerting, shutdown: Shutdown) -> Result<impl Future<Ou
     })
 }
 
-fn open_spool(name: &str, config: spool::Config) -> Result<Spool> {
+pub(crate) fn open_spool(name: &str, config: spool::Config) -> Result<Spool> {
     let dir = config.dir.clone();
     let (spool, report) = Spool::open(config, Arc::new(OsDisk))
         .with_context(|| format!("the log in {} cannot be opened", dir.display()))?;

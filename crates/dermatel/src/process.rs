@@ -10,6 +10,7 @@ pub(crate) fn metrics() -> Result<Metrics> {
         gateway::endpoint::metrics::METRICS,
         ingestor::metrics::METRICS,
         alerting::metrics::METRICS,
+        uplink::metrics::METRICS,
         crate::spool_watch::METRICS,
     ];
     install(

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 use alerting::intake::Backlog;
 use metrics::{counter, gauge};
 use service::health::Condition;
-use spool::{Health, Spool, State};
-use telemetry::{DeviceId, GatewayId, UnixMicros};
+use spool::{Health, NewRecord, Spool, State};
+use telemetry::{DeviceId, GatewayId, UnixMicros, proto};
+use uplink::report::Report;
 
 /// How often a spool is looked after.
 const EVERY: Duration = Duration::from_secs(1);
@@ -117,21 +118,47 @@ fn tell(name: &'static str, state: &State, writable: &Condition) {
 }
 
 /// Tells alerting how full a log is.
-pub(crate) struct Teller {
-    pub(crate) alerts: alerting::Handle,
-    pub(crate) gateway: GatewayId,
+pub(crate) enum Teller {
+    /// Alerting runs in this process.
+    Here {
+        alerts: alerting::Handle,
+        gateway: GatewayId,
+    },
+    /// It runs elsewhere: told by way of the log that is forwarded.
+    Forwarded { log: Spool, gateway: GatewayId },
+    /// Nobody asks about this log.
+    Nobody,
 }
 
 impl Teller {
     async fn tell(&self, log: &str, percent: u32) -> bool {
-        let Ok(log) = DeviceId::new(log) else { return false };
-        let backlog = Backlog {
-            gateway: self.gateway.clone(),
-            log,
-            percent,
-            at: UnixMicros::from(SystemTime::now()),
+        let now = SystemTime::now();
+        let told = match self {
+            Self::Here { alerts, gateway } => {
+                let Ok(log) = DeviceId::new(log) else { return false };
+                let backlog = Backlog {
+                    gateway: gateway.clone(),
+                    log,
+                    percent,
+                    at: UnixMicros::from(now),
+                };
+                alerts.backlog(backlog).await.map_err(|error| error.to_string())
+            }
+            Self::Forwarded { log: into, gateway } => {
+                let backlog = proto::Backlog {
+                    gateway: gateway.to_string(),
+                    log: log.to_owned(),
+                    percent,
+                    at_us: UnixMicros::from(now).0,
+                };
+                let mut bytes = Vec::new();
+                Report::Backlog(backlog).encode(gateway, &mut bytes);
+                let records = [NewRecord { lane: 0, bytes: &bytes }];
+                // Durable with the next message, and if it is lost with the machine it is told after the start.
+                into.append(&records, now).map(drop).map_err(|error| error.to_string())
+            }
+            Self::Nobody => Ok(()),
         };
-        let told = self.alerts.backlog(backlog).await;
         if let Err(error) = &told {
             tracing::warn!(error = %error, "alerting is not told how full a log is; tried again in a second");
         }

@@ -9,8 +9,8 @@ use crate::quarantine::tally::Count;
 /// What a log is to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The telemetry spool: each record is an [`Admitted`] as [`Admitted::encode`] writes it, each lane a tenant's number. The
-    /// ledger is rebuilt from it, and its cap may refuse.
+    /// The telemetry spool: each record is an [`Admitted`] as [`Admitted::encode`] writes it (beside the reports that it may have),
+    /// each lane a tenant's number. The ledger is rebuilt from it, and its cap may refuse.
     Store,
     /// A log that pages hang on: it gets every frame, also those that the store refuses. It must never refuse.
     Alarm,

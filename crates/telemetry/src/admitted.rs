@@ -229,15 +229,18 @@ impl Admitted {
     /// As [`Self::decode`].
     pub fn from_wire(wire: proto::Admitted) -> Result<Self, AdmittedError> {
         Ok(Self {
-            tenant: TenantId::new(&wire.tenant).map_err(AdmittedError::Id)?,
-            clinic: ClinicId::new(&wire.clinic).map_err(AdmittedError::Id)?,
-            device: DeviceId::new(&wire.device).map_err(AdmittedError::Id)?,
+            // First: a record of another kind need not have ids.
             content: match wire.channel() {
                 proto::Channel::Telemetry => Content::Telemetry,
                 proto::Channel::Status => Content::Status,
                 proto::Channel::Alert => Content::Alert,
-                proto::Channel::Unspecified => return Err(AdmittedError::UnknownContent(wire.channel)),
+                proto::Channel::Unspecified | proto::Channel::Report => {
+                    return Err(AdmittedError::UnknownContent(wire.channel));
+                }
             },
+            tenant: TenantId::new(&wire.tenant).map_err(AdmittedError::Id)?,
+            clinic: ClinicId::new(&wire.clinic).map_err(AdmittedError::Id)?,
+            device: DeviceId::new(&wire.device).map_err(AdmittedError::Id)?,
             received_at: UnixMicros(wire.received_at_us),
             anchor: wire.anchor_us.map(UnixMicros),
             clock: match wire.clock_quality() {

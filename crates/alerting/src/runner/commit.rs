@@ -11,7 +11,6 @@ use super::judged::Judged;
 use super::{MAX_BYTES, RETRY, RunError, Runner};
 use crate::engine::{Engine, Transition};
 use crate::paging::{Plan, Planner};
-use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::Entry;
 use crate::store::{Batch, Leaving, Store, StoreError};
 use crate::{metrics, notify};
@@ -165,8 +164,7 @@ impl Runner {
         std::thread::sleep(RETRY.1);
         *pending = Pending::default();
         let (snapshot, next) = self.store.load().map_err(RunError::Store)?;
-        let fleet = RegistryFleet(self.shared.registry.current());
-        self.engine = Engine::new(self.shared.rules(), Arc::new(fleet), snapshot);
+        self.engine = Engine::new(self.shared.rules(), self.shared.fleet(), snapshot);
         self.planner = planner(&self.store, self.shared.plan(), &self.engine).map_err(RunError::Store)?;
         let next = next.map_or_else(|| self.reader.committed(), Offset);
         self.reader.seek(next);

@@ -26,7 +26,6 @@ use crate::id::{self, AlertId, SilenceId};
 use crate::intake::{self, Action, Input};
 use crate::metrics;
 use crate::paging::{Event, Planner};
-use crate::registry_fleet::RegistryFleet;
 use crate::store::journal::{Entry, EntryKind};
 use crate::store::{Store, StoreError};
 
@@ -301,8 +300,7 @@ impl Runner {
 
     /// Judges by the current rules and registry from here on.
     fn configure(&mut self) {
-        let fleet = RegistryFleet(self.shared.registry.current());
-        self.engine.configure(self.shared.rules(), Arc::new(fleet));
+        self.engine.configure(self.shared.rules(), self.shared.fleet());
         self.planner.configure(self.shared.plan(), self.engine.clock());
     }
 }

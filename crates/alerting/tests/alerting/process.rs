@@ -159,6 +159,7 @@ impl Running {
         let alerting = Alerting::build(Parts {
             config,
             log: log.clone(),
+            owned_shards: u64::MAX,
             registry: Arc::new(registry::Shared::new(registry())),
             outlet: Some(Arc::clone(&outlet) as Arc<dyn Outlet>),
             advise: None,

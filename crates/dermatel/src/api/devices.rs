@@ -90,6 +90,17 @@ pub(crate) fn router(fleet: Fleet) -> Router {
         .with_state(fleet)
 }
 
+/// Those of a process that runs apart: its registry is the files, the same for all processes, read again on demand. A change by
+/// command would hold in this process only.
+pub(crate) fn router_of_files(fleet: Fleet) -> Router {
+    Router::new()
+        .route("/devices", get(ls))
+        .route("/devices/{tenant}/{device}", get(show))
+        .route("/registry", get(registry))
+        .route("/registry/reload", post(reload))
+        .with_state(fleet)
+}
+
 async fn ls(State(fleet): State<Fleet>, Query(ask): Query<Ls>) -> Response {
     let registry = fleet.book.shared().current();
     let wanted = |device: &&Device| {
@@ -277,7 +288,7 @@ fn describe(device: &Device, fleet: &Fleet) -> Value {
         "kind": device.kind.as_str(), "serial": device.serial, "state": device.state.as_str(),
         "expected_since_us": device.expected_since.map(|at| at.0),
         "secrets": credentials.secret_sha256.len(), "certificates": credentials.certificate_sha256.len(),
-        "certificate_by_name": credentials.certificate_by_name, "connected": fleet.gateway.is_connected(&device.key),
+        "certificate_by_name": credentials.certificate_by_name, "connected": fleet.gateway.as_ref().map(|gateway| gateway.is_connected(&device.key)),
     })
 }
 

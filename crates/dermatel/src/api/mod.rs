@@ -29,13 +29,17 @@ pub(crate) struct Api {
 
 /// The routes that change something or show what is not for everybody, without a lock: for the Unix socket.
 pub(crate) fn router(api: Api, fleet: Fleet, alerting: Router) -> Router {
+    of_gateway(api).nest("/v1", alerting.merge(devices::router(fleet)))
+}
+
+/// The routes that the gateway answers.
+pub(crate) fn of_gateway(api: Api) -> Router {
     Router::new()
         .route("/v1/record", post(take_record))
         .route("/v1/quarantine", get(quarantine::ls))
         .route("/v1/quarantine/{id}", get(quarantine::show))
         .route("/v1/quarantine/replay", post(quarantine::replay))
         .with_state(api)
-        .nest("/v1", alerting.merge(devices::router(fleet)))
 }
 
 /// The same routes behind a token; without one they do not exist there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use service::clock::Clock;
 use spool::{Disk, Item, Offset, Reader};
+use telemetry::admitted::AdmittedError;
 use telemetry::{Admitted, GatewayId};
 use tokio::time::Instant;
 
@@ -199,6 +200,8 @@ fn rebuild(parts: &Parts, mut cursor: Reader) -> Result<Rebuilt, StartError> {
         for record in items.iter().filter_map(Item::record) {
             match Admitted::decode(&record.bytes) {
                 Ok(admitted) => ledger.replay(&admitted),
+                // A report for alerting, where this log is forwarded.
+                Err(AdmittedError::UnknownContent(_)) => {}
                 Err(_) => unreadable += 1,
             }
             replayed += 1;

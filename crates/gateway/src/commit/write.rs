@@ -169,7 +169,7 @@ impl Logs {
         }
     }
 
-    /// Tells every alarm log that has such records what was refused of devices. False: one did not take it.
+    /// Tells every log that has such records what was refused of devices. False: one did not take it.
     pub(crate) fn refused(
         &mut self,
         gateway: &GatewayId,
@@ -177,7 +177,8 @@ impl Logs {
         now: std::time::SystemTime,
     ) -> bool {
         let mut taken = true;
-        for log in self.alarms.iter_mut().map(|beside| &mut beside.log) {
+        let store = std::iter::once(&mut self.store);
+        for log in store.chain(self.alarms.iter_mut().map(|beside| &mut beside.log)) {
             if !log.fill_refused(gateway, counts) {
                 continue;
             }

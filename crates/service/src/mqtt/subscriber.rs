@@ -48,6 +48,7 @@ pub struct Subscriber {
     budget: Budget,
     acker: Acker,
     link: watch::Receiver<Link>,
+    subscribed: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -83,6 +84,7 @@ impl Subscriber {
         let (tx, deliveries) = mpsc::channel(options.receive_window);
         let (link_tx, link) = watch::channel(Link::Connecting { attempt: 1 });
         let (stop, stopped) = watch::channel(false);
+        let (holds, subscribed) = watch::channel(false);
         let acker = Acker::new();
         let session = Session {
             subscriptions: Subscriptions::new(options.filters.clone(), options.filters_file.clone()),
@@ -92,6 +94,7 @@ impl Subscriber {
             budget: budget.clone(),
             acker: acker.clone(),
             link: link_tx,
+            holds,
             stopped,
             complaints: Complaints::default(),
         };
@@ -101,6 +104,7 @@ impl Subscriber {
             budget,
             acker,
             link,
+            subscribed,
             stop,
             task,
         })
@@ -136,6 +140,11 @@ impl Subscriber {
         self.link.clone()
     }
 
+    /// Whether the session at the broker has every filter: what is published from now on arrives, unless the session is lost.
+    pub fn subscribed(&self) -> watch::Receiver<bool> {
+        self.subscribed.clone()
+    }
+
     /// Disconnects cleanly, after the acknowledgements given so far. What arrived and is not acknowledged comes again with the next connection.
     pub async fn stop(&mut self) {
         let _ = self.stop.send(true);
@@ -161,6 +170,7 @@ struct Session {
     budget: Budget,
     acker: Acker,
     link: watch::Sender<Link>,
+    holds: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     complaints: Complaints,
 }
@@ -176,6 +186,7 @@ impl Session {
             let mut up_since = None;
             let ended = self.connection(&mut up_since).await;
             self.acker.end();
+            self.holds.send_replace(false);
             ::metrics::counter!(MQTT_DISCONNECTS, "role" => "subscriber", "reason" => ended.reason.as_str())
                 .increment(1);
             if ended.reason == DisconnectReason::Closed {
@@ -268,12 +279,15 @@ impl Session {
         if !ask.subscribe.is_empty() && !sender.subscribe(&ask.subscribe) {
             return Err(Ended::new(DisconnectReason::Protocol, "cannot subscribe"));
         }
+        self.holds.send_replace(ask.subscribe.is_empty());
         self.link.send_replace(Link::Connected { session_present });
         Ok(())
     }
 
     fn subscribed(&mut self, granted: &[bool]) -> Result<(), Ended> {
-        for filter in self.subscriptions.answered(granted, Instant::now()) {
+        let refused = self.subscriptions.answered(granted, Instant::now());
+        self.holds.send_replace(refused.is_empty());
+        for filter in refused {
             ::metrics::counter!(MQTT_SUBSCRIPTIONS_REFUSED).increment(1);
             tracing::error!(
                 filter,

@@ -1,0 +1,91 @@
+//! `dermatel alerting`: what its shards get from the broker goes to its own log, is judged, and people are paged.
+use std::sync::Arc;
+
+use alerting::{Advise, Alerting};
+use anyhow::Result;
+use service::shutdown::Shutdown;
+use telemetry::GatewayId;
+use uplink::downlink::Whereabouts;
+use uplink::readers::announce;
+use uplink::receive::{self, Receiver};
+use uplink::sender::Sender;
+use uplink::topic::Role;
+
+use super::Base;
+use super::sinks::{AlarmSink, DownTo, TransitionsUp};
+use crate::fleet::{self, Fleet};
+use crate::node::{alarms_first, open_spool};
+use crate::parts;
+use crate::spool_watch::Teller;
+
+/// Builds it and runs it until `shutdown` begins.
+pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
+    base.make_data_dir()?;
+    let data = base.config.node.data_dir.clone();
+    let dir = data.join("spool/alerting");
+    let log = open_spool("alerting", base.config.spool.alerting.resolve(dir, &[alerting::CURSOR]))?;
+    let book = fleet::open(&base.config)?;
+    let asked = base.bind().await?;
+    let sender = Sender::start(&base.uplink)?;
+    let whereabouts = Whereabouts::default();
+    let id = GatewayId::new(&format!("alerting-{}", base.uplink.instance))?;
+    let alerting = Alerting::build(alerting::Parts {
+        config: base.config.alerting.clone(),
+        log: log.clone(),
+        registry: book.ahead(),
+        owned_shards: base.uplink.shards.mask(),
+        outlet: Some(Arc::new(TransitionsUp {
+            sender: sender.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        })),
+        advise: Some(Arc::new(DownTo {
+            sender,
+            whereabouts: whereabouts.clone(),
+            clock: base.clock.clone(),
+        }) as Arc<dyn Advise>),
+        gateway: id.clone(),
+        health: base.health.clone(),
+        clock: base.clock.clone(),
+    })?;
+    let alerts = alerting.handle();
+    fleet::catch_up(&book, &alerts).await;
+    let receiver = Receiver::start(
+        &base.uplink,
+        Role::Alerting,
+        log.clone(),
+        AlarmSink { whereabouts },
+        data.join("uplink"),
+        base.clock.clone(),
+        base.health.condition(receive::CONDITION),
+    )?;
+    let behind = Shutdown::new();
+    let teller = Teller::Here {
+        alerts: alerts.clone(),
+        gateway: id,
+    };
+    base.look_after("alerting", log, teller, &behind);
+    parts::spawn(&behind, "alerting", alarms_first(alerting, behind.clone())?);
+    let said = {
+        let (uplink, subscribed) = (base.uplink.clone(), receiver.subscribed());
+        tokio::spawn(async move { announce(&uplink, Role::Alerting, subscribed).await })
+    };
+    let registry = base.registry_routes(Fleet {
+        book,
+        gateway: None,
+        alerts: Some(alerts.clone()),
+        clock: base.clock.clone(),
+    });
+    let routes = axum::Router::new()
+        .nest("/v1", alerting::api::router(alerts.clone()))
+        .merge(registry);
+    let requested = shutdown.requested();
+    let front = async move {
+        receiver.run(requested).await;
+        said.abort();
+        Ok(())
+    };
+    // A link lets in by itself, and only to its alert.
+    let open = alerting::links::router(alerts);
+    base.run(asked, (routes, open), front, behind, shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `dermatel ingestor`: what its shards get from the broker goes to its own log, and from there to the store.
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use ingestor::Ingestor;
+use service::shutdown::Shutdown;
+use uplink::readers::announce;
+use uplink::receive::{self, Receiver};
+use uplink::topic::Role;
+
+use super::Base;
+use super::sinks::PointSink;
+use crate::fleet::{self, Fleet};
+use crate::node::open_spool;
+use crate::outlets::RegistryFleet;
+use crate::parts;
+use crate::spool_watch::Teller;
+
+/// Builds it and runs it until `shutdown` begins.
+pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
+    base.make_data_dir()?;
+    let data = base.config.node.data_dir.clone();
+    let dir = data.join("spool/telemetry");
+    let log = open_spool(
+        "telemetry",
+        base.config.spool.telemetry.resolve(dir, &[ingestor::CURSOR]),
+    )?;
+    let book = fleet::open(&base.config)?;
+    let asked = base.bind().await?;
+    let registry = book.shared();
+    let config = base
+        .config
+        .ingestor
+        .resolve()
+        .context("the certificate of ingestor.influx cannot be read")?;
+    let ingestor = Ingestor::build(
+        &config,
+        Arc::new(log.clone()),
+        Arc::new(RegistryFleet(Arc::clone(&registry))),
+        &base.health,
+        base.clock.clone(),
+    )?;
+    let receiver = Receiver::start(
+        &base.uplink,
+        Role::Ingestor,
+        log.clone(),
+        PointSink { registry },
+        data.join("uplink"),
+        base.clock.clone(),
+        base.health.condition(receive::CONDITION),
+    )?;
+    let behind = Shutdown::new();
+    base.look_after("telemetry", log, Teller::Nobody, &behind);
+    let stop = behind.requested();
+    parts::spawn_plain(&behind, "ingestor", async move { ingestor.run(stop).await });
+    let said = {
+        let (uplink, subscribed) = (base.uplink.clone(), receiver.subscribed());
+        tokio::spawn(async move { announce(&uplink, Role::Ingestor, subscribed).await })
+    };
+    let routes = base.registry_routes(Fleet {
+        book,
+        gateway: None,
+        alerts: None,
+        clock: base.clock.clone(),
+    });
+    let requested = shutdown.requested();
+    let front = async move {
+        receiver.run(requested).await;
+        said.abort();
+        Ok(())
+    };
+    base.run(asked, (routes, Router::new()), front, behind, shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Names of the metrics, with kind and meaning.
+
+/// Batches that the broker acknowledged.
+pub const FORWARDED_BATCHES: &str = "uplink_batches_forwarded_total";
+/// Messages in them.
+pub const FORWARDED_MESSAGES: &str = "uplink_messages_forwarded_total";
+/// Bytes before packing.
+pub const FORWARDED_BYTES: &str = "uplink_forwarded_bytes_total";
+/// Bytes on the wire.
+pub const FORWARDED_PACKED_BYTES: &str = "uplink_forwarded_packed_bytes_total";
+/// Records of the log that were not sent, by reason.
+pub const NOT_FORWARDED: &str = "uplink_records_not_forwarded_total";
+/// 1 while nothing is sent because a shard has no reader.
+pub const HELD_BACK: &str = "uplink_held_back";
+/// Times that the forwarder began again at its cursor.
+pub const RESTARTED: &str = "uplink_forwarder_restarts_total";
+/// Batches that a reader has on disk.
+pub const RECEIVED_BATCHES: &str = "uplink_batches_received_total";
+/// Messages in them.
+pub const RECEIVED_MESSAGES: &str = "uplink_messages_received_total";
+/// Batches that came again and were passed over.
+pub const REPEATED_BATCHES: &str = "uplink_batches_repeated_total";
+/// Batches that were not taken, by reason.
+pub const REFUSED_BATCHES: &str = "uplink_batches_refused_total";
+/// Appends to the reader's log that failed and were tried again.
+pub const RECEIVE_RETRIES: &str = "uplink_receive_retries_total";
+/// Commands to devices, by what became of them.
+pub const DOWNLINK_COMMANDS: &str = "uplink_downlink_commands_total";
+
+/// Name, kind, what.
+pub const METRICS: &[(&str, &str, &str)] = &[
+    (FORWARDED_BATCHES, "counter", "batches that the broker acknowledged"),
+    (
+        FORWARDED_MESSAGES,
+        "counter",
+        "messages in batches that the broker acknowledged",
+    ),
+    (FORWARDED_BYTES, "counter", "bytes of forwarded batches before packing"),
+    (
+        FORWARDED_PACKED_BYTES,
+        "counter",
+        "bytes of forwarded batches as published",
+    ),
+    (
+        NOT_FORWARDED,
+        "counter",
+        "records of the gateway's log that could not be sent, by reason: lost, unreadable, too_large",
+    ),
+    (
+        HELD_BACK,
+        "gauge",
+        "1 while nothing is forwarded because a shard has no reader at the broker",
+    ),
+    (
+        RESTARTED,
+        "counter",
+        "times that a connection broke and what the broker acknowledged last was sent again",
+    ),
+    (RECEIVED_BATCHES, "counter", "batches that are on the reader's disk"),
+    (
+        RECEIVED_MESSAGES,
+        "counter",
+        "messages in batches that are on the reader's disk",
+    ),
+    (
+        REPEATED_BATCHES,
+        "counter",
+        "batches that came again and were passed over",
+    ),
+    (
+        REFUSED_BATCHES,
+        "counter",
+        "batches that were kept aside instead of taken, by reason",
+    ),
+    (
+        RECEIVE_RETRIES,
+        "counter",
+        "times that the reader's log did not take a batch and was tried again",
+    ),
+    (
+        DOWNLINK_COMMANDS,
+        "counter",
+        "commands for devices that came down, by outcome",
+    ),
+];
