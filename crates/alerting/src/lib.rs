@@ -32,6 +32,7 @@ pub mod upstream;
 pub use crate::alerting::{Alerting, BuildError, CURSOR, Parts};
 pub use crate::config::Config;
 pub use crate::handle::{CommandError, Handle, MAX_LIST, Summary};
+pub use crate::notify::outlet_message;
 pub use crate::notify::{Advise, Advised};
 pub use crate::notify::{Problem, TargetError, check_receivers};
 pub use crate::outlet::Outlet;

@@ -328,6 +328,7 @@ fn alert(admitted: &Admitted, tags: Arc<Tags>) -> Result<Record, String> {
         from_state: Plain::clean(&wire.from_state),
         to_state: Plain::clean(&wire.to_state),
         event_time: UnixMicros(wire.event_time_us),
+        raised_at: wire.raised_at_us.map(UnixMicros),
         value: Finite::new(wire.value),
         limit: Finite::new(wire.limit),
         unit: Plain::clean(&wire.unit),

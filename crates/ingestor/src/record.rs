@@ -273,6 +273,8 @@ pub struct AlertTransition {
     pub to_state: Plain<'static>,
     /// When the cause happened.
     pub event_time: UnixMicros,
+    /// When the alert was raised; `None`: an older version wrote it.
+    pub raised_at: Option<UnixMicros>,
     /// The value that caused it.
     pub value: Option<Finite>,
     /// What it was compared with.

@@ -179,6 +179,7 @@ measurement!(SESSION_SUMMARY, SESSION_SUMMARY_COLUMNS, SESSION_SUMMARY_FIELDS, S
     "readings_expired", Integer, "readings that were older than the store keeps", |s| Some(int(s.completeness.expired));
     "readings_refused", Integer, "readings that the store refused; they are in quarantine", |s| Some(int(s.completeness.refused));
     "duration_us", Integer, "from the first to the last stored reading, microseconds", |s| s.completeness.duration_us.map(int);
+    "until_ms", Integer, "end of the last stored reading, milliseconds since 1970", |s| s.completeness.until_ms;
     "zones", Text, "zones of the stored readings", |s| s.completeness.zone_names().map(Plain::made);
     "start_known", Boolean, "whether the device said when the session started", |s| Some(s.completeness.start_known);
     "closed", Boolean, "whether it is over; later readings amend it all the same", |s| Some(s.completeness.closed.is_some());
@@ -296,6 +297,7 @@ measurement!(ALERT_TRANSITION, ALERT_TRANSITION_COLUMNS, ALERT_TRANSITION_FIELDS
     "from_state", Text, "state before", |a| Some(a.from_state.clone());
     "to_state", Text, "state after", |a| Some(a.to_state.clone());
     "event_time_us", Integer, "when the cause happened, microseconds since 1970", |a| Some(a.event_time.0);
+    "raised_at_us", Integer, "when the alert was raised, microseconds since 1970", |a| a.raised_at.map(|t| t.0);
     "value", Float, "the value that caused it, in `unit`", |a| a.value;
     "limit", Float, "what it was compared with, in `unit`", |a| a.limit;
     "unit", Text, "unit of value and limit", |a| Some(a.unit.clone());

@@ -108,7 +108,7 @@ pub(super) fn test_body(receiver: &str, alert: &str, page: &str, at: UnixMicros)
 }
 
 /// The transition as a message for the store; `None` for a gateway's alert, which is no tenant's.
-pub(crate) fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admitted> {
+pub fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admitted> {
     let a = &t.alert;
     let priority = priority_to_wire(a.priority);
     let message = proto::AlertTransition {
@@ -124,6 +124,7 @@ pub(crate) fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admi
         value: a.value,
         limit: a.limit,
         unit: a.kind.unit().to_owned(),
+        raised_at_us: Some(a.decided_at.0),
     };
     Some(Admitted {
         tenant: TenantId::new(&a.tenant).ok()?,

@@ -437,6 +437,8 @@ async fn every_transition_reaches_the_store_with_the_frames_that_show_it() {
         (found.1.to_state.as_str(), found.1.value, found.0.device.as_str()),
         ("firing", 1400.0, "pen-1")
     );
+    // What the time to acknowledge is counted from.
+    assert_eq!(found.1.raised_at_us, Some(found.1.decided_at_us));
     running.stop().await;
     let store = alerting::store::Store::open(&file(dir.path())).unwrap();
     let evidence = store.evidence(id).unwrap();

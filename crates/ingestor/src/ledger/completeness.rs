@@ -91,6 +91,8 @@ pub struct Completeness {
     pub refused: u64,
     /// From the first stored reading to the end of the last, in microseconds.
     pub duration_us: Option<u64>,
+    /// End of the last stored reading, in milliseconds since 1970.
+    pub until_ms: Option<i64>,
     /// Zones of the stored readings: bit n is the zone with the number n on the wire, bit 0 a reading without one.
     pub zones: u32,
     /// Whether the device said when the session started.

@@ -315,6 +315,7 @@ impl Session {
             duration_us: self
                 .span_ns
                 .map(|(from, to)| to.saturating_sub(from).unsigned_abs() / 1_000),
+            until_ms: self.span_ns.map(|(_, to)| to / 1_000_000),
             zones: self.zones,
             start_known: self.start_known,
             closed: self.closed(),

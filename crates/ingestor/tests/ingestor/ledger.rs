@@ -240,3 +240,16 @@ fn the_ledger_and_the_quarantine_stay_within_their_bounds() {
             .all(|entry| entry.detail.len() <= ingestor::ledger::MAX_DETAIL_BYTES)
     );
 }
+
+#[test]
+fn a_session_says_when_its_last_stored_reading_ended_whatever_comes_later() {
+    let mut pen = Device::new("acme", "pen-1", 1);
+    let mut book = Book::new(|_| ());
+    let (early, late) = (pen.range(0, 20), pen.range(100, 120));
+    // 20 strokes take 40 ms; the second batch begins a second after the first.
+    let end_ms = (ANCHOR_US + 60_000_000) / 1_000 + 1_040;
+    for frame in [&late, &early] {
+        book.take(frame);
+        assert_eq!(book.of(&pen).unwrap().until_ms, Some(end_ms));
+    }
+}

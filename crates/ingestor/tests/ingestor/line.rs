@@ -34,6 +34,7 @@ fn transition(device: &Device, rule: &str, unit: &str, value: f64) -> Admitted {
         value,
         limit: 600.0,
         unit: unit.to_owned(),
+        raised_at_us: Some(1_795_348_860_500_000),
     };
     device.admitted(61_000_000, Content::Alert, wire.encode_to_vec())
 }
