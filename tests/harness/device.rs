@@ -95,7 +95,8 @@ fn compile_schema(scratch: &Path) -> PathBuf {
     out
 }
 
-fn python() -> PathBuf {
+/// The Python of the tests' own environment.
+pub fn python() -> PathBuf {
     let python = std::env::var_os("DERMATEL_TEST_PYTHON")
         .map_or_else(|| workspace_root().join("target/test-venv/bin/python"), PathBuf::from);
     assert!(

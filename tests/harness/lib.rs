@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 pub use apart::{Apart, uplink};
 pub use binary::dermatel;
-pub use device::{DeviceReport, IndependentDevice};
+pub use device::{DeviceReport, IndependentDevice, python};
 pub use look::{SOON, folder_bytes};
 pub use mosquitto::Mosquitto;
 pub use mqtt::{

@@ -10,6 +10,7 @@ mod beyond_one_machine;
 mod end_to_end;
 mod every_reading_is_accounted_for;
 mod memory_is_bounded;
+mod no_dashboard_shows_nothing;
 mod no_direct_identifiers;
 mod offline_is_not_resolved;
 mod one_bad_message_costs_one_message;

@@ -18,9 +18,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
 ];
 
-/// What the independent device in Python is made of, and the mail server of the tests. protobuf 4.21 is the runtime of Debian's
-/// protoc 3.21.
-const PYTHON_PACKAGES: &[&str] = &["paho-mqtt==2.1.0", "protobuf==4.21.12", "aiosmtpd==1.4.6"];
+/// What the independent device in Python is made of, the mail server of the tests, and Grafana 11.6's dashboards as published
+/// types. protobuf 4.21 is the runtime of Debian's protoc 3.21.
+const PYTHON_PACKAGES: &[&str] = &[
+    "paho-mqtt==2.1.0",
+    "protobuf==4.21.12",
+    "aiosmtpd==1.4.6",
+    "grafana-foundation-sdk==1769699379!11.6.0",
+];
 
 /// The root of the workspace.
 pub(crate) fn root() -> Result<PathBuf> {
@@ -37,7 +42,11 @@ pub(crate) fn install() -> Result<()> {
         .collect();
     let python = root()?.join("target/test-venv/bin/python");
     let python_ready = python.exists()
-        && run(Command::new(&python).args(["-c", "import paho.mqtt, google.protobuf, aiosmtpd"])).is_ok();
+        && run(Command::new(&python).args([
+            "-c",
+            "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk",
+        ]))
+        .is_ok();
     if !python_ready && !venv_works() {
         missing.extend(["python3", "python3-venv"]);
     }
@@ -99,7 +108,9 @@ fn apt(args: &[&str]) -> Result<()> {
 
 fn python_environment(python: &Path) -> Result<()> {
     let folder = root()?.join("target/test-venv");
-    eprintln!("xtask: making the Python environment of the independent device and the mail server");
+    eprintln!(
+        "xtask: making the Python environment of the independent device, the mail server and the types of Grafana"
+    );
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     run(Command::new(python)
         .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])

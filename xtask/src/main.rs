@@ -3,6 +3,7 @@
 //! `cargo xtask test` installs what the tests need (Debian packages, a Python environment) and runs every test;
 //! `cargo xtask ci` runs the format check and clippy before it.
 
+mod dashboards;
 mod machine;
 mod suites;
 
@@ -12,6 +13,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   test [suite…]   install what the tests need, then run all suites (or the named ones)
   install         only install what the tests need
+  dashboards      write the JSON of the Grafana dashboards that are shipped
+  pictures        draw the dashboards of the documentation, with data
   lint            rustfmt and clippy, warnings are errors
   ci              lint, then test";
 
@@ -25,6 +28,11 @@ fn main() -> Result<()> {
             suites::test(&rest)
         }
         Some("install") => machine::install(),
+        Some("dashboards") => dashboards::write(),
+        Some("pictures") => {
+            machine::install()?;
+            dashboards::pictures()
+        }
         Some("lint") => suites::lint(),
         Some("ci") => {
             suites::lint()?;
