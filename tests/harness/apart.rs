@@ -21,19 +21,29 @@ pub fn uplink(port: u16, instance: &str, shards: &str) -> String {
 impl Apart {
     /// Starts all three, the gateway first: it must not send before somebody reads.
     pub fn start(spec: &StackSpec, broker: u16) -> Self {
+        let mut apart = Self::prepare(spec, broker);
+        apart.gateway.spawn();
+        apart.read();
+        apart
+    }
+
+    /// Starts those that read, and waits until all are ready.
+    pub fn read(&mut self) {
+        self.ingestor.up();
+        self.alerting.up();
+        self.gateway.wait_ready();
+    }
+
+    /// Writes registries and configurations and starts nothing.
+    pub fn prepare(spec: &StackSpec, broker: u16) -> Self {
         let spec = StackSpec {
             more: format!("{}{}", spec.more, uplink(broker, "one", "0-63")),
             ..spec.clone()
         };
-        let mut apart = Self {
+        Self {
             gateway: Stack::prepare_part(&spec, "gateway"),
             ingestor: Stack::prepare_part(&spec, "ingestor"),
             alerting: Stack::prepare_part(&spec, "alerting"),
-        };
-        apart.gateway.spawn();
-        apart.ingestor.up();
-        apart.alerting.up();
-        apart.gateway.wait_ready();
-        apart
+        }
     }
 }

@@ -50,6 +50,9 @@ fn refusals(config: &Config) -> Vec<String> {
     if let Err(error) = config.ingestor.resolve() {
         wrong.push(format!("ingestor.influx.ca: cannot be read: {error}"));
     }
+    if let Err(error) = config.uplink.resolve() {
+        wrong.push(format!("uplink.ca: {:#}", anyhow::Error::from(error)));
+    }
     if let Err(error) = service::logging::check(&config.node.log) {
         wrong.push(format!("node.log: {:#}", anyhow::Error::from(error)));
     }

@@ -111,7 +111,7 @@ fn progress_is_believed_of_the_gateway_of_the_topic_only() {
         };
         pack(&progress.encode_to_vec())
     };
-    let topic = "dermatel/v1/uplink/3/gw-1";
+    let topic = "dermatel/v1/uplink/3/_progress/gw-1";
     assert!(open(topic, &said("gw-1", 0b1000), ShardSet::ALL).is_ok());
     assert_eq!(reason(topic, &said("gw-2", 0b1000)), Reason::Identity);
     assert_eq!(reason(topic, &said("gw-1", 0b0100)), Reason::Identity);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use service::mqtt::{Delivery, OptionsError, Publisher, PublisherOptions, Subscriber, SubscriberOptions};
+use service::mqtt::{Delivery, Link, OptionsError, Publisher, PublisherOptions, Subscriber, SubscriberOptions};
 use telemetry::proto;
 use tokio::sync::watch;
 
@@ -67,11 +67,10 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// Subscribes; without a session, so that every connection hears everything anew.
+    /// Subscribes, with a session: whether the broker still has it says whether it has those of the readers.
     pub(crate) fn start(config: &Config, who: &str) -> Result<(Self, watch::Receiver<Held>), OptionsError> {
         let broker = config.broker_as(format!("{who}-readers"));
-        let mut options = SubscriberOptions::new(broker, vec![readers_filter()]);
-        options.clean_session = true;
+        let options = SubscriberOptions::new(broker, vec![readers_filter()]);
         let (held, seen) = watch::channel(Held::new());
         let readers = Self {
             subscriber: Subscriber::start(options)?,
@@ -86,12 +85,14 @@ impl Readers {
         let mut link = self.subscriber.link();
         loop {
             tokio::select! {
+                // A connection is told before what came over it.
+                biased;
                 changed = link.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    // A broker that comes back may have forgotten: only what it says again holds.
-                    if !link.borrow_and_update().is_up() {
+                    // It has forgotten us, so it has forgotten the readers: only what is said again holds.
+                    if *link.borrow_and_update() == (Link::Connected { session_present: false }) {
                         self.said.clear();
                         self.held.send_replace(Held::new());
                     }

@@ -57,6 +57,11 @@ pub struct Records {
 }
 
 impl Records {
+    /// What was added, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.records.iter().map(|(_, record)| record.as_slice())
+    }
+
     /// Adds one.
     pub fn push(&mut self, lane: u32, record: Vec<u8>) {
         self.records.push((lane, record));

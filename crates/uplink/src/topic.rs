@@ -6,6 +6,9 @@ use telemetry::{ClinicId, GatewayId, SHARDS, TenantId, shard};
 use crate::ShardSet;
 
 const PREFIX: &str = "dermatel/v1/";
+/// In the place of a tenant, which cannot be named so: the same filter matches both, so that a broker that orders by filter orders
+/// a gateway's progress among the batches.
+const PROGRESS: &str = "_progress";
 
 /// Who reads the uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,7 +78,9 @@ pub enum Up {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// Levels are missing, or too many, or not ids.
-    #[error("topic is not dermatel/v1/uplink|alerts/{{shard}}/{{tenant}}/{{clinic}} or uplink/{{shard}}/{{gateway}}")]
+    #[error(
+        "topic is not dermatel/v1/uplink|alerts/{{shard}}/{{tenant}}/{{clinic}} or uplink/{{shard}}/_progress/{{gateway}}"
+    )]
     Shape,
     /// The shard is not that of tenant and clinic.
     #[error("the shard in the topic is not that of its tenant and clinic")]
@@ -119,6 +124,10 @@ impl Up {
             _ => Err(TopicError::Shape),
         };
         match levels.as_slice() {
+            ["uplink", said, PROGRESS, gateway] => Ok(Self::Progress {
+                shard: number(said)?,
+                gateway: GatewayId::new(gateway).map_err(|_| TopicError::Shape)?,
+            }),
             [direction, said, tenant, clinic] => {
                 let (way, said) = (way(direction)?, number(said)?);
                 let tenant = TenantId::new(tenant).map_err(|_| TopicError::Shape)?;
@@ -129,10 +138,6 @@ impl Up {
                 }
                 Ok(topic)
             }
-            ["uplink", said, gateway] => Ok(Self::Progress {
-                shard: number(said)?,
-                gateway: GatewayId::new(gateway).map_err(|_| TopicError::Shape)?,
-            }),
             _ => Err(TopicError::Shape),
         }
     }
@@ -147,7 +152,7 @@ impl fmt::Display for Up {
                 tenant,
                 clinic,
             } => write!(f, "{PREFIX}{}/{shard}/{tenant}/{clinic}", way.as_str()),
-            Self::Progress { shard, gateway } => write!(f, "{PREFIX}uplink/{shard}/{gateway}"),
+            Self::Progress { shard, gateway } => write!(f, "{PREFIX}uplink/{shard}/{PROGRESS}/{gateway}"),
         }
     }
 }
@@ -162,9 +167,9 @@ pub fn filters(role: Role, shards: ShardSet) -> Vec<String> {
     let mut filters = Vec::new();
     for way in ways.iter().map(|way| way.as_str()) {
         if shards == ShardSet::ALL {
-            filters.push(format!("{PREFIX}{way}/#"));
+            filters.push(format!("{PREFIX}{way}/+/+/+"));
         } else {
-            filters.extend(shards.iter().map(|shard| format!("{PREFIX}{way}/{shard}/#")));
+            filters.extend(shards.iter().map(|shard| format!("{PREFIX}{way}/{shard}/+/+")));
         }
     }
     filters
@@ -213,9 +218,9 @@ mod tests {
             assert_eq!(Up::parse(&wrong), Err(TopicError::Shard), "{wrong}");
         }
         for wrong in [
-            "dermatel/v1/uplink/64/gw",
-            "dermatel/v1/uplink/07/gw",
-            "dermatel/v1/alerts/1/gw",
+            "dermatel/v1/uplink/64/_progress/gw",
+            "dermatel/v1/uplink/07/_progress/gw",
+            "dermatel/v1/alerts/1/_progress/gw",
             "uplink/1/gw",
         ] {
             assert_eq!(Up::parse(wrong), Err(TopicError::Shape), "{wrong}");
@@ -224,7 +229,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_a_topic_or_none(text in "(dermatel/v1/)?(uplink|alerts|x)?(/[a-z0-9/+#-]{0,9}){0,5}") {
+        fn any_text_is_a_topic_or_none(text in "(dermatel/v1/)?(uplink|alerts|x)?(/(_progress|[a-z0-9/+#-]{0,9})){0,5}") {
             if let Ok(topic) = Up::parse(&text) {
                 proptest::prop_assert_eq!(topic.to_string(), text);
             }

@@ -2,7 +2,9 @@
 use std::collections::BTreeSet;
 
 use service::testing::Mosquitto;
-use tests::{Apart, IndependentDevice, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, secret, wait_for};
+use tests::{
+    Apart, IndependentDevice, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, deliver_all, secret, wait_for,
+};
 
 /// Debian's mosquitto gives up root, and then may not write where the test wants it.
 pub(super) fn broker() -> Mosquitto {
@@ -125,6 +127,37 @@ fn apart_the_same_frames_give_the_same_points_alerts_and_pages_as_in_one_process
         Ok([points(&one)?, points(&apart.ingestor)?])
     });
     assert_eq!(there.of_rule("depth-above-limit").len(), 2, "{:#?}", there.pages());
+}
+
+#[test]
+fn apart_what_a_gateway_took_before_anybody_read_is_stored_and_paged_once_they_do() {
+    let webhook = Webhook::start();
+    let broker = broker();
+    let mut apart = Apart::prepare(&StackSpec::plain(&webhook), broker.port());
+    apart.gateway.spawn();
+    let mut pen = Source::new("pen-1");
+    let login = pen.login(apart.gateway.mqtt, Version::V5);
+    let frames = [pen.start(), pen.good(100), pen.hazard(), pen.end(Some(103), None)];
+    deliver_all(&login, &pen.topic(), &frames, |_| {});
+    wait_for("the gateway to say that nobody reads", SOON, || {
+        let (_, body) = apart.gateway.get("/readyz")?;
+        if body.contains("lack an ingestor or an alerting instance") {
+            Ok(())
+        } else {
+            Err(body)
+        }
+    });
+    apart.read();
+    apart
+        .ingestor
+        .wait_number("SELECT count(*) FROM session_summary WHERE complete = 1", 1);
+    apart.ingestor.wait_number("SELECT sum(count) FROM stroke_window", 103);
+    wait_for("the page of the hazard", SOON, || {
+        match webhook.of_rule("depth-above-limit").len() {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    });
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         &base.uplink,
         Role::Alerting,
         log.clone(),
-        AlarmSink { whereabouts },
+        AlarmSink::new(whereabouts),
         data.join("uplink"),
         base.clock.clone(),
         base.health.condition(receive::CONDITION),

@@ -76,15 +76,28 @@ impl Sink for PointSink {
 
 /// Alerting's log: each message with the class that it has now, and what gateways report.
 pub(super) struct AlarmSink {
-    pub(super) whereabouts: Whereabouts,
+    whereabouts: Whereabouts,
+    /// Of the last message. Those that come together are a microsecond apart, so that the steps of an alert that they cause are
+    /// not at one time, which in the store is one point but for three digits.
+    last: UnixMicros,
+}
+
+impl AlarmSink {
+    pub(super) fn new(whereabouts: Whereabouts) -> Self {
+        Self {
+            whereabouts,
+            last: UnixMicros(0),
+        }
+    }
 }
 
 impl Sink for AlarmSink {
     fn message(&mut self, message: &Message, now: UnixMicros, out: &mut Records) {
         let admitted = &message.admitted;
         self.whereabouts.heard(&admitted.key(), &admitted.gateway);
+        self.last = now.max(self.last.plus(Duration::from_micros(1)));
         let mut record = Vec::new();
-        intake::wrap_frame(admitted, &message.encoded, now, &mut record);
+        intake::wrap_frame(admitted, &message.encoded, self.last, &mut record);
         out.push(0, record);
     }
 
@@ -155,5 +168,49 @@ impl Advise for DownTo {
                 Err(_) => Err("broker"),
             }
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use prost::Message as _;
+    use telemetry::{ClockQuality, Content, Origin};
+
+    use super::*;
+
+    #[test]
+    fn messages_that_come_together_enter_alertings_log_one_after_the_other() {
+        let admitted = Admitted {
+            tenant: TenantId::new("acme").unwrap(),
+            clinic: "soho".parse().unwrap(),
+            device: DeviceId::new("pen-1").unwrap(),
+            content: Content::Status,
+            payload: Vec::new().into(),
+            received_at: UnixMicros(5),
+            anchor: None,
+            clock: ClockQuality::Received,
+            origin: Origin::Endpoint,
+            sequence_reused: false,
+            maybe_seen_before: false,
+            gateway: GatewayId::new("gw-1").unwrap(),
+            retained: false,
+        };
+        let message = Message {
+            encoded: admitted.encode().into(),
+            admitted,
+        };
+        let (mut sink, mut out) = (AlarmSink::new(Whereabouts::default()), Records::default());
+        for now in [100, 100, 100, 300, 200] {
+            sink.message(&message, UnixMicros(now), &mut out);
+        }
+        let logged: Vec<i64> = out
+            .iter()
+            .map(|record| match proto::Input::decode(record).unwrap().input.unwrap() {
+                proto::input::Input::Frame(frame) => frame.logged_at_us,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(logged, [100, 101, 102, 300, 301]);
     }
 }

@@ -60,6 +60,7 @@ struct Plan {
     log: Spool,
     shards: Shards,
     condition: Condition,
+    held: watch::Receiver<Held>,
 }
 
 /// Sends what the log has.
@@ -84,12 +85,15 @@ impl Forwarder {
         shards: Shards,
         condition: Condition,
     ) -> Result<Self, BuildError> {
+        let (readers, held) = Readers::start(config, &format!("dermatel-forward-{gateway}"))?;
+        tokio::spawn(readers.run());
         let plan = Plan {
             config: config.clone(),
             gateway,
             log: log.clone(),
             shards,
             condition,
+            held,
         };
         let line = Line::start(&plan)?;
         Ok(Self { plan, line })
@@ -136,8 +140,6 @@ impl Line {
     fn start(plan: &Plan) -> Result<Self, BuildError> {
         let config = &plan.config;
         let name = format!("dermatel-forward-{}", plan.gateway);
-        let (readers, held) = Readers::start(config, &name)?;
-        tokio::spawn(readers.run());
         let in_flight = Arc::new(Mutex::new(InFlight::default()));
         let settled = Arc::new(Notify::new());
         let (breaks, broken) = watch::channel(false);
@@ -175,7 +177,7 @@ impl Line {
             settled,
             cursor: Arc::new(Mutex::new(plan.log.reader(CURSOR)?)),
             done: VecDeque::new(),
-            held,
+            held: plan.held.clone(),
             broken,
             stop,
             thread,
