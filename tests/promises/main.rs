@@ -9,6 +9,7 @@ mod a_tenant_sees_its_own_only;
 mod beyond_one_machine;
 mod end_to_end;
 mod every_reading_is_accounted_for;
+mod influx_is_set_up_and_doctored;
 mod memory_is_bounded;
 mod no_dashboard_shows_nothing;
 mod no_direct_identifiers;

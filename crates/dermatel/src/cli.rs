@@ -71,6 +71,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// InfluxDB: make what the configuration needs there, and say what is missing or wrong
+    Influx {
+        #[command(subcommand)]
+        action: crate::influx_command::InfluxAction,
+    },
     /// Ask what rules would do before they page anybody
     Rules {
         #[command(subcommand)]

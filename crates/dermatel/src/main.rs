@@ -10,6 +10,7 @@ mod config_command;
 mod demo;
 mod device;
 mod fleet;
+mod influx_command;
 mod journal;
 mod live;
 mod local_client;
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Up { config } => return up::run(&config),
         Command::Apart(part) => return apart::run(&part),
         Command::Sim(options) => return sim::run(&options),
+        Command::Influx { action } => return influx_command::run(&action),
         Command::Rules { action } => return rules_command::run(&action),
         Command::Journal { action } => return journal::run(&action),
         Command::Explain(options) => journal::explain(&options)?,

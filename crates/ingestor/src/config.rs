@@ -354,8 +354,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "influx",
-        "# { url = \"http://127.0.0.1:8086\", org = \"clinics\", token = { file = \"token\" }, bucket = \"dermatel-{tenant}\" }",
-        "InfluxDB 2; not set: the embedded store (SQLite). The token reads and writes the tenants' buckets.",
+        "# { url = \"http://127.0.0.1:8086\", org = \"clinics\", token = { file = \"token\" }, bucket = \"dermatel-{tenant}\", rollup_bucket = \"dermatel-{tenant}-rollup\" }",
+        "InfluxDB 2; not set: the embedded store (SQLite). `dermatel influx setup` makes buckets and token.",
     ),
     Setting::new("batch_points", "5000", "Points in one write."),
     Setting::new("linger", "\"100ms\"", "Shortest wait for a batch to fill."),

@@ -11,6 +11,7 @@
 //! the cursor behind, and everything is done again with the same result: a record is a function of the message it came from,
 //! a point written twice is one point, and the ledger holds sets.
 
+pub mod admin;
 pub mod config;
 pub mod frame;
 pub mod ledger;

@@ -34,6 +34,8 @@ pub const ROLLUPS_WAITING: &str = "ingestor_rollups_waiting";
 pub const ROLLUPS_SKIPPED: &str = "ingestor_rollups_skipped_total";
 /// Tries to read points back that failed, by reason.
 pub const ROLLUP_READS_FAILED: &str = "ingestor_rollup_reads_failed_total";
+/// How far the clock of InfluxDB is ahead.
+pub const STORE_CLOCK_AHEAD: &str = "ingestor_store_clock_ahead_seconds";
 /// Rows removed beyond retention.
 pub const ROWS_REMOVED: &str = "ingestor_rows_removed_total";
 
@@ -111,6 +113,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         ROLLUP_READS_FAILED,
         "counter",
         "tries to read points back for roll-ups that failed, by reason",
+    ),
+    (
+        STORE_CLOCK_AHEAD,
+        "gauge",
+        "how far the clock of InfluxDB is ahead of ours by its last answer to a question, in seconds",
     ),
     (
         ROWS_REMOVED,

@@ -1,6 +1,8 @@
 //! What the ingestor promises, over real stores.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "ingestor/admin.rs"]
+mod admin;
 #[path = "ingestor/embedded.rs"]
 mod embedded;
 #[path = "ingestor/influx.rs"]

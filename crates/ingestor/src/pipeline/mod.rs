@@ -181,7 +181,7 @@ impl Ingestor {
 
 fn open_store(config: &Config, dir: &Path) -> Result<Store, BuildError> {
     Ok(match &config.influx {
-        Some(influx) => Store::Influx(InfluxStore::new(influx)?),
+        Some(influx) => Store::Influx(Box::new(InfluxStore::new(influx)?)),
         None => Store::Sqlite(SqliteStore::open(&dir.join(STORE_FILE), retention(config))?),
     })
 }

@@ -9,6 +9,8 @@
 //! answer can be installed.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -80,6 +82,8 @@ pub struct InfluxStore {
     pub(super) asker: reqwest::Client,
     pub(super) url: String,
     pub(super) token: service::config::Secret,
+    /// Whether the server's clock and ours were apart at its last answer.
+    pub(super) apart: Arc<AtomicBool>,
 }
 
 impl InfluxConfig {
@@ -130,6 +134,7 @@ impl InfluxStore {
             asker,
             url: config.url.trim_end_matches('/').to_owned(),
             token: config.token.clone(),
+            apart: Arc::default(),
         })
     }
 
@@ -200,27 +205,55 @@ fn answer(status: StatusCode, text: &str, batch: &[Record]) -> Result<Written, W
             }),
         },
         413 => Err(WriteError::Split { detail }),
-        401 => Err(WriteError::Fatal {
-            reason: Reason::Unauthorized,
-            detail,
-        }),
-        403 => Err(WriteError::Fatal {
-            reason: Reason::Forbidden,
-            detail,
-        }),
-        404 => Err(WriteError::Fatal {
-            reason: Reason::NotFound,
-            detail,
-        }),
+        401 | 403 | 404 => {
+            let reason = refusal_of(status.as_u16(), text);
+            Err(WriteError::Fatal {
+                reason,
+                detail: in_words(reason, detail),
+            })
+        }
         408 => Err(retry(Reason::Timeout, text)),
         429 => Err(retry(Reason::RateLimited, text)),
-        500..=599 => Err(retry(Reason::Server, text)),
+        500..=599 => {
+            let reason = refusal_of(status.as_u16(), text);
+            Err(retry(reason, &in_words(reason, detail)))
+        }
         // Also every 2xx but 204: a proxy or a portal may say 200 to anything, and nothing is stored there.
         _ => Err(WriteError::Fatal {
             reason: Reason::Unexpected,
             detail: format!("{status}: {detail}"),
         }),
     }
+}
+
+/// Why a server refuses what is right, by its status and words.
+pub(crate) fn refusal_of(status: u16, text: &str) -> Reason {
+    match status {
+        401 => Reason::Unauthorized,
+        403 => Reason::Forbidden,
+        404 if text.contains("organization") => Reason::WrongOrganization,
+        // Version 2 answers in JSON with a code, a path that is not there is answered by a page.
+        404 if !text.contains("\"code\"") && text.contains("page not found") => Reason::NoV2Api,
+        404 => Reason::NotFound,
+        429 => Reason::RateLimited,
+        _ if text.contains("no space left on device") => Reason::DiskFull,
+        500..=599 => Reason::Server,
+        _ => Reason::Unexpected,
+    }
+}
+
+/// What a person should know besides what the server said.
+fn in_words(reason: Reason, said: String) -> String {
+    let more = match reason {
+        Reason::Unauthorized => "the token is wrong",
+        Reason::Forbidden => "the token may not write to this bucket",
+        Reason::WrongOrganization => "the organization is wrong",
+        Reason::NotFound => "the bucket is missing",
+        Reason::NoV2Api => "this server has no v2 API: it is InfluxDB 1 before 1.8, or none",
+        Reason::DiskFull => "the disk of InfluxDB is full",
+        _ => return said,
+    };
+    format!("{more}: {said}")
 }
 
 /// How many points a partial write dropped because they are beyond the bucket's retention; `None` if it is another refusal.

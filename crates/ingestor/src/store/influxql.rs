@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -10,6 +11,8 @@ use telemetry::{ClinicId, DeviceId, DeviceKey, ModelId, TenantId};
 
 use super::influx::{InfluxStore, clean, trouble_of};
 use super::{ReadError, Reason};
+use crate::admin::MAX_SKEW_S;
+use crate::metrics;
 use crate::record::{Record, Rollup, Tags, UNKNOWN};
 use crate::rollup::{Group, Span, Subject};
 use crate::schema::rollup::Made;
@@ -63,14 +66,6 @@ impl InfluxStore {
         let answer = self.query(&place, question).await?;
         let fields = group.subject.measurement(group.span).fields;
         let series = answer.pointer("/results/0/series").and_then(Value::as_array);
-        if series.is_some_and(|series| {
-            series
-                .iter()
-                .any(|one| one.pointer("/columns/0").is_none_or(|first| first != "time"))
-        }) {
-            // VictoriaMetrics answers every question with a list of databases.
-            return Err(refused(Reason::NotFound, NO_INFLUXQL));
-        }
         Ok(series
             .into_iter()
             .flatten()
@@ -91,6 +86,14 @@ impl InfluxStore {
             .collect())
     }
 
+    /// Whether a database and its retention policy (`None`: the default one) can be asked.
+    pub(crate) async fn look(&self, database: &str, policy: Option<&str>) -> Result<(), ReadError> {
+        let mut place = vec![("db", database)];
+        place.extend(policy.map(|policy| ("rp", policy)));
+        let question = "SELECT count(\"count\") FROM \"stroke_window\" WHERE time > now() - 1s";
+        self.query(&place, question).await.map(|_| ())
+    }
+
     /// One question to `/query`.
     async fn query(&self, place: &[(&str, &str)], question: &str) -> Result<Value, ReadError> {
         let url = format!("{}/query", self.url);
@@ -103,6 +106,7 @@ impl InfluxStore {
             ReadError { reason, detail }
         };
         let answer = request.send().await.map_err(no_answer)?;
+        self.skew(crate::admin::ahead(answer.headers(), std::time::SystemTime::now()));
         let status = answer.status();
         let text = answer.text().await.map_err(no_answer)?;
         if text.len() > MAX_ANSWER_BYTES {
@@ -112,6 +116,23 @@ impl InfluxStore {
             ));
         }
         understand(status, &text)
+    }
+}
+
+impl InfluxStore {
+    /// Tells once when the server's clock and ours have come apart.
+    fn skew(&self, ahead_s: Option<i64>) {
+        let Some(ahead_s) = ahead_s else {
+            return;
+        };
+        ::metrics::gauge!(metrics::STORE_CLOCK_AHEAD).set(ahead_s as f64);
+        let apart = ahead_s.abs() > MAX_SKEW_S;
+        if apart != self.apart.swap(apart, Ordering::Relaxed) && apart {
+            tracing::warn!(
+                ahead_s,
+                "the clocks of InfluxDB and this machine are apart: run NTP on both"
+            );
+        }
     }
 }
 
@@ -136,6 +157,12 @@ fn understand(status: StatusCode, text: &str) -> Result<Value, ReadError> {
                     Reason::Unexpected,
                     "the server cut its answer short: raise its max-row-limit",
                 ));
+            }
+            let series = answer.pointer("/results/0/series").and_then(Value::as_array);
+            let timeless = |one: &Value| one.pointer("/columns/0").is_none_or(|first| first != "time");
+            if series.is_some_and(|series| series.iter().any(timeless)) {
+                // VictoriaMetrics answers every question with a list of databases.
+                return Err(refused(Reason::NotFound, NO_INFLUXQL));
             }
             Ok(answer.clone())
         }

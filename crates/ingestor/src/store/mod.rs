@@ -53,7 +53,7 @@ pub enum WriteError {
         detail: String,
     },
     /// Nothing of this tenant is taken before a person changes something.
-    #[error("the store refuses everything ({reason}): {detail}; points are kept, put the configuration right", reason = reason.as_str())]
+    #[error("the store refuses everything ({reason}): {detail}; points are kept; `dermatel influx doctor` says what to put right", reason = reason.as_str())]
     Fatal {
         /// Bounded reason.
         reason: Reason,
@@ -95,15 +95,21 @@ pub enum Reason {
     Unauthorized,
     /// 403.
     Forbidden,
-    /// 404: no such bucket or organization.
+    /// 404: no such bucket, or no database that InfluxQL could ask.
     NotFound,
+    /// 404: no such organization.
+    WrongOrganization,
+    /// 404 from a server that has no v2 API.
+    NoV2Api,
+    /// The store's disk is full.
+    DiskFull,
     /// Another answer that a retry will not change.
     Unexpected,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Connect,
         Self::Timeout,
         Self::Protocol,
@@ -115,6 +121,9 @@ impl Reason {
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
+        Self::WrongOrganization,
+        Self::NoV2Api,
+        Self::DiskFull,
         Self::Unexpected,
     ];
 
@@ -132,6 +141,9 @@ impl Reason {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::WrongOrganization => "wrong_organization",
+            Self::NoV2Api => "no_v2_api",
+            Self::DiskFull => "disk_full",
             Self::Unexpected => "unexpected",
         }
     }
@@ -154,7 +166,7 @@ pub enum Store {
     /// Embedded.
     Sqlite(SqliteStore),
     /// InfluxDB 2, or what takes its writes.
-    Influx(InfluxStore),
+    Influx(Box<InfluxStore>),
 }
 
 impl Store {

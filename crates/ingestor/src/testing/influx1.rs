@@ -88,6 +88,11 @@ impl Influx1 {
         &self.url
     }
 
+    /// The server itself, without `/api/v2/write`.
+    pub fn server_url(&self) -> &str {
+        &self.inner
+    }
+
     /// Makes a database with the retention policies `detail`, which is the default, and `rollup`; its name is the bucket's.
     ///
     /// # Errors

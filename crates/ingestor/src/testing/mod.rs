@@ -3,10 +3,12 @@
 
 mod double;
 mod influx1;
+mod influx2;
 mod victoria;
 
 pub use double::{InfluxDouble, Trouble};
 pub use influx1::Influx1;
+pub use influx2::{Influx2Bucket, Influx2Double, Influx2State, OPERATOR};
 pub use victoria::VictoriaMetrics;
 
 use std::net::{Ipv4Addr, TcpListener};

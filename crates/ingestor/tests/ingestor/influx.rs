@@ -295,6 +295,8 @@ async fn a_configured_influxdb_2_takes_what_we_write() {
 
 #[test]
 fn a_store_by_bucket_wants_batches_by_tenant() {
-    let store = Store::Influx(InfluxStore::new(&config("http://127.0.0.1:1", "clinics", "")).unwrap());
+    let store = Store::Influx(Box::new(
+        InfluxStore::new(&config("http://127.0.0.1:1", "clinics", "")).unwrap(),
+    ));
     assert!(store.per_tenant());
 }

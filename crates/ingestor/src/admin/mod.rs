@@ -1,0 +1,101 @@
+//! InfluxDB as an operator meets it: `setup` makes what Dermatel needs there, `doctor` says what is missing or wrong.
+//!
+//! What is wanted follows from the configuration and the tenants alone, see [`Wanted`]; both compare it with what is there.
+
+mod api;
+mod doctor;
+mod probe;
+mod setup;
+mod tokens;
+
+use std::time::Duration;
+
+use telemetry::TenantId;
+
+use crate::config::Config;
+use crate::store::InfluxConfig;
+use crate::store::influx::TENANT_PLACE;
+use crate::store::influxql::{DETAIL_POLICY, ROLLUP_POLICY};
+
+/// Clocks further apart than this are told, in seconds: `Date` has whole ones, and an answer takes a while.
+pub(crate) const MAX_SKEW_S: i64 = 5;
+
+pub(crate) use probe::ahead;
+
+pub use api::ApiError;
+pub use doctor::{Diagnosis, Finding, doctor};
+pub use probe::Server;
+pub use setup::{Change, SetupError, setup};
+
+/// A bucket as it should be, and how InfluxQL finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// Points are kept so many seconds; 0: for ever.
+    pub keep_s: u64,
+    /// The database that InfluxQL asks.
+    pub database: String,
+    /// The retention policy that InfluxQL asks.
+    pub policy: &'static str,
+}
+
+impl Bucket {
+    /// Whether InfluxQL means this bucket when it names no retention policy.
+    pub fn is_default(&self) -> bool {
+        self.policy == DETAIL_POLICY
+    }
+}
+
+/// What should be there.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The server and the ingestor's token.
+    pub influx: InfluxConfig,
+    /// Two of each tenant, if minutes and hours are rolled up.
+    pub buckets: Vec<Bucket>,
+    /// The tenants.
+    pub tenants: Vec<TenantId>,
+}
+
+impl Wanted {
+    /// What a configuration and its tenants need; `None` with the embedded store.
+    pub fn new(config: &Config, tenants: &[TenantId]) -> Option<Self> {
+        let influx = config.influx.clone()?;
+        let mut buckets = Vec::new();
+        for tenant in tenants {
+            let database = influx.bucket.replace(TENANT_PLACE, tenant.as_str());
+            let mut add = |name: String, keep: Option<Duration>, policy| {
+                buckets.push(Bucket {
+                    tenant: tenant.clone(),
+                    name,
+                    keep_s: keep.map_or(0, |keep| keep.as_secs()),
+                    database: database.clone(),
+                    policy,
+                });
+            };
+            add(database.clone(), config.retention, DETAIL_POLICY);
+            if config.rollups.on {
+                let name = influx.rollup_bucket.replace(TENANT_PLACE, tenant.as_str());
+                add(name, config.rollups.kept, ROLLUP_POLICY);
+            }
+        }
+        Some(Self {
+            influx,
+            buckets,
+            tenants: tenants.to_vec(),
+        })
+    }
+}
+
+/// Seconds as a person reads them.
+fn kept(seconds: u64) -> String {
+    match seconds {
+        0 => "for ever".to_owned(),
+        s if s % 86_400 == 0 => format!("{} d", s / 86_400),
+        s if s % 3_600 == 0 => format!("{} h", s / 3_600),
+        s => format!("{s} s"),
+    }
+}

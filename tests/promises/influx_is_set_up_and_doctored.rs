@@ -1,0 +1,127 @@
+//! What whoever sets InfluxDB up relies on: one command makes it, one says what is wrong, and the process says the same.
+use ingestor::testing::{Influx1, Influx2Double, OPERATOR};
+use tests::{SOON, Source, Stack, StackSpec, Store, Version, Webhook, deliver_all, wait_for};
+
+fn stack(url: &str, webhook: &Webhook) -> Stack {
+    let spec = StackSpec {
+        store: Store::Influx {
+            url: url.to_owned(),
+            bucket: "dermatel-{tenant}".to_owned(),
+        },
+        ..StackSpec::plain(webhook)
+    };
+    let stack = Stack::prepare(&spec);
+    std::fs::write(stack.folder().join("operator"), OPERATOR).unwrap();
+    stack
+}
+
+fn setup(stack: &Stack, more: &[&str]) -> (bool, String) {
+    let file = |name: &str| stack.folder().join(name).display().to_string();
+    let (config, operator, tokens) = (file("dermatel.toml"), file("operator"), file("tokens"));
+    let args = [
+        "influx",
+        "setup",
+        "--config",
+        &config,
+        "--admin-token",
+        &operator,
+        "--tokens",
+        &tokens,
+    ];
+    stack.command(&[&args, more].concat())
+}
+
+fn doctor(stack: &Stack) -> (bool, String) {
+    let config = stack.folder().join("dermatel.toml").display().to_string();
+    stack.command(&["influx", "doctor", "--config", &config])
+}
+
+fn speak(stack: &Stack) {
+    let mut pen = Source::new("pen-1");
+    let frame = pen.good(10);
+    deliver_all(&pen.login(stack.mqtt, Version::V5), &pen.topic(), &[frame], |_| {});
+}
+
+#[test]
+fn one_command_sets_influxdb_up_and_points_flow_with_the_token_that_it_wrote() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let double = runtime.block_on(Influx2Double::start()).unwrap();
+    let webhook = Webhook::start();
+    let mut stack = stack(double.url(), &webhook);
+    let (ok, said) = setup(&stack, &["--dry-run"]);
+    assert!(
+        ok && said.contains("would make bucket dermatel-acme-rollup, kept for ever"),
+        "{said}"
+    );
+    assert_eq!(double.state().changes, 0);
+    let (ok, said) = setup(&stack, &[]);
+    assert!(ok && said.contains("done: make organization clinics"), "{said}");
+    assert!(!said.contains("secret-"), "a token was printed: {said}");
+    let (ok, said) = setup(&stack, &[]);
+    assert!(ok && said.contains("nothing to change"), "{said}");
+
+    // The token of the configuration is not that one yet.
+    let (ok, said) = doctor(&stack);
+    assert!(!ok && said.contains("(wrong_token)"), "{said}");
+    stack.edit(
+        "dermatel.toml",
+        "token = \"t\"",
+        "token = { file = \"tokens/ingestor.token\" }",
+    );
+    let (ok, said) = doctor(&stack);
+    assert!(ok && said.contains("nothing is wrong"), "{said}");
+    stack.up();
+    speak(&stack);
+    wait_for("the window in its bucket", SOON, || {
+        let lines = double.state().bucket("dermatel-acme").unwrap().lines.clone();
+        if lines.iter().any(|line| line.starts_with("stroke_window")) {
+            Ok(())
+        } else {
+            Err(lines)
+        }
+    });
+
+    // The disk of InfluxDB fills: readiness and metrics name it, the device has its PUBACK, and nothing is lost.
+    double.state().disk_full = true;
+    speak(&stack);
+    let why = wait_for("readiness to be red", SOON, || {
+        stack.red("store").ok_or_else(|| stack.log())
+    });
+    assert!(
+        why.contains("disk of InfluxDB is full") && why.contains("tenant acme"),
+        "{why}"
+    );
+    assert!(stack.metric("ingestor_writes_failed_total{reason=\"disk_full\"}") >= 1.0);
+    let (ok, said) = doctor(&stack);
+    assert!(!ok && said.contains("(disk_full)"), "{said}");
+    double.state().disk_full = false;
+    wait_for("readiness to be green", SOON * 3, || {
+        stack.red("store").map_or(Ok(()), Err)
+    });
+}
+
+#[test]
+fn a_server_of_version_1_is_named_by_doctor_and_by_the_running_process_which_keeps_everything() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let one = runtime.block_on(Influx1::start()).unwrap();
+    let webhook = Webhook::start();
+    let mut stack = stack(one.server_url(), &webhook);
+    let (ok, said) = doctor(&stack);
+    assert!(
+        !ok && said.contains("InfluxDB 1.6.7") && said.contains("(no_v2_api)"),
+        "{said}"
+    );
+    let (ok, said) = setup(&stack, &[]);
+    assert!(!ok && said.contains("InfluxDB 1.6.7"), "{said}");
+    stack.up();
+    speak(&stack);
+    let why = wait_for("readiness to be red", SOON, || {
+        stack.red("store").ok_or_else(|| stack.log())
+    });
+    assert!(
+        why.contains("has no v2 API") && why.contains("dermatel influx doctor"),
+        "{why}"
+    );
+    assert!(stack.metric("ingestor_writes_failed_total{reason=\"no_v2_api\"}") >= 1.0);
+    assert!(stack.metric("ingestor_backlog_records") >= 0.0 && stack.is_running());
+}
