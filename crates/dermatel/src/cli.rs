@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// Check a configuration, or print one with all defaults explained
     Config {
         #[command(subcommand)]
-        action: ConfigAction,
+        action: crate::config_command::ConfigAction,
     },
     /// InfluxDB: make what the configuration needs there, and say what is missing or wrong
     Influx {
@@ -426,17 +426,6 @@ pub(crate) enum SpoolAction {
         /// The spool's folder
         dir: PathBuf,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigAction {
-    /// Check a configuration file and the registry and rules that it names; all errors at once
-    Check {
-        /// The configuration file
-        config: PathBuf,
-    },
-    /// Print the configuration with every default and what it means
-    Print,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,26 @@
 //! `dermatel config`: check a file and all that it names, or print one with every default explained.
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use clap::Subcommand;
 use registry::Book;
 use service::config::render_parts;
 
 use crate::config::{Config, SETTINGS};
 use crate::fleet;
+
+/// What is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Check a configuration file and the registry and rules that it names; all errors at once
+    Check {
+        /// The configuration file
+        config: PathBuf,
+    },
+    /// Print the configuration with every default and what it means
+    Print,
+}
 
 /// Checks the file, the registry and the rules, and tells everything that is wrong.
 pub(crate) fn check(file: &Path) -> Result<()> {

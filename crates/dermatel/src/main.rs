@@ -37,7 +37,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{Api, Cli, Command, ConfigAction, SpoolAction};
+use cli::{Api, Cli, Command, SpoolAction};
+use config_command::ConfigAction;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;

@@ -3,11 +3,13 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ingestor::Fleet;
 use ingestor::frame::FrameReader;
 use ingestor::record::Record;
+use ingestor::rollup::{Group, Rollups, Span, Subject, Touched, second_of, start_of};
 use ingestor::store::{SqliteStore, influx};
 use prost::Message as _;
 use telemetry::proto;
@@ -122,5 +124,76 @@ fn per_point(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, per_stroke, per_point);
+/// Devices that speak at once, for roll-ups: their windows lie among one another in the store, as they come.
+const DEVICES: u64 = 200;
+/// Windows of each in a minute.
+const WINDOWS: u64 = 60;
+
+fn per_rolled_up_window(c: &mut Criterion) {
+    let mut reader = FrameReader::new(Arc::new(Nobody));
+    let mut records = Vec::new();
+    for n in 0..WINDOWS {
+        for device in 0..DEVICES {
+            let mut frame = admitted(n * STROKES as u64);
+            frame.device = format!("pen-{device}").parse().unwrap();
+            records.extend(reader.decode(&frame.encode()).unwrap().records);
+        }
+    }
+    let mut group = c.benchmark_group("per_rolled_up_window");
+    group.throughput(Throughput::Elements(DEVICES * WINDOWS));
+    let rollups = Rollups {
+        on: true,
+        after: Duration::from_secs(15),
+        max_touched: 200_000,
+        points_kept: None,
+        kept: None,
+    };
+    group.bench_function("note", |b| {
+        let mut touched = Touched::new(rollups, Vec::new(), 0);
+        b.iter(|| {
+            for record in &records {
+                touched.point(record.tags().key(), Subject::Strokes, record.time_ns(), 0);
+            }
+        });
+    });
+    group.sample_size(10);
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("store"), None).unwrap();
+    for batch in records.chunks(5_000) {
+        store.write(batch, 0).unwrap();
+    }
+    for (name, devices) in [("sqlite_one_pass", DEVICES), ("sqlite_one_device", 1)] {
+        group.throughput(Throughput::Elements(devices * WINDOWS));
+        let key = |n: u64| DeviceKey {
+            tenant: "acme".parse().unwrap(),
+            device: format!("pen-{n}").parse().unwrap(),
+        };
+        let mut minutes: Vec<i64> = records
+            .iter()
+            .map(|r| start_of(second_of(r.time_ns()), Span::Minute))
+            .collect();
+        minutes.sort_unstable();
+        minutes.dedup();
+        let groups: Vec<Group> = minutes
+            .into_iter()
+            .map(|start_s| Group {
+                subject: Subject::Strokes,
+                span: Span::Minute,
+                start_s,
+                devices: (0..devices).map(key).collect(),
+            })
+            .collect();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                groups
+                    .iter()
+                    .map(|group| store.roll_up(group).unwrap().len())
+                    .sum::<usize>()
+            })
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, per_stroke, per_point, per_rolled_up_window);
 criterion_main!(benches);

@@ -211,11 +211,6 @@ impl Validate for RawConfig {
                     "it has no {tenant} in it: each tenant needs a bucket of its own",
                 );
             }
-            at.check(
-                "influx.rollup_bucket",
-                influx.bucket != influx.rollup_bucket,
-                "it is the bucket of the points: roll-ups are kept for a time of their own",
-            );
         }
     }
 }

@@ -15,6 +15,8 @@ mod line;
 mod pipeline;
 #[path = "ingestor/rollups.rs"]
 mod rollups;
+#[path = "ingestor/scratch.rs"]
+mod scratch;
 #[path = "ingestor/support.rs"]
 mod support;
 #[path = "ingestor/window.rs"]

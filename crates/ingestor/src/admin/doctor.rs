@@ -287,17 +287,28 @@ async fn retention(told: &mut Diagnosis, wanted: &Wanted, api: &Api) {
         let Some(found) = has.iter().find(|has| has.name == bucket.name) else {
             continue;
         };
-        if is_shorter(found.keep_s, bucket.keep_s) {
-            told.wrong(
+        match bucket.keep_s {
+            Some(keep_s) if is_shorter(found.keep_s, keep_s) => told.wrong(
                 "short_retention",
                 format!(
                     "bucket {} keeps points {}, the configuration says {}",
                     bucket.name,
                     kept(found.keep_s),
-                    kept(bucket.keep_s)
+                    kept(keep_s)
                 ),
                 format!("{SETUP}, or say in ingestor.retention and rollup_retention what is meant"),
-            );
+            ),
+            None if found.keep_s > 0 && bucket.is_default() => told.wrong(
+                "short_retention",
+                format!(
+                    "bucket {} keeps points {}, and the configuration does not say so: a minute that has expired in part would \
+                     be rolled up again by what is left of it",
+                    bucket.name,
+                    kept(found.keep_s)
+                ),
+                format!("set ingestor.retention = \"{}\"", kept(found.keep_s).replace(' ', "")),
+            ),
+            _ => {}
         }
         let detail = has.iter().find(|has| has.name == bucket.database);
         if let Some(detail) = detail.filter(|detail| !bucket.is_default() && is_shorter(found.keep_s, detail.keep_s)) {

@@ -34,8 +34,9 @@ pub struct Bucket {
     pub tenant: TenantId,
     /// Its name.
     pub name: String,
-    /// Points are kept so many seconds; 0: for ever.
-    pub keep_s: u64,
+    /// Points are kept so many seconds, as the configuration says; where it says nothing a bucket that is there stays as it
+    /// is, and a new one keeps for ever.
+    pub keep_s: Option<u64>,
     /// The database that InfluxQL asks.
     pub database: String,
     /// The retention policy that InfluxQL asks.
@@ -43,6 +44,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Whether roll-ups lie among the points: then there is one bucket of a tenant and not two.
+    pub fn is_shared(&self) -> bool {
+        !self.is_default() && self.name == self.database
+    }
+
     /// Whether InfluxQL means this bucket when it names no retention policy.
     pub fn is_default(&self) -> bool {
         self.policy == DETAIL_POLICY
@@ -71,7 +77,7 @@ impl Wanted {
                 buckets.push(Bucket {
                     tenant: tenant.clone(),
                     name,
-                    keep_s: keep.map_or(0, |keep| keep.as_secs()),
+                    keep_s: keep.map(|keep| keep.as_secs()),
                     database: database.clone(),
                     policy,
                 });
@@ -79,7 +85,13 @@ impl Wanted {
             add(database.clone(), config.retention, DETAIL_POLICY);
             if config.rollups.on {
                 let name = influx.rollup_bucket.replace(TENANT_PLACE, tenant.as_str());
-                add(name, config.rollups.kept, ROLLUP_POLICY);
+                // One bucket for both, as InfluxDB 3 wants it, has one retention.
+                let kept = if name == database {
+                    config.retention
+                } else {
+                    config.rollups.kept
+                };
+                add(name, kept, ROLLUP_POLICY);
             }
         }
         Some(Self {

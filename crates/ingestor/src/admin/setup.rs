@@ -111,8 +111,8 @@ impl Setup<'_> {
 
     fn plan_from_nothing(&mut self, dir: &Path) {
         let wanted = self.wanted;
-        for bucket in &wanted.buckets {
-            self.change(format!("make bucket {}, kept {}", bucket.name, kept(bucket.keep_s)));
+        for bucket in wanted.buckets.iter().filter(|bucket| !bucket.is_shared()) {
+            self.change(bucket_text(bucket));
         }
         for bucket in &wanted.buckets {
             self.change(mapping_text(bucket));
@@ -126,27 +126,27 @@ impl Setup<'_> {
         let mut has = self.api.buckets(Some(org_id)).await?;
         let wanted = self.wanted;
         let mut made = false;
-        for bucket in &wanted.buckets {
+        for bucket in wanted.buckets.iter().filter(|bucket| !bucket.is_shared()) {
             match has.iter().find(|has| has.name == bucket.name).cloned() {
                 None => {
-                    self.change(format!("make bucket {}, kept {}", bucket.name, kept(bucket.keep_s)));
+                    self.change(bucket_text(bucket));
                     if !self.dry_run {
-                        self.api.create_bucket(org_id, &bucket.name, bucket.keep_s).await?;
+                        self.api
+                            .create_bucket(org_id, &bucket.name, bucket.keep_s.unwrap_or(0))
+                            .await?;
                         made = true;
                     }
                 }
-                Some(found) if found.keep_s != bucket.keep_s => {
-                    self.change(format!(
-                        "keep bucket {} {} and not {}",
-                        bucket.name,
-                        kept(bucket.keep_s),
-                        kept(found.keep_s)
-                    ));
+                Some(found) => {
+                    let Some(keep_s) = bucket.keep_s.filter(|keep_s| *keep_s != found.keep_s) else {
+                        continue;
+                    };
+                    let (name, new, old) = (&bucket.name, kept(keep_s), kept(found.keep_s));
+                    self.change(format!("keep bucket {name} {new} and not {old}"));
                     if !self.dry_run {
-                        self.api.keep(&found.id, bucket.keep_s).await?;
+                        self.api.keep(&found.id, keep_s).await?;
                     }
                 }
-                Some(_) => {}
             }
         }
         if made {
@@ -247,6 +247,10 @@ pub(super) fn state_of(has: &[HasMapping], bucket: &Bucket, id: Option<&str>) ->
         Some(mapping) if Some(mapping.bucket_id.as_str()) == id => Mapping::Right,
         Some(mapping) => Mapping::Elsewhere(mapping.bucket_id.clone()),
     }
+}
+
+fn bucket_text(bucket: &Bucket) -> String {
+    format!("make bucket {}, kept {}", bucket.name, kept(bucket.keep_s.unwrap_or(0)))
 }
 
 fn mapping_text(bucket: &Bucket) -> String {

@@ -57,6 +57,7 @@ impl Holder {
             }
         }
         rights.sort();
+        rights.dedup();
         Some(rights)
     }
 }

@@ -217,12 +217,29 @@ async fn doctor_sees_roll_ups_that_go_before_their_points_and_an_operators_token
     set_up(&double, &["acme", "bravo"], dir.path()).await;
     double.state().bucket("dermatel-acme-rollup").unwrap().keep_s = DAY;
     let told = look(&double, dir.path(), false).await;
-    assert_eq!(kinds(&told), ["short_retention", "rollup_shorter_than_detail"]);
+    assert_eq!(kinds(&told), ["rollup_shorter_than_detail"]);
     double.state().bucket("dermatel-acme-rollup").unwrap().keep_s = 0;
 
     let wanted = wanted(&config(double.url(), OPERATOR), &["acme", "bravo"]);
     let told = doctor(&wanted, None, true).await.unwrap();
     assert_eq!(kinds(&told), ["too_many_rights"]);
+}
+
+#[tokio::test]
+async fn a_retention_that_the_configuration_leaves_to_the_bucket_is_left_and_told() {
+    let double = Influx2Double::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    set_up(&double, &["acme"], dir.path()).await;
+    let mut config = config(double.url(), &token(dir.path(), "ingestor.token"));
+    config.retention = None;
+    let wanted = wanted(&config, &["acme"]);
+    let changes = setup(&wanted, &Secret::new(OPERATOR), dir.path(), false, false)
+        .await
+        .unwrap();
+    assert_eq!(changes, []);
+    let told = doctor(&wanted, None, true).await.unwrap();
+    assert_eq!(kinds(&told), ["short_retention"]);
+    assert!(told.wrong[0].fix.contains("ingestor.retention = \"90d\""), "{told:?}");
 }
 
 #[tokio::test]
@@ -278,6 +295,27 @@ async fn a_mapping_that_a_person_made_is_not_taken_from_them() {
         .await
         .unwrap_err();
     assert!(matches!(refused, SetupError::Mapped { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn one_bucket_for_points_and_roll_ups_is_set_up_as_one() {
+    let double = Influx2Double::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(double.url(), "");
+    let influx = config.influx.as_mut().unwrap();
+    influx.rollup_bucket = influx.bucket.clone();
+    let both = wanted(&config, &["acme"]);
+    for changes in [1 + 1 + 2 + 2, 0] {
+        let done = setup(&both, &Secret::new(OPERATOR), dir.path(), false, false)
+            .await
+            .unwrap();
+        assert_eq!(done.len(), changes, "{done:?}");
+    }
+    config.influx.as_mut().unwrap().token = Secret::new(token(dir.path(), "ingestor.token"));
+    let told = doctor(&wanted(&config, &["acme"]), Some(&Secret::new(OPERATOR)), true)
+        .await
+        .unwrap();
+    assert_eq!(told.wrong, [], "{told:?}");
 }
 
 fn why(site: &Site, name: &str) -> String {

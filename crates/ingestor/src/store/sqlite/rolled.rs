@@ -55,13 +55,29 @@ impl SqliteStore {
             };
             // One state of the file for all that is read.
             let tx = db.transaction()?;
-            roll_up(&tx, group)
+            let (records, gone) = roll_up(&tx, group)?;
+            drop(tx);
+            self.remove(group, &gone)?;
+            Ok(records)
         };
         run().map_err(|source| self.failed("be read for roll-ups", source))
     }
+
+    /// Removes roll-ups whose points all have other tags now.
+    fn remove(&self, group: &Group, rows: &[i64]) -> rusqlite::Result<()> {
+        let table = tables::table(group.subject.measurement(group.span));
+        let file = self.lock();
+        for row in rows {
+            file.db
+                .prepare_cached(&format!("DELETE FROM {table} WHERE rowid = ?1"))?
+                .execute([row])?;
+        }
+        Ok(())
+    }
 }
 
-fn roll_up(db: &Connection, group: &Group) -> rusqlite::Result<Vec<Record>> {
+/// The roll-ups, and rows of earlier ones that are none any more.
+fn roll_up(db: &Connection, group: &Group) -> rusqlite::Result<(Vec<Record>, Vec<i64>)> {
     let (folds, columns) = plan(group);
     let table = tables::table(group.subject.source(group.span));
     let mut sql =
@@ -87,7 +103,45 @@ fn roll_up(db: &Connection, group: &Group) -> rusqlite::Result<Vec<Record>> {
             }
         }
     }
-    records(db, group, sums, &devices)
+    let gone = gone(db, group, &sums, &devices)?;
+    Ok((records(db, group, sums, &devices)?, gone))
+}
+
+/// A reading that came again from a device that has moved meanwhile is the same point with other tags. Where nothing at
+/// all is left of a device its points have expired, and what was rolled up of them stays.
+fn gone(
+    db: &Connection,
+    group: &Group,
+    sums: &Sums,
+    devices: &foldhash::HashMap<i64, DeviceKey>,
+) -> rusqlite::Result<Vec<i64>> {
+    let table = tables::table(group.subject.measurement(group.span));
+    let mut find = db.prepare_cached(&format!(
+        "SELECT rowid, series_id, zone FROM {table} WHERE device_id = ?1 AND time_ns = ?2"
+    ))?;
+    let mut gone = Vec::new();
+    for device in devices.keys() {
+        let rows: Vec<(i64, i64, String)> = find
+            .query_map(params![device, group.range_ns().0], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let stays = |series: i64, zone: &str| sums.contains_key(&(series, zone.parse().ok()));
+        // Nearly always all of them.
+        let left: Vec<i64> = rows.iter().filter(|(_, s, z)| !stays(*s, z)).map(|row| row.0).collect();
+        if !left.is_empty() && anything_of(db, *device, sums)? {
+            gone.extend(left);
+        }
+    }
+    Ok(gone)
+}
+
+fn anything_of(db: &Connection, device: i64, sums: &Sums) -> rusqlite::Result<bool> {
+    let series: Vec<i64> = db
+        .prepare_cached("SELECT id FROM series WHERE device_id = ?1")?
+        .query_map([device], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(sums.keys().any(|(id, _)| series.contains(id)))
 }
 
 /// How each number is folded, and the columns that takes, each once and after a comma.
