@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use apart::{Apart, uplink};
 pub use binary::dermatel;
 pub use device::{DeviceReport, IndependentDevice, python};
-pub use look::{SOON, folder_bytes};
+pub use look::{SOON, copy_folder, folder_bytes};
 pub use mosquitto::Mosquitto;
 pub use mqtt::{
     Login, Mqtt, NOT_AUTHORIZED, NotConnected, PAYLOAD_FORMAT_INVALID, Puback, QUOTA_EXCEEDED, Version, deliver_all,

@@ -46,6 +46,11 @@ impl Stack {
         rows(&self.store_file(), sql).map_err(|e| e.to_string())
     }
 
+    /// Rows of any database in the data folder.
+    pub fn rows_of(&self, file: &str, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        rows(&self.folder().join("data").join(file), sql).map_err(|e| e.to_string())
+    }
+
     /// Bodies of the rows of a kind in alerting's journal, oldest first.
     pub fn journal(&self, kind: &str) -> Result<Vec<Value>, String> {
         let sql = format!("SELECT body FROM journal WHERE kind = '{kind}' ORDER BY n");
@@ -180,4 +185,17 @@ fn rows(file: &Path, sql: &str) -> rusqlite::Result<Vec<Vec<String>>> {
             .collect()
     })?;
     found.collect()
+}
+
+/// Copies a folder with all that is in it; what is there already stays.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let copy = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! The promises of the README, a module each. Every test runs the real binary, real files and real peers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod a_backup_can_be_gone_on_from;
 mod a_hazard_reaches_a_person;
 mod a_plan_tells_the_next_person;
 mod a_silence_hides_what_it_says;
 mod a_silent_watcher_is_an_alarm;
 mod a_tenant_sees_its_own_only;
+mod an_upgrade_keeps_everything;
 mod beyond_one_machine;
 mod end_to_end;
 mod every_reading_is_accounted_for;

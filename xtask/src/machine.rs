@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("protoc", "protobuf-compiler"),
     ("cc", "gcc"),
+    ("xz", "xz-utils"),
 ];
 
 /// What the independent device in Python is made of, the mail server of the tests, and Grafana 11.6's dashboards as published

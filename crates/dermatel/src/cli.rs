@@ -95,6 +95,10 @@ pub(crate) enum Command {
     },
     /// Make a device's secret and the line for the registry
     Secret,
+    /// Copy everything that is written, beside the running process: docs/backup.md
+    Backup(crate::backup::Backup),
+    /// Say whether a running process is ready; the exit code says so too
+    Health(crate::health::HealthCheck),
     /// Measure this machine (the table of docs/performance.md), or the rules (bench detection: docs/detection.md)
     Bench(Bench),
 }

@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 /// Largest answer that is read.
@@ -35,6 +36,14 @@ pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<
             socket.display()
         )
     })?;
+    exchange(stream, method, path, body).await
+}
+
+/// One request over a connection; the answer's JSON, or its text.
+pub(crate) async fn exchange<S>(stream: S, method: Method, path: &str, body: Option<&Value>) -> Result<Value>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let body = body.map(Value::to_string).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod alert;
 mod apart;
 mod api;
+mod backup;
 mod bench;
 mod cli;
 mod config;
@@ -10,6 +11,7 @@ mod config_command;
 mod demo;
 mod device;
 mod fleet;
+mod health;
 mod influx_command;
 mod journal;
 mod live;
@@ -81,6 +83,8 @@ fn run(command: Command) -> Result<i32> {
             action: ConfigAction::Print,
         } => config_command::print(),
         Command::Secret => secret::make(),
+        Command::Backup(options) => backup::run(&options)?,
+        Command::Health(options) => process::runtime()?.block_on(health::run(&options))?,
     }
     Ok(0)
 }

@@ -85,6 +85,7 @@ impl Node {
         let gateway_config = gateway::Config::resolve(&config.gateway)?;
         let id = gateway_config.id.clone();
         let downlink = Arc::new(Downlink::default());
+        crate::backup::go_on_from_a_copy(&config)?;
         let alerting = Alerting::build(alerting::Parts {
             config: config.alerting.clone(),
             log: alarms.clone(),

@@ -23,9 +23,10 @@ pub mod outlet;
 pub mod quarantine;
 
 pub use commit::{StartError, Verdict};
-pub use config::{Config, RawConfig};
+pub use config::{Config, FILES, RawConfig};
 pub use gateway::{
     BuildError, CONDITION_ALARM, CONDITION_QUARANTINE, CONDITION_STORE, CommitterEnded, Deps, Gateway, Handle,
 };
 pub use intake::submit::{Replayed, Submission, Submitter};
 pub use outlet::{Outlet, Role, TelemetryOutlet};
+pub use quarantine::FILE_NAME as QUARANTINE_FILE;

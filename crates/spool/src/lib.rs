@@ -73,6 +73,7 @@
 mod append;
 mod commit;
 mod config;
+mod copy;
 mod core;
 mod corrupt;
 mod cursor;
@@ -98,6 +99,7 @@ pub use crate::config::{
     AtCap, Config, DEFAULT_CAP_BYTES, DEFAULT_MAX_RECORD_BYTES, DEFAULT_SEGMENT_BYTES, MAX_CURSOR_NAME_BYTES,
     MAX_CURSORS,
 };
+pub use crate::copy::{Copied, Copying};
 pub use crate::corrupt::{CORRUPT_KEPT_BYTES, CORRUPT_KEPT_FILES};
 pub use crate::disk::{Access, Disk, DiskFile, Entry, HeldLock, OsDisk};
 pub use crate::error::{AppendError, AppendReason, CursorError, OpenError, ReadError, ReaderError, SyncError};

@@ -4,6 +4,8 @@
 
 #[path = "spool/cap.rs"]
 mod cap;
+#[path = "spool/copy.rs"]
+mod copy;
 #[path = "spool/damage.rs"]
 mod damage;
 #[path = "spool/disk_trouble.rs"]

@@ -10,6 +10,7 @@ mod outbox;
 mod paging;
 mod proof;
 pub(crate) mod registry;
+mod restored;
 pub mod retain;
 pub(crate) mod tail;
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
-use super::{Store, StoreError, journal, urgency};
+use super::{Store, StoreError, journal, restored, urgency};
 use crate::id::{AlertId, SilenceId};
 use crate::paging::course::Course;
 use crate::paging::{Changes, Effect, PageOut, Silence};
@@ -52,13 +52,14 @@ pub(super) fn put(tx: &Transaction<'_>, changes: &Changes, times: Times) -> rusq
 fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Result<()> {
     let due = if page.late { times.digest } else { times.now };
     let due_us = supersede(tx, page, times.now)?;
+    let may_be_repeat = restored::may_be_repeat(tx, page)?;
     let body = json!({"transition": page.page, "alert": page.alert, "receiver": page.receiver, "digest": page.digest,
         "not_before_us": due.0, "priority": page.urgency});
     // Each page takes the journal's head out of the house: a tail that is cut later shows against it.
     let head = journal::append_head(tx, &journal::Entry::new(times.now, EntryKind::Planned, &body))?;
     tx.prepare_cached(
         "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us, due_us) VALUES (?1, ?2, ?3, ?4, \
-         json_set(?5, '$.journal_head', ?9), 0, 0, ?6, ?7, ?8, ?10)",
+         json_set(?5, '$.journal_head', ?9), 0, ?11, ?6, ?7, ?8, ?10)",
     )?
     .execute(params![
         page.receiver,
@@ -70,7 +71,8 @@ fn put_page(tx: &Transaction<'_>, page: &PageOut, times: Times) -> rusqlite::Res
         i64::from(urgency(page.urgency)),
         times.now.0,
         head,
-        due_us
+        due_us,
+        may_be_repeat
     ])?;
     Ok(())
 }

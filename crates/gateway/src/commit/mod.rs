@@ -30,6 +30,7 @@ pub(crate) use inbox::Inbox;
 pub use inbox::{BATCH_BYTES, BATCH_MESSAGES};
 pub use item::Verdict;
 pub(crate) use item::{Item, Reply};
+pub(crate) use mark::FILE_NAME as MARK_FILE;
 pub use start::{LEDGER_CURSOR, RECORD_BYTES_MIN, SEGMENT_BYTES_MIN, StartError};
 pub(crate) use start::{Parts, start};
 

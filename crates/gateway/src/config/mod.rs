@@ -18,6 +18,13 @@ use crate::intake::DEFAULT_INTAKE_MESSAGES;
 use crate::ledger::ClockPolicy;
 use crate::quarantine::Bounds;
 
+/// What the broker was subscribed to, in the gateway's directory.
+const FILTERS_FILE: &str = "broker-filters";
+
+/// The small files in the gateway's directory, in the order in which a backup copies them: the mark first, for an older mark
+/// only hands more on.
+pub const FILES: [&str; 3] = [crate::commit::MARK_FILE, crate::ledger::file::FILE_NAME, FILTERS_FILE];
+
 /// Why settings that were checked cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -104,7 +111,7 @@ impl RawBroker {
         broker.password = self.password.clone();
         broker.tls = self.ca.as_deref().map(|ca| client_config(ca, None)).transpose()?;
         let mut options = SubscriberOptions::new(broker, self.filters.clone());
-        options.filters_file = Some(dir.join("broker-filters"));
+        options.filters_file = Some(dir.join(FILTERS_FILE));
         Ok(Some(options))
     }
 }

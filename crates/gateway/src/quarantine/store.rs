@@ -35,6 +35,8 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS quarantine_share ON quarantine (share, replayed_at_us IS NULL, id);
     PRAGMA user_version = 1;
 ";
+/// Version of the tables; 0 is a new file.
+const VERSION: i64 = 1;
 const INSERT: &str = "INSERT INTO quarantine
     (received_at_us, share, peer, topic, reason, field, detail, payload, payload_bytes, origin, retained)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -75,6 +77,7 @@ impl Quarantine {
         };
         let connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        refuse_newer(&connection).map_err(failed)?;
         connection.execute_batch(SCHEMA).map_err(failed)?;
         let shares = read_shares(&connection).map_err(failed)?;
         let reader = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
@@ -291,6 +294,17 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         retained: row.get(10)?,
         replayed_at: row.get::<_, Option<i64>>(11)?.map(UnixMicros),
     })
+}
+
+fn refuse_newer(connection: &Connection) -> rusqlite::Result<()> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found <= VERSION {
+        return Ok(());
+    }
+    let detail =
+        format!("version {found} was made by a newer program, this one knows up to {VERSION}; run the newer one");
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA);
+    Err(rusqlite::Error::SqliteFailure(code, Some(detail)))
 }
 
 fn read_shares(connection: &Connection) -> rusqlite::Result<Shares> {

@@ -14,6 +14,9 @@ use crate::record::Tags;
 /// How long to wait for a reader of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Version of the tables, kept as `user_version`. 0 is a new file, or one of before it had a version, with the same tables.
+const VERSION: i64 = 1;
+
 /// Most runs of lost records that are remembered; the oldest go first (they are in the log and the counters).
 const MAX_LOST: usize = 10_000;
 
@@ -59,11 +62,23 @@ const COLUMNS: &str = "tenant, device, session, clinic, model, kind, boot, visit
 /// Settings and tables. `FULL`: what is committed stays after a power cut, because the cursor moves right after.
 pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(newer(found));
+    }
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch(TABLES)?;
-    db.execute_batch(super::periods::TABLE)
+    db.execute_batch(super::periods::TABLE)?;
+    db.pragma_update(None, "user_version", VERSION)
+}
+
+fn newer(found: i64) -> rusqlite::Error {
+    let detail = format!(
+        "ledger.sqlite has version {found} of a newer program, this one knows up to {VERSION}; run the newer one"
+    );
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA), Some(detail))
 }
 
 pub(super) fn load(db: &Connection, key: &SessionKey) -> rusqlite::Result<Option<(Session, i64)>> {

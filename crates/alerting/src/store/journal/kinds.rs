@@ -106,6 +106,8 @@ kinds! {
     Rejected = "rejected": ["offset", "error"];
     /// The journal's head was cut off up to here: it is older than it has to be kept.
     Cut = "cut": ["last", "hash"];
+    /// The file came out of a backup, and work goes on with it: what was done since the backup is not in here.
+    Restored = "restored": ["backup_us", "restored_us", "pages"];
 }
 
 /// Beside the fields of its kind, any row may say that a person wrote something.

@@ -1,0 +1,153 @@
+//! `dermatel backup`: a copy of everything that is written, made beside the running process, and what a process does first
+//! that goes on from such a copy.
+mod files;
+mod manifest;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alerting::store::Store;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use service::clock::Clock;
+use spool::{Copying, OsDisk};
+use telemetry::UnixMicros;
+
+use self::files::{copy_database, copy_file, copy_folder, sync_folder};
+use self::manifest::{Journal, Manifest};
+use crate::config::Config;
+
+/// Marks a copy that is not finished: nobody takes it for one.
+const UNFINISHED: &str = "unfinished";
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The configuration file of the process, which may be running
+    #[arg(long, short)]
+    config: PathBuf,
+    /// A new folder for the copy
+    #[arg(long)]
+    to: PathBuf,
+}
+
+/// Copies, checks the copy and says what is in it.
+pub(crate) fn run(options: &Backup) -> Result<()> {
+    let config = Config::read(&options.config)?;
+    let data = &config.node.data_dir;
+    if !data.is_dir() {
+        bail!("there is no data folder {}: nothing to back up", data.display());
+    }
+    if options.to.exists() {
+        bail!("{} exists already: name a new folder", options.to.display());
+    }
+    let unfinished = options.to.with_extension(UNFINISHED);
+    if unfinished.exists() {
+        bail!(
+            "{} is left of a backup that was broken off: remove it",
+            unfinished.display()
+        );
+    }
+    let taken_at = UnixMicros::from(Clock::system().now());
+    let manifest = copy(&config, &options.config, &unfinished, taken_at)?;
+    std::fs::rename(&unfinished, &options.to)
+        .with_context(|| format!("cannot name the finished copy {}", options.to.display()))?;
+    sync_folder(options.to.parent().unwrap_or(Path::new(".")))?;
+    println!("backup in {}: {}", options.to.display(), manifest.said());
+    Ok(())
+}
+
+/// What a reader keeps is copied before its log and after its cursor: it is then never ahead of the log, whose ordinals
+/// would be given twice, nor behind the cursor, whose records nobody would read again.
+fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result<Manifest> {
+    let from = &config.node.data_dir;
+    let data = to.join("data");
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+    let into = |path: &Path| -> Result<PathBuf> {
+        let below = path.strip_prefix(from);
+        Ok(data.join(below.with_context(|| format!("{} is not below the data folder", path.display()))?))
+    };
+    let begin = |name: &str| {
+        let dir = from.join("spool").join(name);
+        Copying::begin(&dir, Arc::new(OsDisk)).with_context(|| format!("the log in {} cannot be read", dir.display()))
+    };
+    let mut logs = [("alerting", begin("alerting")?), ("telemetry", begin("telemetry")?)];
+    for name in gateway::FILES {
+        let path = config.gateway.dir.join(name);
+        copy_file(&path, &into(&path)?)?;
+    }
+    let ledger = config.ingestor.dir.join(ingestor::LEDGER_FILE);
+    let store = config.ingestor.dir.join(ingestor::STORE_FILE);
+    let quarantine = config.gateway.dir.join(gateway::QUARANTINE_FILE);
+    // The ledger before the store: what it calls stored is then in the copy of the store.
+    for path in [&quarantine, &ledger, &store, &config.alerting.file] {
+        copy_database(path, &into(path)?)?;
+        for (_, log) in &mut logs {
+            log.look_again()?;
+        }
+    }
+    // After alerting's file, which must not know changes of the registry that this one lacks.
+    let changes = crate::fleet::journal(config);
+    copy_file(&changes, &into(&changes)?)?;
+    copy_what_is_configured(config, file, to)?;
+    // Alerting's log before the telemetry log: what it then lacks, the gateway hands on at the next start.
+    let mut copied = Vec::new();
+    for (name, log) in logs {
+        let dir = data.join("spool").join(name);
+        let log = log
+            .finish(&dir)
+            .with_context(|| format!("the log cannot be copied to {}", dir.display()))?;
+        copied.push((name.to_owned(), log));
+    }
+    let manifest = Manifest::new(taken_at, &copied, journal_of(&into(&config.alerting.file)?)?);
+    manifest.write(&data)?;
+    sync_folder(to)?;
+    Ok(manifest)
+}
+
+fn copy_what_is_configured(config: &Config, file: &Path, to: &Path) -> Result<()> {
+    copy_file(
+        file,
+        &to.join(file.file_name().context("the configuration has no name")?),
+    )?;
+    copy_folder(&config.node.registry_dir, &to.join("registry"))?;
+    if let Some(rules) = &config.alerting.rules {
+        copy_folder(rules, &to.join("rules"))?;
+    }
+    if let Some(paging) = &config.alerting.paging {
+        copy_folder(paging, &to.join("paging"))?;
+    }
+    Ok(())
+}
+
+/// Rows and head of the copied journal, whose chain must hold.
+fn journal_of(file: &Path) -> Result<Option<Journal>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let found = Store::open_to_read(file)?.verify_journal()?;
+    if let Some(n) = found.broken_at {
+        bail!("the journal is broken at row {n}, in the copy as in the original: see `dermatel journal verify`");
+    }
+    Ok(Some(Journal {
+        rows: found.rows,
+        head: found.head.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }))
+}
+
+/// Before anything goes on from a data folder that came out of a backup: says so, and lets pages say that they may be
+/// repeats. Only whoever holds the folder may.
+pub(crate) fn go_on_from_a_copy(config: &Config) -> Result<()> {
+    let data = &config.node.data_dir;
+    let Some(manifest) = Manifest::read(data)? else {
+        return Ok(());
+    };
+    let now = UnixMicros::from(Clock::system().now());
+    let pages = Store::open(&config.alerting.file)?.restored(manifest.taken_at()?, now)?;
+    tracing::error!(
+        backup = manifest.taken_at,
+        pages,
+        "this data folder was restored from a backup: what devices, people and receivers did since is not in it; \
+         sessions name what is missing, and pages about the time before now may be repeats"
+    );
+    manifest.settle(data, now)
+}
