@@ -95,7 +95,7 @@ fn compile_schema(scratch: &Path) -> PathBuf {
     out
 }
 
-/// The Python of the tests' own environment.
+/// The Python of the tests, with what `cargo xtask test` puts beside it.
 pub fn python() -> PathBuf {
     let python = std::env::var_os("DERMATEL_TEST_PYTHON")
         .map_or_else(|| workspace_root().join("target/test-venv/bin/python"), PathBuf::from);

