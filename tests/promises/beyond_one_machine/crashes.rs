@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use tests::{Apart, Mqtt, SOON, Source, StackSpec, Version, Webhook, deliver_all, wait_for};
 
+use service::testing::Mosquitto;
+
 use super::one_broker::broker;
 
 /// Treatments of each pen, batches of each, and strokes in each.
@@ -97,4 +99,44 @@ fn apart_nothing_is_lost_and_no_page_is_missing_when_each_process_and_the_broker
     );
     let mut last = Mqtt::connect(&Source::new("pen-1").login(apart.gateway.mqtt, Version::V5));
     assert!(last.as_mut().is_ok(), "devices may connect after all that");
+}
+
+#[test]
+fn apart_what_a_broker_acknowledged_and_had_not_saved_when_it_died_is_sent_again() {
+    let webhook = Webhook::start();
+    // The last line of a kind counts: it saves when it is told to, and not by itself.
+    let mut broker =
+        Mosquitto::start_with("user root\nallow_anonymous true\nautosave_on_changes false\nautosave_interval 3600\n");
+    let mut apart = Apart::start(&StackSpec::plain(&webhook), broker.port());
+    let pid = broker.pid().unwrap().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-USR1", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let saved = broker.dir().join("mosquitto.db");
+    wait_for("the broker to have saved its sessions", SOON, || saved.metadata());
+    apart.ingestor.kill();
+    let mut pen = Source::new("pen-1");
+    let login = pen.login(apart.gateway.mqtt, Version::V5);
+    let frames = [pen.start(), pen.good(100), pen.hazard(), pen.end(Some(103), None)];
+    deliver_all(&login, &pen.topic(), &frames, |_| {});
+    // Alerting has it, so the broker had: and holds it for the ingestor, in memory.
+    wait_for("the page of the hazard", SOON, || {
+        match webhook.of_rule("depth-above-limit").len() {
+            0 => Err(apart.alerting.log()),
+            _ => Ok(()),
+        }
+    });
+    broker.kill();
+    broker.restart();
+    apart.ingestor.up();
+    apart
+        .ingestor
+        .wait_number("SELECT coalesce(sum(count), 0) FROM stroke_window", 103);
+    let told = "SELECT count(DISTINCT alert_id) FROM alert_transition WHERE rule = 'depth-above-limit' AND to_state = 'firing'";
+    apart.ingestor.wait_number(told, 1);
+    assert_eq!(webhook.of_rule("depth-above-limit").len(), 1, "{:#?}", webhook.pages());
 }

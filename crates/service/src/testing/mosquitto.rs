@@ -58,6 +58,11 @@ impl Mosquitto {
         self.dir.path()
     }
 
+    /// Its process id while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// SIGKILLs it; what it did not save is lost.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
