@@ -127,3 +127,38 @@ fn wait_row(stack: &Stack, sql: &str, wanted: &[&str]) {
         }
     });
 }
+
+#[test]
+fn minutes_are_rolled_up_from_what_is_stored_also_across_a_kill_and_for_what_comes_late() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::prepare(&StackSpec::plain(&webhook));
+    stack.edit("dermatel.toml", "[ingestor]\n", "[ingestor]\nrollup_after = \"1s\"\n");
+    stack.up();
+    let mut pen = Source::new("pen-1");
+    let mut frames: Vec<Vec<u8>> = (0..60).map(|_| pen.good(BATCH)).collect();
+    let late = frames.remove(7);
+    let put = |stack: &Stack, pen: &Source, frames: &[Vec<u8>]| {
+        let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
+        for frame in frames {
+            assert_eq!(mqtt.put(&pen.topic(), frame), Some(0));
+        }
+    };
+    // In the middle of it the process is killed; then the rest comes, some of it again.
+    put(&stack, &pen, &frames[..40]);
+    stack.kill();
+    stack.up();
+    put(&stack, &pen, &frames[30..]);
+    // Of each minute: what a person would compute who looks at the windows.
+    let apart = "SELECT count(*) FROM (SELECT tenant, device, zone, time_ns / 60000000000 AS minute, count(*) AS windows, \
+         sum(count) AS strokes, max(depth_max_um) AS deepest, sum(depth_sum_um) AS sum FROM stroke_window \
+         GROUP BY tenant, device, zone, minute) AS truth LEFT JOIN stroke_1m AS told ON told.tenant = truth.tenant \
+         AND told.device = truth.device AND told.zone = truth.zone AND told.time_ns / 60000000000 = truth.minute \
+         WHERE (told.windows, told.count, told.depth_max_um, told.depth_sum_um) \
+         IS NOT (truth.windows, truth.strokes, truth.deepest, truth.sum)";
+    stack.wait_number("SELECT sum(count) FROM stroke_window", 59 * BATCH as i64);
+    stack.wait_number(apart, 0);
+    stack.wait_number("SELECT sum(count) FROM stroke_1m", 59 * BATCH as i64);
+    put(&stack, &pen, &[late]);
+    stack.wait_number("SELECT sum(count) FROM stroke_1m", 60 * BATCH as i64);
+    stack.wait_number(apart, 0);
+}
