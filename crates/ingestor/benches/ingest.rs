@@ -33,6 +33,10 @@ impl Fleet for Nobody {
 }
 
 fn admitted(first: u64) -> Admitted {
+    admitted_of("pen-1", first)
+}
+
+fn admitted_of(device: &str, first: u64) -> Admitted {
     let batch = proto::StrokeBatch {
         first_ordinal: Some(first),
         first_uptime_us: Some(first * 8_000),
@@ -45,7 +49,7 @@ fn admitted(first: u64) -> Admitted {
     };
     let header = proto::Header {
         schema_version: Some(1),
-        device_id: Some("pen-1".to_owned()),
+        device_id: Some(device.to_owned()),
         boot_id: Some(7),
         sequence: Some(first / STROKES as u64),
         uptime_us: Some(first * 8_000 + 1_000_000),
@@ -60,7 +64,7 @@ fn admitted(first: u64) -> Admitted {
     Admitted {
         tenant: "acme".parse().unwrap(),
         clinic: "north".parse().unwrap(),
-        device: "pen-1".parse().unwrap(),
+        device: device.parse().unwrap(),
         content: Content::Telemetry,
         payload: frame.encode_to_vec().into(),
         received_at: UnixMicros(1_795_348_800_000_000),
@@ -134,8 +138,7 @@ fn per_rolled_up_window(c: &mut Criterion) {
     let mut records = Vec::new();
     for n in 0..WINDOWS {
         for device in 0..DEVICES {
-            let mut frame = admitted(n * STROKES as u64);
-            frame.device = format!("pen-{device}").parse().unwrap();
+            let frame = admitted_of(&format!("pen-{device}"), n * STROKES as u64);
             records.extend(reader.decode(&frame.encode()).unwrap().records);
         }
     }
