@@ -295,15 +295,17 @@ fn the_charts_pods_get_their_own_shards_and_a_configuration_that_is_fine() {
         let mut maps = of_kind(objects, "ConfigMap").into_iter();
         maps.rfind(|map| map["metadata"]["name"] == name).unwrap()["data"].clone()
     };
-    let ingestors = map(&objects, "fleet-ingestor");
-    for (file, shards) in [("dermatel-0.toml", "\"0-31\""), ("dermatel-1.toml", "\"32-63\"")] {
-        assert!(
-            ingestors[file]
-                .as_str()
-                .unwrap()
-                .contains(&format!("[uplink]\nshards = {shards}\n")),
-            "{ingestors}"
-        );
+    for process in ["gateway", "ingestor", "alerting"] {
+        let files = map(&objects, &format!("fleet-{process}"));
+        assert_eq!(files.as_object().unwrap().len(), 2);
+        for (file, shards) in [("dermatel-0.toml", "\"0-31\""), ("dermatel-1.toml", "\"32-63\"")] {
+            let config = files[file].as_str().unwrap();
+            assert!(
+                process == "gateway" || config.contains(&format!("\nshards = {shards}\n")),
+                "{config}"
+            );
+            assert_config_is_fine(config);
+        }
     }
     assert!(
         map(&objects, "fleet-registry")

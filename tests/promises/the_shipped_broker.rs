@@ -157,7 +157,7 @@ fn more_waits_for_dermatel_than_the_default_would_keep_and_a_packet_that_is_too_
     let topic = telemetry(PEN);
     subscribe(&broker, "dermatel", "gateway", &topic);
     let large = folder.path().join("large");
-    std::fs::write(&large, vec![b'x'; 300_000]).unwrap();
+    std::fs::write(&large, vec![b'x'; 600_000]).unwrap();
     run(&mut client(
         "mosquitto_pub",
         &broker,

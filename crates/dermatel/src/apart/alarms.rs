@@ -29,6 +29,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let sender = Sender::start(&base.uplink)?;
     let whereabouts = Whereabouts::default();
     let id = GatewayId::new(&format!("alerting-{}", base.uplink.instance))?;
+    crate::backup::go_on_from_a_copy(&base.config)?;
     let alerting = Alerting::build(alerting::Parts {
         config: base.config.alerting.clone(),
         log: log.clone(),
@@ -54,7 +55,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         Role::Alerting,
         log.clone(),
         AlarmSink::new(whereabouts),
-        data.join("uplink"),
+        data.join(super::FOLDER),
         base.clock.clone(),
         base.health.condition(receive::CONDITION),
     )?;

@@ -20,6 +20,9 @@ use crate::fleet::Fleet;
 use crate::spool_watch::{Teller, watch};
 use crate::{api, parts, process};
 
+/// Folder, within the data folder, of what a reader of the broker keeps beside its log.
+pub(crate) const FOLDER: &str = "uplink";
+
 /// Which part.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apart {

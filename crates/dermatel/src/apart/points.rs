@@ -46,7 +46,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         Role::Ingestor,
         log.clone(),
         PointSink { registry },
-        data.join("uplink"),
+        data.join(super::FOLDER),
         base.clock.clone(),
         base.health.condition(receive::CONDITION),
     )?;

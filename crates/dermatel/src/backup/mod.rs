@@ -66,11 +66,19 @@ fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result
         let below = path.strip_prefix(from);
         Ok(data.join(below.with_context(|| format!("{} is not below the data folder", path.display()))?))
     };
-    let begin = |name: &str| {
+    // Alerting's log before the telemetry log: what it then lacks, the gateway hands on at the next start. Processes apart
+    // have one of them.
+    let mut logs = Vec::new();
+    for name in ["alerting", "telemetry"] {
         let dir = from.join("spool").join(name);
-        Copying::begin(&dir, Arc::new(OsDisk)).with_context(|| format!("the log in {} cannot be read", dir.display()))
-    };
-    let mut logs = [("alerting", begin("alerting")?), ("telemetry", begin("telemetry")?)];
+        if dir.is_dir() {
+            let log = Copying::begin(&dir, Arc::new(OsDisk));
+            logs.push((
+                name,
+                log.with_context(|| format!("the log in {} cannot be read", dir.display()))?,
+            ));
+        }
+    }
     for name in gateway::FILES {
         let path = config.gateway.dir.join(name);
         copy_file(&path, &into(&path)?)?;
@@ -89,7 +97,10 @@ fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result
     let changes = crate::fleet::journal(config);
     copy_file(&changes, &into(&changes)?)?;
     copy_what_is_configured(config, file, to)?;
-    // Alerting's log before the telemetry log: what it then lacks, the gateway hands on at the next start.
+    let uplink = from.join(crate::apart::FOLDER);
+    if uplink.is_dir() {
+        copy_folder(&uplink, &into(&uplink)?)?;
+    }
     let mut copied = Vec::new();
     for (name, log) in logs {
         let dir = data.join("spool").join(name);
