@@ -21,6 +21,8 @@ use crate::telemetry_names::{
 const COMPLAIN_EVERY: Duration = Duration::from_secs(15);
 /// How long a clean disconnect may take.
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for the broker to close the connection that we said goodbye on.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Our own publishes on this connection: none, but the library needs a window.
 const NO_WINDOW: u16 = 1;
 
@@ -246,7 +248,10 @@ impl Session {
                     pkid,
                 }) => self.deliver(topic, payload, retain, dup, qos, pkid).await,
                 Ok(Event::SubAck(granted)) => self.subscribed(&granted),
-                Ok(Event::Disconnected) => Err(Ended::new(DisconnectReason::Closed, "stopped")),
+                Ok(Event::Disconnected) => {
+                    farewell(&mut driver).await;
+                    Err(Ended::new(DisconnectReason::Closed, "stopped"))
+                }
                 Ok(_) => Ok(()),
                 Err(ended) if *self.stopped.borrow() => Err(Ended {
                     reason: DisconnectReason::Closed,
@@ -390,6 +395,13 @@ impl Session {
             "the broker holds a message over max_packet_size, reading on with a larger limit"
         );
     }
+}
+
+/// Until the broker has closed the connection: only then has it read the last acknowledgements. One that gets a connection of
+/// our successor first throws away what it has not read of this one, and delivers again what was acknowledged.
+async fn farewell(driver: &mut Driver) {
+    let closed = async { while driver.poll().await.is_ok() {} };
+    let _ = tokio::time::timeout(FAREWELL, closed).await;
 }
 
 async fn stop_requested(stopped: &mut watch::Receiver<bool>) {
