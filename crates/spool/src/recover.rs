@@ -41,7 +41,7 @@ pub(crate) fn open(config: Config, disk: Arc<dyn Disk>) -> Result<(Inner, OpenRe
     let found = find_segments(disk_ref, &layout)?;
     let identity = identity(disk_ref, &layout, &found).map_err(at(&layout.identity()))?;
     let mut report = OpenReport {
-        damaged_headers: found.iter().filter(|s| s.header.is_none()).count(),
+        damaged_headers: damaged_headers(&found),
         ..OpenReport::default()
     };
     let corrupt = KeptAside::load(disk_ref, &layout).map_err(at(&layout.corrupt()))?;
@@ -132,6 +132,15 @@ pub(crate) fn find_segments(disk: &dyn Disk, layout: &Layout) -> Result<Vec<Foun
     }
     found.sort_by_key(|segment| segment.first);
     Ok(found)
+}
+
+/// Segments whose header cannot be read. A last one that is shorter than a header is no damage: the process died while it made
+/// that file, which has taken no record.
+fn damaged_headers(found: &[FoundSegment]) -> usize {
+    let unfinished = found
+        .last()
+        .is_some_and(|last| last.bytes < SEGMENT_HEADER_BYTES as u64);
+    found.iter().filter(|segment| segment.header.is_none()).count() - usize::from(unfinished)
 }
 
 /// The identity from its file, else from any segment, else a new one.

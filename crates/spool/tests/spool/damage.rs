@@ -121,6 +121,23 @@ fn damage_that_comes_while_it_runs_is_found_by_the_reader_and_counted_once() {
 }
 
 #[test]
+fn a_segment_that_a_kill_left_while_it_was_made_is_no_damage_and_is_made_again() {
+    for bytes in [0, SEGMENT_HEADER_BYTES - 1] {
+        let disk = filled(100);
+        let last = segments(&disk).pop().unwrap();
+        let digits = last.file_stem().unwrap().len();
+        let next = last.with_file_name(format!("{:0digits$}.seg", 100));
+        let file = spool::Disk::create(&disk, &next).unwrap();
+        file.write_at(&vec![7; bytes], 0).unwrap();
+        let (spool, report) = open(&small(&["store"]), &disk);
+        assert_eq!(report.damaged_headers, 0, "{bytes} bytes");
+        append_all(&spool, 100..200);
+        spool.sync().unwrap();
+        assert_eq!(payloads(&look(&spool)), (0..200).map(payload).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_damaged_segment_header_costs_no_record() {
     let disk = filled(100);
     for path in segments(&disk) {
