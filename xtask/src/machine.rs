@@ -10,7 +10,6 @@ use anyhow::{Context, Result, bail};
 const PROGRAMS: &[(&str, &str)] = &[
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
-    ("nats-server", "nats-server"),
     ("influxd", "influxdb"),
     ("victoria-metrics", "victoria-metrics"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),

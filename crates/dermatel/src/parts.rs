@@ -1,5 +1,6 @@
 //! The parts of a process: none may end unnoticed, and none may keep the process from ending.
 use std::fmt::Display;
+use std::time::Duration;
 
 use service::shutdown::Shutdown;
 use tokio::runtime::Runtime;
@@ -30,10 +31,39 @@ pub(crate) fn spawn_plain(shutdown: &Shutdown, name: &str, part: impl Future<Out
 
 /// Hands the failure of a part on to `to`, which decides about the exit code: as soon as it happens, and also when it happens
 /// while draining.
-pub(crate) fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
+fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
     if let (Some(failure), None) = (from.failure(), to.failure()) {
         to.fail(&failure.part, failure.error);
     }
+}
+
+/// Runs what is before the logs to its end, and then lets the parts behind them finish what it left, within `grace`; what is not
+/// done by then is done after the next start.
+pub(crate) async fn front_then_behind(
+    front: impl Future<Output = ()>,
+    behind: &Shutdown,
+    grace: Duration,
+    shutdown: &Shutdown,
+) {
+    let failed = {
+        let (behind, shutdown) = (behind.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            // A part that failed takes the whole down: the supervisor outside restarts it.
+            behind.requested().await;
+            pass_on_failure(&behind, &shutdown);
+        })
+    };
+    front.await;
+    behind.begin("the intakes have ended");
+    let late = behind.drain(grace).await;
+    if !late.is_empty() {
+        tracing::warn!(
+            parts = late.join(", "),
+            "did not finish within the grace period; the logs keep what is left"
+        );
+    }
+    failed.abort();
+    pass_on_failure(behind, shutdown);
 }
 
 /// Runs `main` to its end. What still blocks a thread then (a straggler after the grace period) ends with the process, and does
@@ -47,8 +77,6 @@ pub(crate) fn run_to_the_end<T>(runtime: Runtime, main: impl Future<Output = T>)
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]

@@ -166,30 +166,15 @@ impl Base {
             parts::spawn_plain(&behind, "http", serve(remote, all, behind.requested()));
         }
         let local = tokio::spawn(serve(asked.local, routes, shutdown.requested()));
-        let failed = {
-            let (behind, shutdown) = (behind.clone(), shutdown.clone());
-            tokio::spawn(async move {
-                // A part that failed takes the whole down: the supervisor outside restarts it.
-                behind.requested().await;
-                parts::pass_on_failure(&behind, &shutdown);
-            })
+        let front = async {
+            if let Err(error) = front.await {
+                shutdown.fail("intake", error);
+            } else if !shutdown.is_draining() {
+                shutdown.fail("intake", "it ended by itself");
+            }
+            let _ = local.await;
         };
-        if let Err(error) = front.await {
-            shutdown.fail("intake", error);
-        } else if !shutdown.is_draining() {
-            shutdown.fail("intake", "it ended by itself");
-        }
-        let _ = local.await;
-        behind.begin("the intakes have ended");
-        let late = behind.drain(self.config.node.grace).await;
-        if !late.is_empty() {
-            tracing::warn!(
-                parts = late.join(", "),
-                "did not finish within the grace period; the logs keep what is left"
-            );
-        }
-        failed.abort();
-        parts::pass_on_failure(&behind, shutdown);
+        parts::front_then_behind(front, &behind, self.config.node.grace, shutdown).await;
         let _ = std::fs::remove_file(&asked.socket);
     }
 }
