@@ -7,6 +7,7 @@ mod device;
 mod look;
 mod mosquitto;
 mod mqtt;
+mod nats;
 mod source;
 mod stack;
 mod wait;
@@ -22,6 +23,7 @@ pub use mosquitto::Mosquitto;
 pub use mqtt::{
     Login, Mqtt, NOT_AUTHORIZED, NotConnected, PAYLOAD_FORMAT_INVALID, Puback, QUOTA_EXCEEDED, Version, deliver_all,
 };
+pub use nats::NatsCluster;
 pub use source::{HAZARD_UM, SETPOINT_UM, Source, now_us, random, random_below};
 pub use stack::{CLINIC, Stack, StackSpec, Store, TENANT, TOKEN, secret};
 pub use wait::wait_for;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 const PROGRAMS: &[(&str, &str)] = &[
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
+    ("nats-server", "nats-server"),
     ("influxd", "influxdb"),
     ("victoria-metrics", "victoria-metrics"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),

@@ -1,4 +1,5 @@
 //! Transitions out, for the store: at least once, from the same transaction that made them.
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Where transitions go, for example the telemetry spool.
 pub trait Outlet: Send + Sync {
-    /// Takes transitions, each a message whose payload is an `AlertTransition`. Ok means durable. The same one may come
+    /// Takes transitions, each a message whose payload is an `AlertTransition`. Ok means durable, but for those whose places in
+    /// `transitions` it gives: they have to wait and come again, and those after them do not wait for them. The same one may come
     /// again; its `transition_id` says so. May block on the disk.
     ///
     /// # Errors
     /// None of them counts as taken; they come again.
-    fn put(&self, transitions: &[Admitted]) -> Result<(), Box<dyn Error + Send + Sync>>;
+    fn put(&self, transitions: &[Admitted]) -> Result<Vec<usize>, Box<dyn Error + Send + Sync>>;
 }
 
 /// Empties the outlet table until `stop`.
@@ -40,9 +42,14 @@ pub(crate) async fn run(
         let (store, outlet) = (Arc::clone(&store), Arc::clone(&outlet));
         let done = tokio::task::spawn_blocking(move || drain(&store, outlet.as_ref())).await;
         let pause = match done {
-            Ok(Ok(())) => {
+            Ok(Ok(0)) => {
                 wait = RETRY.0;
                 LOOK_EVERY
+            }
+            Ok(Ok(left)) => {
+                wait = (wait * 2).min(RETRY.1);
+                tracing::info!(transitions = left, "transitions wait for a store that is away");
+                wait
             }
             Ok(Err(error)) => {
                 tracing::warn!(error = %error, "transitions for the store wait");
@@ -59,18 +66,24 @@ pub(crate) async fn run(
     }
 }
 
-fn drain(store: &Store, outlet: &dyn Outlet) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Goes through the table once; gives how many have to wait.
+fn drain(store: &Store, outlet: &dyn Outlet) -> Result<usize, Box<dyn Error + Send + Sync>> {
+    let (mut after, mut left) = (i64::MIN, 0);
     loop {
-        let rows = store.outlet(MAX_BATCH)?;
+        let rows = store.outlet(after, MAX_BATCH)?;
         let Some((last, _)) = rows.last() else {
-            return Ok(());
+            return Ok(left);
         };
-        let last = *last;
-        let messages: Vec<Admitted> = rows
+        after = *last;
+        // What cannot be read was damaged on our own disk; it is done with.
+        let (numbers, messages): (Vec<i64>, Vec<Admitted>) = rows
             .iter()
-            .filter_map(|(_, bytes)| Admitted::decode(bytes).ok())
-            .collect();
-        outlet.put(&messages)?;
-        store.outlet_done(last)?;
+            .filter_map(|(n, bytes)| Some((*n, Admitted::decode(bytes).ok()?)))
+            .unzip();
+        let waiting = outlet.put(&messages)?;
+        let waiting: BTreeSet<i64> = waiting.into_iter().filter_map(|at| numbers.get(at).copied()).collect();
+        let done: Vec<i64> = rows.iter().map(|(n, _)| *n).filter(|n| !waiting.contains(n)).collect();
+        left += waiting.len();
+        store.outlet_done(&done)?;
     }
 }

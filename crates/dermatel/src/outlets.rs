@@ -56,7 +56,7 @@ pub(crate) struct TransitionOutlet {
 }
 
 impl alerting::Outlet for TransitionOutlet {
-    fn put(&self, transitions: &[Admitted]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn put(&self, transitions: &[Admitted]) -> Result<Vec<usize>, Box<dyn Error + Send + Sync>> {
         let registry = self.registry.current();
         let encoded: Vec<(u32, Vec<u8>)> = transitions
             .iter()
@@ -68,7 +68,7 @@ impl alerting::Outlet for TransitionOutlet {
             .collect();
         let appended = self.spool.append(&records, SystemTime::now())?;
         self.spool.sync_appended(&appended)?;
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

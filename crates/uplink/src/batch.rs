@@ -1,4 +1,5 @@
-//! A batch, packed and opened: one byte for the packing, then a compressed message. Opening trusts nothing.
+//! A batch, packed and opened: one byte for the packing, the stretch of the sender's log, then a compressed message. Opening trusts
+//! nothing.
 use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use prost::Message as _;
 use telemetry::{Admitted, Content, GatewayId, SHARDS, UnixMicros, proto};
 
 use crate::ShardSet;
+use crate::stretch::Stretch;
 use crate::topic::{TopicError, Up, Way};
 
-/// The only packing so far: zlib.
-const ZLIB: u8 = 1;
+/// The only packing so far: zlib, after the stretch.
+const ZLIB: u8 = 2;
 /// Most bytes of a batch before packing and after unpacking. A decompression bomb ends here.
 pub const OPENED_BYTES_MAX: usize = 1024 * 1024;
 /// Most messages of a batch.
@@ -39,6 +41,8 @@ pub enum Reason {
     Identity,
     /// A message inside is of a kind that does not travel this way.
     Kind,
+    /// Its sender has not introduced itself on its own topic.
+    Stranger,
 }
 
 impl Reason {
@@ -52,6 +56,7 @@ impl Reason {
             Self::Malformed => "malformed",
             Self::Identity => "identity",
             Self::Kind => "kind",
+            Self::Stranger => "stranger",
         }
     }
 }
@@ -116,24 +121,31 @@ pub enum Opened {
     },
 }
 
+/// An encoded message, packed, before it is known which stretch of the log it is.
+#[derive(Debug, Clone)]
+pub struct Packed(Vec<u8>);
+
+impl Packed {
+    /// The payload of a publish.
+    pub fn payload(&self, stretch: &Stretch) -> Bytes {
+        let mut into = Vec::with_capacity(self.0.len() + PACKED_OVERHEAD_BYTES);
+        into.push(ZLIB);
+        stretch.encode(&mut into);
+        into.extend_from_slice(&self.0);
+        into.into()
+    }
+}
+
 /// Packs an encoded message.
-pub fn pack(message: &[u8]) -> Vec<u8> {
-    let mut into = Vec::with_capacity(message.len() / 2 + PACKED_OVERHEAD_BYTES);
-    into.push(ZLIB);
+pub fn pack(message: &[u8]) -> Packed {
+    let into = Vec::with_capacity(message.len() / 2 + PACKED_OVERHEAD_BYTES);
     let mut encoder = ZlibEncoder::new(into, LEVEL);
     // A Vec grows: writing into it cannot fail.
     let _ = encoder.write_all(message);
-    encoder.finish().unwrap_or_default()
+    Packed(encoder.finish().unwrap_or_default())
 }
 
-fn unpack(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let (kind, packed) = match payload.split_first() {
-        Some((kind, packed)) => (*kind, packed),
-        None => return refused(Reason::Packing, "it is empty"),
-    };
-    if kind != ZLIB {
-        return refused(Reason::Packing, format!("packing {kind} is not known to this version"));
-    }
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, Refusal> {
     if packed.len() > OPENED_BYTES_MAX + PACKED_OVERHEAD_BYTES {
         return refused(Reason::TooLarge, format!("{} bytes packed", packed.len()));
     }
@@ -148,24 +160,72 @@ fn unpack(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(opened)
 }
 
-/// Opens what came on a topic, for a reader of these shards.
-///
-/// # Errors
-/// [`Refusal`]: it costs this batch and nothing else.
-pub fn open(topic: &str, payload: &[u8], own: ShardSet) -> Result<Opened, Refusal> {
-    let topic = Up::parse(topic)?;
-    if !own.contains(topic.shard()) {
-        return refused(Reason::NotOwned, format!("shard {} is not ours", topic.shard()));
+/// What came on a topic, with only its outside looked at.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Where it came.
+    pub topic: Up,
+    /// Which part of its sender's log it is.
+    pub stretch: Stretch,
+    packed: Bytes,
+}
+
+impl Envelope {
+    /// Looks at the outside of what came, for a reader of these shards.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it costs this batch and nothing else.
+    pub fn read(topic: &str, mut payload: Bytes, own: ShardSet) -> Result<Self, Refusal> {
+        let topic = Up::parse(topic)?;
+        if !own.contains(topic.shard()) {
+            return refused(Reason::NotOwned, format!("shard {} is not ours", topic.shard()));
+        }
+        match payload.first() {
+            Some(&ZLIB) => {}
+            Some(kind) => return refused(Reason::Packing, format!("packing {kind} is not known to this version")),
+            None => return refused(Reason::Packing, "it is empty"),
+        }
+        let mut packed = payload.split_off(1);
+        let stretch = match Stretch::decode(&mut packed) {
+            Ok(stretch) => stretch,
+            Err(error) => return refused(Reason::Malformed, error),
+        };
+        // A batch has parts, and progress none.
+        if matches!(topic, Up::Progress { .. }) != (stretch.parts == 0) {
+            return refused(Reason::Malformed, "its head is not that of its topic");
+        }
+        if let Up::Progress { gateway, .. } = &topic
+            && *gateway != stretch.sender
+        {
+            return refused(
+                Reason::Identity,
+                format!("it is of {}, not of {gateway}", stretch.sender),
+            );
+        }
+        Ok(Self { topic, stretch, packed })
     }
-    let opened = Bytes::from(unpack(payload)?);
-    match topic {
-        Up::Clinic { .. } => open_messages(&topic, opened),
-        Up::Progress { shard, gateway } => open_progress(shard, gateway, opened),
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn open(&self) -> Result<Opened, Refusal> {
+        let opened = Bytes::from(unpack(&self.packed)?);
+        let sender = &self.stretch.sender;
+        match &self.topic {
+            topic @ Up::Clinic { .. } => open_messages(topic, sender, opened),
+            Up::Progress { shard, .. } => open_progress(*shard, sender.clone(), opened),
+        }
     }
 }
 
-fn open_messages(topic: &Up, opened: Bytes) -> Result<Opened, Refusal> {
+fn open_messages(topic: &Up, sender: &GatewayId, opened: Bytes) -> Result<Opened, Refusal> {
     let batch = decoded::<proto::UplinkBatch>(opened)?;
+    if let Up::Clinic { way: Way::Uplink, .. } = topic
+        && batch.gateway != sender.as_str()
+    {
+        return refused(Reason::Identity, format!("it is of {}, not of {sender}", batch.gateway));
+    }
     if batch.admitted.len() + batch.refused.len() > MESSAGES_MAX {
         return refused(Reason::TooLarge, format!("more than {MESSAGES_MAX} messages"));
     }
@@ -252,13 +312,13 @@ fn decoded<M: prost::Message + Default>(opened: Bytes) -> Result<M, Refusal> {
 }
 
 /// Packs messages of one clinic that are encoded already.
-pub fn pack_messages(gateway: &str, admitted: Vec<Bytes>, refused: Vec<proto::Refused>) -> Bytes {
+pub fn pack_messages(gateway: &str, admitted: Vec<Bytes>, refused: Vec<proto::Refused>) -> Packed {
     let batch = proto::UplinkBatch {
         gateway: gateway.to_owned(),
         admitted,
         refused,
     };
-    pack(&batch.encode_to_vec()).into()
+    pack(&batch.encode_to_vec())
 }
 
 #[cfg(test)]

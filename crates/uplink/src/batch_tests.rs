@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use telemetry::{ClockQuality, Origin};
 
 use super::*;
+use crate::stretch::tests::stretch;
 use crate::topic::Way;
 
 fn admitted(tenant: &str, clinic: &str, gateway: &str) -> Admitted {
@@ -26,7 +27,11 @@ fn admitted(tenant: &str, clinic: &str, gateway: &str) -> Admitted {
 
 fn batch(of: &[Admitted]) -> Bytes {
     let encoded = of.iter().map(|one| Bytes::from(one.encode())).collect();
-    pack_messages("gw-1", encoded, Vec::new())
+    pack_messages("gw-1", encoded, Vec::new()).payload(&stretch(0, 0, 1))
+}
+
+fn open(topic: &str, payload: &[u8], own: ShardSet) -> Result<Opened, Refusal> {
+    Envelope::read(topic, Bytes::copy_from_slice(payload), own)?.open()
 }
 
 fn topic(way: Way) -> String {
@@ -95,7 +100,7 @@ fn another_shard_is_refused_whether_the_topic_lies_or_we_do_not_own_it() {
 #[test]
 fn a_bomb_is_given_up_at_the_bound() {
     // A gigabyte of zeros would be a megabyte packed; a hundredth of that does.
-    let bomb = pack(&vec![0; 16 * OPENED_BYTES_MAX]);
+    let bomb = pack(&vec![0; 16 * OPENED_BYTES_MAX]).payload(&stretch(0, 0, 1));
     assert!(bomb.len() < OPENED_BYTES_MAX / 4, "{}", bomb.len());
     assert_eq!(reason(&topic(Way::Uplink), &bomb), Reason::TooLarge);
 }
@@ -109,7 +114,11 @@ fn progress_is_believed_of_the_gateway_of_the_topic_only() {
             shards,
             backlogs: Vec::new(),
         };
-        pack(&progress.encode_to_vec())
+        let hello = Stretch {
+            parts: 0,
+            ..stretch(0, 0, 0)
+        };
+        pack(&progress.encode_to_vec()).payload(&hello)
     };
     let topic = "dermatel/v1/uplink/3/_progress/gw-1";
     assert!(open(topic, &said("gw-1", 0b1000), ShardSet::ALL).is_ok());
@@ -121,7 +130,7 @@ proptest! {
     #[test]
     fn any_bytes_are_opened_or_refused(payload in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = open(&topic(Way::Uplink), &payload, ShardSet::ALL);
-        let _ = open(&topic(Way::Uplink), &pack(&payload), ShardSet::ALL);
+        let _ = open(&topic(Way::Uplink), &pack(&payload).payload(&stretch(0, 0, 1)), ShardSet::ALL);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct RawConfig {
     pub batch_size: ByteSize,
     /// Most bytes that were published and are not acknowledged, before packing.
     pub in_flight: ByteSize,
-    /// What the broker acknowledged this short before a connection broke is sent again.
+    /// How long a reader that is there may come no further before it gets again what was sent last; at least a second.
     #[serde(with = "service::config::duration")]
     pub resend: Duration,
     /// Whether a gateway waits until every shard has an ingestor and an alerting instance at the broker.
@@ -98,8 +98,8 @@ impl Validate for RawConfig {
         );
         at.check(
             "resend",
-            self.resend <= Duration::from_secs(600),
-            "allowed is at most 10m",
+            (Duration::from_secs(1)..=Duration::from_secs(600)).contains(&self.resend),
+            "allowed are 1s to 10m",
         );
         at.check("in_flight", self.in_flight.as_u64() >= size, "it is below batch_size");
         at.check(
@@ -209,7 +209,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "resend",
         "\"5s\"",
-        "What the broker acknowledged this short before a connection broke is sent again: longer than it takes to save what it acknowledged.",
+        "How long a reader that is there may come no further before it gets again what was sent to it last.",
     ),
     Setting::new(
         "wait_for_readers",

@@ -12,6 +12,10 @@ pub const FORWARDED_PACKED_BYTES: &str = "uplink_forwarded_packed_bytes_total";
 pub const NOT_FORWARDED: &str = "uplink_records_not_forwarded_total";
 /// 1 while nothing is sent because a shard has no reader.
 pub const HELD_BACK: &str = "uplink_held_back";
+/// Batches that do not follow what the reader holds.
+pub const BATCHES_AHEAD: &str = "uplink_batches_ahead_total";
+/// Times that the forwarder went back, by why.
+pub const WENT_BACK: &str = "uplink_went_back_total";
 /// Times that the forwarder began again at its cursor.
 pub const RESTARTED: &str = "uplink_forwarder_restarts_total";
 /// Batches that a reader has on disk.
@@ -54,7 +58,17 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (
         RESTARTED,
         "counter",
-        "times that a connection broke and what the broker acknowledged last was sent again",
+        "times that a connection to the broker broke and what it had not acknowledged was sent again",
+    ),
+    (
+        WENT_BACK,
+        "counter",
+        "times that a reader lacked what was sent and the forwarder sent again from what it holds, by why: lacking, silence",
+    ),
+    (
+        BATCHES_AHEAD,
+        "counter",
+        "batches that were passed over because something before them is missing; they come again",
     ),
     (RECEIVED_BATCHES, "counter", "batches that are on the reader's disk"),
     (

@@ -1,83 +1,75 @@
-//! Who reads: a reader says, retained, which shards the broker keeps for it; a gateway sends nothing to a shard that nobody holds.
+//! Who reads: a reader says, retained, which shards the broker keeps for it, and then how far it holds what is sent. A sender sends
+//! nothing to a shard that nobody reads.
 //!
 //! A broker acknowledges and forgets what is published before anybody has subscribed. So the very first start, in any order, and
-//! a broker that lost its sessions, would lose messages that count as forwarded.
+//! a broker that lost its sessions, would send what nobody gets.
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use prost::Message as _;
-use service::mqtt::{Delivery, Link, OptionsError, Publisher, PublisherOptions, Subscriber, SubscriberOptions};
-use telemetry::proto;
+use service::mqtt::{Delivery, Link, OptionsError, Subscriber, SubscriberOptions};
+use telemetry::{GatewayId, proto};
 use tokio::sync::watch;
 
-use crate::topic::{Role, reader, readers_filter};
+use crate::topic::{Role, Says, Way, held_filter, readers_filter, says};
 use crate::{Config, ShardSet};
 
+/// A reader that said nothing for so long, three times as long as it may be silent, is away.
+pub const AWAY_AFTER: Duration = Duration::from_secs(15);
 /// Most readers that are followed.
 const READERS_MAX: usize = 4_096;
 
-/// Which shards have a reader of a role.
-pub type Held = HashMap<Role, ShardSet>;
-
-/// The shards of these that lack a reader of either role.
-pub fn missing(held: &Held, shards: ShardSet, roles: &[Role]) -> ShardSet {
-    roles.iter().fold(ShardSet::EMPTY, |missing, role| {
-        missing.or(shards.without(held.get(role).copied().unwrap_or_default()))
-    })
+/// A reader: its role, and the name that is its own there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReaderId {
+    /// What it does.
+    pub role: Role,
+    /// Its `uplink.instance`.
+    pub instance: String,
 }
 
-/// Says whenever `subscribed` becomes true that the broker keeps this reader's shards, until the subscriber ends.
-///
-/// # Errors
-/// An option cannot work.
-pub async fn announce(config: &Config, role: Role, mut subscribed: watch::Receiver<bool>) -> Result<(), OptionsError> {
-    let client = format!("dermatel-{}-{}-says", role.as_str(), config.instance);
-    let (publisher, mut acks, _) = Publisher::start(PublisherOptions::new(config.broker_as(client)))?;
-    let topic = reader(role, &config.instance);
-    let said = proto::UplinkReader {
-        role: role.as_str().to_owned(),
-        shards: config.shards.mask(),
-    };
-    let payload = Bytes::from(said.encode_to_vec());
-    let taken = async move { while acks.recv().await.is_some() {} };
-    let telling = async move {
-        let mut number = 0;
-        while subscribed.wait_for(|held| *held).await.is_ok() {
-            number += 1;
-            if publisher.publish(&topic, payload.clone(), number, true).await.is_err()
-                || subscribed.wait_for(|held| !*held).await.is_err()
-            {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = taken => {}
-        () = telling => {}
-    }
-    Ok(())
+/// What readers have said.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Those that there are, and their shards.
+    pub announced: HashMap<ReaderId, ShardSet>,
+    /// What each said last that it holds, and when.
+    pub said: HashMap<ReaderId, (proto::UplinkHeld, Instant)>,
+}
+
+/// The shards of these that lack a reader of one of the roles.
+pub fn missing(announced: &HashMap<ReaderId, ShardSet>, shards: ShardSet, roles: &[Role]) -> ShardSet {
+    roles.iter().fold(ShardSet::EMPTY, |missing, role| {
+        let of_role = announced.iter().filter(|(reader, _)| reader.role == *role);
+        let held = of_role.fold(ShardSet::EMPTY, |held, (_, shards)| held.or(*shards));
+        missing.or(shards.without(held))
+    })
 }
 
 /// Follows what readers say.
 pub(crate) struct Readers {
     subscriber: Subscriber,
-    said: HashMap<String, (Role, ShardSet)>,
-    held: watch::Sender<Held>,
+    seen: watch::Sender<Seen>,
 }
 
 impl Readers {
-    /// Subscribes, with a session: whether the broker still has it says whether it has those of the readers.
-    pub(crate) fn start(config: &Config, who: &str) -> Result<(Self, watch::Receiver<Held>), OptionsError> {
-        let broker = config.broker_as(format!("{who}-readers"));
-        let options = SubscriberOptions::new(broker, vec![readers_filter()]);
-        let (held, seen) = watch::channel(Held::new());
+    /// Subscribes for `sender`, as client `client`, with a session: whether the broker still has it says whether it has those of
+    /// the readers.
+    pub(crate) fn start(
+        config: &Config,
+        client: &str,
+        way: Way,
+        sender: &GatewayId,
+    ) -> Result<(Self, watch::Receiver<Seen>), OptionsError> {
+        let broker = config.broker_as(format!("{client}-readers"));
+        let options = SubscriberOptions::new(broker, vec![readers_filter(), held_filter(way, sender)]);
+        let (seen, watched) = watch::channel(Seen::default());
         let readers = Self {
             subscriber: Subscriber::start(options)?,
-            said: HashMap::new(),
-            held,
+            seen,
         };
-        Ok((readers, seen))
+        Ok((readers, watched))
     }
 
     /// Runs until nobody wants to know any more.
@@ -93,39 +85,52 @@ impl Readers {
                     }
                     // It has forgotten us, so it has forgotten the readers: only what is said again holds.
                     if *link.borrow_and_update() == (Link::Connected { session_present: false }) {
-                        self.said.clear();
-                        self.held.send_replace(Held::new());
+                        self.seen.send_modify(|seen| seen.announced.clear());
                     }
                 }
                 delivery = self.subscriber.recv() => {
                     let Some(delivery) = delivery else { return };
-                    self.hear(&delivery);
+                    self.seen.send_modify(|seen| seen.hear(&delivery));
                     self.subscriber.acker().ack(&[delivery.token]);
                 }
-                () = self.held.closed() => return,
+                () = self.seen.closed() => return,
             }
         }
     }
+}
 
+impl Seen {
     fn hear(&mut self, delivery: &Delivery) {
-        let said = proto::UplinkReader::decode(&delivery.payload[..]).unwrap_or_default();
-        let role = Role::ALL.into_iter().find(|role| role.as_str() == said.role);
-        match role {
-            Some(role) if self.said.len() < READERS_MAX || self.said.contains_key(&delivery.topic) => {
-                let shards = ShardSet::from_mask(said.shards);
-                self.said.insert(delivery.topic.clone(), (role, shards));
-            }
+        let id = |role, instance: &str| ReaderId {
+            role,
+            instance: instance.to_owned(),
+        };
+        match says(&delivery.topic) {
             // Empty: taken back.
-            _ => {
-                self.said.remove(&delivery.topic);
+            Some(Says::Reads(role, instance)) if delivery.payload.is_empty() => {
+                self.announced.remove(&id(role, instance));
+                self.said.remove(&id(role, instance));
             }
+            Some(Says::Reads(role, instance)) => {
+                let Ok(said) = proto::UplinkReader::decode(&delivery.payload[..]) else {
+                    return;
+                };
+                let reader = id(role, instance);
+                if self.announced.len() < READERS_MAX || self.announced.contains_key(&reader) {
+                    self.announced.insert(reader, ShardSet::from_mask(said.shards));
+                }
+            }
+            Some(Says::Holds(role, instance)) => {
+                let Ok(said) = proto::UplinkHeld::decode(&delivery.payload[..]) else {
+                    return;
+                };
+                let reader = id(role, instance);
+                if self.said.len() < READERS_MAX || self.said.contains_key(&reader) {
+                    self.said.insert(reader, (said, Instant::now()));
+                }
+            }
+            None => {}
         }
-        let mut held = Held::new();
-        for (role, shards) in self.said.values() {
-            let of = held.entry(*role).or_default();
-            *of = of.or(*shards);
-        }
-        self.held.send_replace(held);
     }
 }
 
@@ -140,10 +145,18 @@ mod tests {
     #[test]
     fn a_shard_is_held_when_every_role_holds_it() {
         let set = |text: &str| text.parse::<ShardSet>().unwrap();
-        let held = Held::from([(Role::Ingestor, set("0-31")), (Role::Alerting, set("16-63"))]);
-        assert_eq!(missing(&held, set("20-30"), &Role::ALL), ShardSet::EMPTY);
-        assert_eq!(missing(&held, set("10-40"), &Role::ALL), set("10-15,32-40"));
-        assert_eq!(missing(&held, set("10-40"), &[Role::Alerting]), set("10-15"));
-        assert_eq!(missing(&Held::new(), set("3"), &Role::ALL), set("3"));
+        let reader = |role, name: &str, shards| {
+            let instance = name.to_owned();
+            (ReaderId { role, instance }, set(shards))
+        };
+        let announced = HashMap::from([
+            reader(Role::Ingestor, "a", "0-20"),
+            reader(Role::Ingestor, "b", "21-31"),
+            reader(Role::Alerting, "a", "16-63"),
+        ]);
+        assert_eq!(missing(&announced, set("20-30"), &Role::ALL), ShardSet::EMPTY);
+        assert_eq!(missing(&announced, set("10-40"), &Role::ALL), set("10-15,32-40"));
+        assert_eq!(missing(&announced, set("10-40"), &[Role::Alerting]), set("10-15"));
+        assert_eq!(missing(&HashMap::new(), set("3"), &Role::ALL), set("3"));
     }
 }

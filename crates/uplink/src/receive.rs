@@ -1,7 +1,7 @@
-//! The reader's side: takes batches from the broker, writes them to its own log, syncs, and only then acknowledges them.
-use std::collections::{HashSet, VecDeque};
+//! The reader's side: takes batches from the broker that follow what it holds, writes them to its own log, syncs, acknowledges them,
+//! and says to their senders how far it holds what they sent.
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use metrics::counter;
 use service::backoff::Backoff;
@@ -11,14 +11,17 @@ use service::mqtt::{Acker, Delivery, Link, OptionsError, Subscriber, SubscriberO
 use spool::{NewRecord, OpenError, Spool};
 use telemetry::proto;
 use telemetry::{GatewayId, UnixMicros};
-use tokio::sync::watch;
-use xxhash_rust::xxh3::xxh3_128;
 
-use crate::batch::{Message, Opened, Refusal, open};
+use crate::batch::{Envelope, Message, Opened, Reason, Refusal};
+use crate::held::{Held, Verdict};
 use crate::kept::Kept;
-use crate::metrics::{RECEIVE_RETRIES, RECEIVED_BATCHES, RECEIVED_MESSAGES, REFUSED_BATCHES, REPEATED_BATCHES};
+use crate::metrics::{
+    BATCHES_AHEAD, RECEIVE_RETRIES, RECEIVED_BATCHES, RECEIVED_MESSAGES, REFUSED_BATCHES, REPEATED_BATCHES,
+};
+use crate::positions::Positions;
 use crate::progress::Progress;
-use crate::topic::{Role, filters};
+use crate::says::Says;
+use crate::topic::{Role, Up, Way, filters};
 use crate::{Config, ShardSet};
 
 /// Batches that are opened and written at once; each is at most a mebibyte open.
@@ -27,8 +30,12 @@ const TAKEN_MAX: usize = 32;
 const APPEND_BYTES: usize = 512 * 1024;
 /// Most batches between the broker and us. At least the broker's window for one client, or its tail waits for us.
 const WINDOW: usize = 1_000;
-/// Batches that are remembered, to pass over what the broker or a gateway sends again.
-const REMEMBERED: usize = 16_384;
+/// How often a sender hears how far we hold what it sent, if that is news.
+const SAY_EVERY: Duration = Duration::from_millis(200);
+/// Shortest pause between two times, so that what is waited for is said soon and a fast stream is not answered piece by piece.
+const SAY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// How often it hears it in any case: a third of [`crate::readers::AWAY_AFTER`].
+const SAY_ALL_EVERY: Duration = Duration::from_secs(5);
 /// Name of the condition for readiness.
 pub const CONDITION: &str = "uplink-broker";
 
@@ -77,6 +84,9 @@ pub enum BuildError {
     /// Where refused batches are kept.
     #[error("the place for batches that are not taken cannot be opened")]
     Kept(#[from] OpenError),
+    /// Where it is kept how far senders' logs are held.
+    #[error("it cannot be read how far senders' logs are held")]
+    Positions(#[from] std::io::Error),
 }
 
 /// Takes what the broker has for a reader.
@@ -86,6 +96,9 @@ pub struct Receiver<S> {
     clock: Clock,
     condition: Condition,
     writer: Option<Writer<S>>,
+    says: Says,
+    /// When something was said, and when everything was.
+    said: (Instant, Instant),
 }
 
 /// What blocks on the disk, and moves to where it may.
@@ -95,7 +108,8 @@ struct Writer<S> {
     sink: S,
     own: ShardSet,
     progress: Progress,
-    recent: Recent,
+    held: Held,
+    positions: Positions,
     backoff: Backoff,
 }
 
@@ -120,7 +134,10 @@ impl<S: Sink> Receiver<S> {
         options.receive_window = WINDOW;
         options.filters_file = Some(dir.join(format!("{}-filters", role.as_str())));
         let subscriber = Subscriber::start(options)?;
+        let says = Says::start(config, role, subscriber.subscribed())?;
+        let (positions, held) = Positions::open(&dir, role)?;
         condition.red("not connected to the broker yet");
+        let now = Instant::now();
         Ok(Self {
             acker: subscriber.acker(),
             subscriber,
@@ -132,15 +149,13 @@ impl<S: Sink> Receiver<S> {
                 sink,
                 own: config.shards,
                 progress: Progress::default(),
-                recent: Recent::default(),
+                held,
+                positions,
                 backoff: Backoff::default(),
             }),
+            says,
+            said: (now, now),
         })
-    }
-
-    /// Whether the broker keeps what is published for us; for [`crate::readers::announce`].
-    pub fn subscribed(&self) -> watch::Receiver<bool> {
-        self.subscriber.subscribed()
     }
 
     /// Takes batches until `stop` resolves. What is not on disk then comes again.
@@ -148,27 +163,66 @@ impl<S: Sink> Receiver<S> {
         tokio::pin!(stop);
         let mut link = self.subscriber.link();
         let mut taken = Vec::new();
+        let mut say = tokio::time::interval(SAY_EVERY);
+        say.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let going = tokio::select! {
                 () = &mut stop => break,
                 changed = link.changed() => {
                     if changed.is_ok() {
                         self.tell(&link.borrow_and_update());
                     }
+                    true
                 }
+                _ = say.tick() => self.say().await,
                 got = self.subscriber.recv_many(&mut taken, TAKEN_MAX) => {
-                    if got == 0 {
-                        break;
-                    }
                     let written = self.write(std::mem::take(&mut taken));
-                    tokio::select! {
+                    got > 0 && tokio::select! {
                         () = &mut stop => break,
-                        done = written => if !done { break },
-                    }
+                        done = written => done,
+                    } && (self.said.0.elapsed() < SAY_AGAIN_AFTER || self.say().await)
                 }
+            };
+            if !going {
+                break;
             }
         }
         self.subscriber.stop().await;
+        self.says.stop().await;
+    }
+
+    /// Says to senders how far their logs are held, once that is on disk. False: the thread panicked.
+    async fn say(&mut self) -> bool {
+        let now = Instant::now();
+        let all = now.duration_since(self.said.1) >= SAY_ALL_EVERY;
+        let has_news = self.writer.as_ref().is_some_and(|writer| writer.held.has_news());
+        if !all && !has_news {
+            return true;
+        }
+        let Some(mut writer) = self.writer.take() else {
+            return false;
+        };
+        let stored = tokio::task::spawn_blocking(move || {
+            let stored = writer.positions.store(&writer.held);
+            (writer, stored)
+        });
+        let Ok((mut writer, stored)) = stored.await else {
+            return false;
+        };
+        match stored {
+            Ok(()) => {
+                let everything = all || self.says.missed();
+                let said = writer.held.say(everything);
+                self.says.say(&said);
+                self.said = (now, if all { now } else { self.said.1 });
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "it cannot be kept how far senders' logs are held, they keep what they sent until it can"
+            ),
+        }
+        self.writer = Some(writer);
+        true
     }
 
     fn tell(&self, link: &Link) {
@@ -218,30 +272,52 @@ impl<S: Sink> Receiver<S> {
 
 impl<S: Sink> Writer<S> {
     fn write(&mut self, taken: &[Delivery], now: SystemTime) -> Result<(), String> {
+        self.held.begin();
+        let written = self.write_what_follows(taken, now);
+        if written.is_err() {
+            self.held.take_back();
+        }
+        written
+    }
+
+    fn write_what_follows(&mut self, taken: &[Delivery], now: SystemTime) -> Result<(), String> {
         let mut out = Records::default();
         let (mut batches, mut messages) = (0, 0);
-        let mut fresh = Vec::with_capacity(taken.len());
         for delivery in taken {
-            let digest = digest(delivery);
-            if self.recent.has(digest) || fresh.contains(&digest) {
-                counter!(REPEATED_BATCHES).increment(1);
-                continue;
-            }
-            match open(&delivery.topic, &delivery.payload, self.own) {
-                Ok(opened) => {
-                    batches += 1;
-                    messages += self.take(opened, now.into(), &mut out);
+            let envelope = match Envelope::read(&delivery.topic, delivery.payload.clone(), self.own) {
+                Ok(envelope) => envelope,
+                Err(refusal) => {
+                    self.keep(delivery, &refusal, now)?;
+                    continue;
                 }
-                Err(refusal) => self.keep(delivery, &refusal, now)?,
+            };
+            match self.judge(&envelope) {
+                Verdict::Copy => counter!(REPEATED_BATCHES).increment(1),
+                Verdict::Ahead => counter!(BATCHES_AHEAD).increment(1),
+                Verdict::Stranger => self.keep(delivery, &stranger(&envelope), now)?,
+                // What cannot be opened would not get better by being sent again: it counts as held, and is kept aside.
+                Verdict::Take => match envelope.open() {
+                    Ok(opened) => {
+                        batches += 1;
+                        messages += self.take(opened, now.into(), &mut out);
+                    }
+                    Err(refusal) => self.keep(delivery, &refusal, now)?,
+                },
             }
-            fresh.push(digest);
         }
         append(&self.log, &out.records, now)?;
-        // Only what is on disk may be passed over when it comes again.
-        fresh.into_iter().for_each(|digest| self.recent.add(digest));
         counter!(RECEIVED_BATCHES).increment(batches);
         counter!(RECEIVED_MESSAGES).increment(messages);
         Ok(())
+    }
+
+    fn judge(&mut self, envelope: &Envelope) -> Verdict {
+        let (way, introduces) = match &envelope.topic {
+            Up::Progress { .. } => (Way::Uplink, true),
+            Up::Clinic { way, .. } => (*way, *way == Way::Alerts),
+        };
+        self.held
+            .judge(way, envelope.topic.shard(), &envelope.stretch, introduces)
     }
 
     fn take(&mut self, opened: Opened, now: UnixMicros, out: &mut Records) -> u64 {
@@ -281,6 +357,16 @@ impl<S: Sink> Writer<S> {
     }
 }
 
+fn stranger(envelope: &Envelope) -> Refusal {
+    Refusal {
+        reason: Reason::Stranger,
+        detail: format!(
+            "{} has not introduced itself on dermatel/v1/uplink/+/_progress/{0}; a gateway sends it again",
+            envelope.stretch.sender
+        ),
+    }
+}
+
 fn append(log: &Spool, records: &[(u32, Vec<u8>)], now: SystemTime) -> Result<(), String> {
     let mut rest = records;
     while !rest.is_empty() {
@@ -300,38 +386,4 @@ fn append(log: &Spool, records: &[(u32, Vec<u8>)], now: SystemTime) -> Result<()
         rest = later;
     }
     Ok(())
-}
-
-fn digest(delivery: &Delivery) -> u128 {
-    // A topic has no zero byte: nothing but the same topic and payload gives the same text.
-    let mut hashed = Vec::with_capacity(delivery.topic.len() + 1 + delivery.payload.len());
-    hashed.extend_from_slice(delivery.topic.as_bytes());
-    hashed.push(0);
-    hashed.extend_from_slice(&delivery.payload);
-    xxh3_128(&hashed)
-}
-
-/// The last batches. A copy that comes later, or after a restart, is found further on: alerting knows each message by its key, and
-/// the same message gives the same points.
-#[derive(Default)]
-struct Recent {
-    known: HashSet<u128>,
-    order: VecDeque<u128>,
-}
-
-impl Recent {
-    fn has(&self, digest: u128) -> bool {
-        self.known.contains(&digest)
-    }
-
-    fn add(&mut self, digest: u128) {
-        if self.order.len() >= REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        if self.known.insert(digest) {
-            self.order.push_back(digest);
-        }
-    }
 }

@@ -1,72 +1,68 @@
 //! Alerting's way to the store: transitions go to the ingestors as batches of their own kind. They stand in alerting's own table
-//! until the broker has them, so this keeps nothing.
-use std::collections::{BTreeMap, HashMap, VecDeque};
+//! until the ingestors say that they have them, so this keeps nothing.
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use service::config::ByteSize;
-use service::mqtt::{Acks, Link, OptionsError, PublishError, Publisher, PublisherOptions};
-use telemetry::{Admitted, ClinicId, GatewayId, TenantId};
+use service::mqtt::{Acks, OptionsError, PublishError, Publisher, PublisherOptions};
+use telemetry::{Admitted, ClinicId, GatewayId, TenantId, proto, shard};
 use tokio::sync::{oneshot, watch};
 
-use crate::batch::pack_messages;
-use crate::readers::{Held, Readers, missing};
+use crate::batch::{Packed, pack_messages};
+use crate::readers::{AWAY_AFTER, ReaderId, Readers, Seen, missing};
+use crate::stretch::Stretch;
 use crate::topic::{Role, Up, Way, downlink};
 use crate::{Config, ShardSet};
 
-/// Longest wait for the broker's answer; then the sender tries again.
+/// Longest wait for an answer; then the sender tries again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Most batches that are sent again.
-const RECENT_MAX: usize = 512;
-/// Token of what nobody waits for.
-const AGAIN: u64 = u64::MAX;
+/// Longest wait for one that has said nothing for long.
+const WORD_WITHIN: Duration = Duration::from_secs(2);
+/// How often something is sent to one that has said nothing for long, to see whether it is back: what it does not answer is sent
+/// again, and its broker need not keep it all.
+const KNOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked who has gone away.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Most messages under way.
 const OUTBOX_MESSAGES: usize = 2_048;
 
 /// Why something was not sent, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Nobody would get it.
-    #[error("shards {0} have no ingestor at the broker, what is for them waits")]
-    NoReader(ShardSet),
     /// The connection does not take it.
     #[error("the connection to the broker does not take it")]
     Publish(#[from] PublishError),
     /// No answer in time.
-    #[error("the broker did not answer within {} s", ANSWER_WITHIN.as_secs())]
+    #[error("the broker did not acknowledge it within {} s", ANSWER_WITHIN.as_secs())]
     Late,
 }
 
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>;
 
-/// Publishes and waits for the broker. Clones share the connection.
+/// Publishes and waits for answers. Clones share the connection.
 #[derive(Clone)]
 pub struct Sender {
     publisher: Publisher,
     waiting: Waiting,
     next: Arc<AtomicU64>,
-    held: watch::Receiver<Held>,
+    calls: Arc<AtomicU64>,
+    seen: watch::Receiver<Seen>,
+    /// What all stretches have in common.
+    line: Stretch,
     wait_for_readers: bool,
-    recent: Arc<Mutex<Recent>>,
+    /// When it was last seen whether one is back that had said nothing for long.
+    knocked: Arc<Mutex<Option<Instant>>>,
 }
 
-/// What the broker had a moment ago, to be sent again if the connection breaks: it may die with what it has not saved.
-#[derive(Debug)]
-struct Recent {
-    keep: Duration,
-    sent: VecDeque<(Instant, String, Bytes)>,
-}
-
-impl Recent {
-    fn add(&mut self, topic: &str, payload: &Bytes) {
-        let old = |(at, _, _): &(Instant, String, Bytes)| at.elapsed() > self.keep;
-        while self.sent.len() >= RECENT_MAX || self.sent.front().is_some_and(old) {
-            self.sent.pop_front();
-        }
-        self.sent.push_back((Instant::now(), topic.to_owned(), payload.clone()));
-    }
+/// The name under which alerting sends, and under which its own alerts are told.
+///
+/// # Errors
+/// The instance's name is too long.
+pub fn sender_id(config: &Config) -> Result<GatewayId, telemetry::IdError> {
+    GatewayId::new(&format!("alerting-{}", config.instance))
 }
 
 impl Sender {
@@ -74,9 +70,9 @@ impl Sender {
     ///
     /// # Errors
     /// The broker's options contradict themselves.
-    pub fn start(config: &Config) -> Result<Self, OptionsError> {
+    pub fn start(config: &Config, id: &GatewayId) -> Result<Self, OptionsError> {
         let name = format!("dermatel-alerting-{}-sends", config.instance);
-        let (readers, held) = Readers::start(config, &name)?;
+        let (readers, seen) = Readers::start(config, &name, Way::Alerts, id)?;
         tokio::spawn(readers.run());
         let mut options = PublisherOptions::new(config.broker_as(name));
         options.outbox_messages = OUTBOX_MESSAGES;
@@ -84,56 +80,157 @@ impl Sender {
         let (publisher, acks, _) = Publisher::start(options)?;
         let waiting = Waiting::default();
         tokio::spawn(hand_out(acks, Arc::clone(&waiting)));
-        let recent = Arc::new(Mutex::new(Recent {
-            keep: config.resend,
-            sent: VecDeque::new(),
-        }));
-        tokio::spawn(send_again(publisher.link(), publisher.clone(), Arc::downgrade(&recent)));
         Ok(Self {
             publisher,
             waiting,
             next: Arc::default(),
-            held,
+            calls: Arc::default(),
+            seen,
+            line: Stretch {
+                sender: id.clone(),
+                era: rand::random(),
+                line: 0,
+                after: 0,
+                next: 0,
+                part: 0,
+                parts: 0,
+                floor: 0,
+                oldest: 0,
+                continues: None,
+            },
             wait_for_readers: config.wait_for_readers,
-            recent,
+            knocked: Arc::default(),
         })
     }
 
-    /// Sends transitions to the ingestors of their clinics; Ok: the broker has all of them.
+    /// Sends transitions to the ingestors of their clinics, and waits until each of those says that it has them on its disk. Gives
+    /// the shards of which one has not, or is not there: what is of those has to wait, and comes again.
     ///
     /// # Errors
     /// [`SendError`]: some may have been taken; sending all again is harmless.
-    pub async fn transitions(&self, transitions: &[Admitted]) -> Result<(), SendError> {
+    pub async fn transitions(&self, transitions: &[Admitted]) -> Result<ShardSet, SendError> {
+        let shards = transitions.iter().map(|one| shard(&one.tenant, &one.clinic)).collect();
+        let (waiting, knocks) = self.wait_for(shards);
         let mut clinics: BTreeMap<(&TenantId, &ClinicId, &GatewayId), Vec<Bytes>> = BTreeMap::new();
         for one in transitions {
-            let clinic = (&one.tenant, &one.clinic, &one.gateway);
-            clinics.entry(clinic).or_default().push(one.encode().into());
+            if !waiting.contains(shard(&one.tenant, &one.clinic)) {
+                let clinic = (&one.tenant, &one.clinic, &one.gateway);
+                clinics.entry(clinic).or_default().push(one.encode().into());
+            }
         }
-        let batches: Vec<(Up, Bytes)> = clinics
+        let batches: Vec<(Up, Packed)> = clinics
             .into_iter()
             .map(|((tenant, clinic, gateway), encoded)| {
                 let topic = Up::clinic(Way::Alerts, tenant.clone(), clinic.clone());
                 (topic, pack_messages(gateway.as_str(), encoded, Vec::new()))
             })
             .collect();
-        let shards = batches.iter().map(|(topic, _)| topic.shard()).collect();
-        let lacking = missing(&self.held.borrow(), shards, &[Role::Ingestor]);
-        if self.wait_for_readers && !lacking.is_empty() {
-            return Err(SendError::NoReader(lacking));
-        }
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let mut answers = Vec::with_capacity(batches.len());
-        for (topic, payload) in batches {
-            let topic = topic.to_string();
-            self.recent
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .add(&topic, &payload);
+        for (topic, payload) in self.address(call, batches) {
             answers.push(self.publish(&topic, payload)?);
         }
         for answer in answers {
-            self.answered(answer).await?;
+            answered(answer).await?;
         }
-        Ok(())
+        Ok(waiting.or(self.not_held(call, shards.without(waiting), knocks).await))
+    }
+
+    /// Of these shards, those for which nothing is sent now, and whether something is sent to an ingestor that may be away.
+    fn wait_for(&self, shards: ShardSet) -> (ShardSet, bool) {
+        let (unread, away) = {
+            let seen = self.seen.borrow();
+            let unread = match self.wait_for_readers {
+                true => missing(&seen.announced, shards, &[Role::Ingestor]),
+                false => ShardSet::EMPTY,
+            };
+            (unread, self.away(&seen).and(shards).without(unread))
+        };
+        let mut knocked = self.knocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let knocks = !away.is_empty() && knocked.is_none_or(|last| last.elapsed() >= KNOCK_EVERY);
+        if knocks {
+            *knocked = Some(Instant::now());
+            return (unread, true);
+        }
+        (unread.or(away), false)
+    }
+
+    /// Shards of ingestors that have said nothing for long.
+    fn away(&self, seen: &Seen) -> ShardSet {
+        let ingestors = seen
+            .announced
+            .iter()
+            .filter(|(reader, _)| reader.role == Role::Ingestor);
+        let away = ingestors.filter(|(reader, _)| {
+            let heard = self.said(seen, reader).map(|(_, heard)| heard.elapsed());
+            heard.is_none_or(|ago| ago > AWAY_AFTER)
+        });
+        away.fold(ShardSet::EMPTY, |all, (_, shards)| all.or(*shards))
+    }
+
+    fn said<'a>(&self, seen: &'a Seen, reader: &ReaderId) -> Option<&'a (proto::UplinkHeld, Instant)> {
+        seen.said.get(reader).filter(|(said, _)| said.era == self.line.era)
+    }
+
+    /// Says of each batch which part of this call it is in its shard.
+    fn address(&self, call: u64, batches: Vec<(Up, Packed)>) -> Vec<(String, Bytes)> {
+        let mut parts: BTreeMap<u16, (u32, u32)> = BTreeMap::new();
+        for (topic, _) in &batches {
+            parts.entry(topic.shard()).or_default().1 += 1;
+        }
+        let addressed = batches.into_iter().filter_map(|(topic, packed)| {
+            let (part, of) = parts.get_mut(&topic.shard())?;
+            let stretch = Stretch {
+                next: call,
+                part: *part,
+                parts: *of,
+                ..self.line.clone()
+            };
+            *part += 1;
+            Some((topic.to_string(), packed.payload(&stretch)))
+        });
+        addressed.collect()
+    }
+
+    /// Waits until every ingestor of these shards says that it has this call; gives the shards of which one has not in time.
+    async fn not_held(&self, call: u64, shards: ShardSet, knocks: bool) -> ShardSet {
+        let began = Instant::now();
+        let mut seen = self.seen.clone();
+        loop {
+            let (late, away) = {
+                let seen = seen.borrow_and_update();
+                (self.late(&seen, call, shards), self.away(&seen))
+            };
+            let there = !late.without(away).is_empty();
+            let patience = match (there, knocks) {
+                (true, _) => ANSWER_WITHIN,
+                (false, true) => WORD_WITHIN,
+                (false, false) => Duration::ZERO,
+            };
+            let left = patience.saturating_sub(began.elapsed());
+            if late.is_empty() || left.is_zero() {
+                return late;
+            }
+            // Whoever goes away does so silently.
+            let _ = tokio::time::timeout(left.min(LOOK_EVERY), seen.changed()).await;
+        }
+    }
+
+    fn late(&self, seen: &Seen, call: u64, shards: ShardSet) -> ShardSet {
+        let ingestors = seen
+            .announced
+            .iter()
+            .filter(|(reader, _)| reader.role == Role::Ingestor);
+        let late = ingestors.map(|(reader, own)| {
+            let said = self.said(seen, reader);
+            let holds = |shard: u16| {
+                let of = said.and_then(|(said, _)| said.shards.iter().find(|held| held.shard == u32::from(shard)));
+                of.and_then(|held| held.position)
+                    .is_some_and(|position| position >= call)
+            };
+            own.and(shards).iter().filter(|shard| !holds(*shard)).collect()
+        });
+        late.fold(ShardSet::EMPTY, ShardSet::or)
     }
 
     /// Sends a command down to the gateway where a device is; Ok: the broker has it.
@@ -141,8 +238,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`].
     pub async fn command(&self, gateway: &GatewayId, command: Bytes) -> Result<(), SendError> {
-        let answer = self.publish(&downlink(gateway), command)?;
-        self.answered(answer).await
+        answered(self.publish(&downlink(gateway), command)?).await
     }
 
     fn publish(&self, topic: &str, payload: Bytes) -> Result<Answer, SendError> {
@@ -157,12 +253,12 @@ impl Sender {
         self.publisher.try_publish(topic, payload, token, false)?;
         Ok(answer)
     }
+}
 
-    async fn answered(&self, mut answer: Answer) -> Result<(), SendError> {
-        match tokio::time::timeout(ANSWER_WITHIN, &mut answer.told).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(SendError::Late),
-        }
+async fn answered(mut answer: Answer) -> Result<(), SendError> {
+    match tokio::time::timeout(ANSWER_WITHIN, &mut answer.told).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(SendError::Late),
     }
 }
 
@@ -181,26 +277,6 @@ impl Drop for Answer {
 
 fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whenever the connection is back, what was sent last is sent again; readers pass over copies.
-async fn send_again(mut link: watch::Receiver<Link>, publisher: Publisher, recent: Weak<Mutex<Recent>>) {
-    loop {
-        if link.wait_for(Link::is_up).await.is_err() || link.wait_for(|link| !link.is_up()).await.is_err() {
-            return;
-        }
-        let Some(recent) = recent.upgrade() else { return };
-        let sent: Vec<_> = recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sent
-            .drain(..)
-            .collect();
-        for (_, topic, payload) in sent {
-            // A full outbox has what is newer; alerting's table sends again what it has no answer for.
-            let _ = publisher.try_publish(&topic, payload, AGAIN, false);
-        }
-    }
 }
 
 async fn hand_out(mut acks: Acks, waiting: Waiting) {

@@ -11,7 +11,7 @@ const PREFIX: &str = "dermatel/v1/";
 const PROGRESS: &str = "_progress";
 
 /// Who reads the uplink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Stores.
     Ingestor,
@@ -33,7 +33,7 @@ impl Role {
 }
 
 /// Which of the two ways up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Way {
     /// From gateways.
     Uplink,
@@ -185,6 +185,36 @@ pub fn readers_filter() -> String {
     format!("{PREFIX}readers/+/+")
 }
 
+/// Where a reader says how far it holds what a sender sends.
+pub fn held(way: Way, sender: &GatewayId, role: Role, instance: &str) -> String {
+    format!("{PREFIX}held/{}/{sender}/{}/{instance}", way.as_str(), role.as_str())
+}
+
+/// All that is said to a sender.
+pub fn held_filter(way: Way, sender: &GatewayId) -> String {
+    format!("{PREFIX}held/{}/{sender}/+/+", way.as_str())
+}
+
+/// What a reader says: that it is there, or what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Says<'a> {
+    /// Which shards it reads.
+    Reads(Role, &'a str),
+    /// How far it holds what the subscriber sends.
+    Holds(Role, &'a str),
+}
+
+/// Reads a topic of those.
+pub fn says(topic: &str) -> Option<Says<'_>> {
+    let levels: Vec<&str> = topic.strip_prefix(PREFIX)?.split('/').collect();
+    let role = |text: &str| Role::ALL.into_iter().find(|role| role.as_str() == text);
+    match levels.as_slice() {
+        ["readers", as_role, instance] => Some(Says::Reads(role(as_role)?, instance)),
+        ["held", _, _, as_role, instance] => Some(Says::Holds(role(as_role)?, instance)),
+        _ => None,
+    }
+}
+
 /// Commands for devices that are connected at a gateway.
 pub fn downlink(gateway: &GatewayId) -> String {
     format!("{PREFIX}downlink/{gateway}")
@@ -224,6 +254,26 @@ mod tests {
             "uplink/1/gw",
         ] {
             assert_eq!(Up::parse(wrong), Err(TopicError::Shape), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_says_is_known_by_its_topic() {
+        let gateway = "gw-1".parse().unwrap();
+        assert_eq!(
+            says(&reader(Role::Alerting, "a")),
+            Some(Says::Reads(Role::Alerting, "a"))
+        );
+        assert_eq!(
+            says(&held(Way::Uplink, &gateway, Role::Ingestor, "b")),
+            Some(Says::Holds(Role::Ingestor, "b"))
+        );
+        for wrong in [
+            "dermatel/v1/readers/x/a",
+            "dermatel/v1/held/uplink/gw-1/ingestor",
+            "readers/ingestor/a",
+        ] {
+            assert_eq!(says(wrong), None, "{wrong}");
         }
     }
 

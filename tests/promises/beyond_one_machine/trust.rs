@@ -1,9 +1,12 @@
 //! What somebody else puts on the uplink costs that batch: kept aside with its reason, and nobody beside it notices.
 use bytes::Bytes;
+use prost::Message as _;
 use rumqttc::{Client, MqttOptions, QoS};
 use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros};
 use tests::{Apart, CLINIC, Mqtt, Source, StackSpec, TENANT, Version, Webhook, now_us};
-use uplink::batch::pack_messages;
+use uplink::ShardSet;
+use uplink::batch::{pack, pack_messages};
+use uplink::stretch::Stretch;
 use uplink::topic::{Up, Way};
 
 use super::one_broker::broker;
@@ -26,6 +29,38 @@ fn admitted(tenant: &str, frame: Vec<u8>) -> Admitted {
     }
 }
 
+/// The sender's log from `after` to `next`, in one part.
+fn stretch(after: u64, next: u64) -> Stretch {
+    Stretch {
+        sender: "forged".parse().unwrap(),
+        era: 1,
+        line: 0,
+        after,
+        next,
+        part: 0,
+        parts: 1,
+        floor: 0,
+        oldest: 0,
+        continues: None,
+    }
+}
+
+/// The sender tells its progress, on its own topic.
+fn introduction(shard: u16) -> (String, Bytes) {
+    let progress = telemetry::proto::UplinkProgress {
+        gateway: "forged".to_owned(),
+        shards: ShardSet::EMPTY.with(shard).mask(),
+        ..Default::default()
+    };
+    let gateway = "forged".parse().unwrap();
+    let hello = Stretch {
+        parts: 0,
+        ..stretch(0, 0)
+    };
+    let payload = pack(&progress.encode_to_vec()).payload(&hello);
+    (Up::Progress { shard, gateway }.to_string(), payload)
+}
+
 #[test]
 fn apart_a_bad_batch_costs_that_batch_and_a_copy_of_a_good_one_counts_once() {
     let webhook = Webhook::start();
@@ -38,39 +73,39 @@ fn apart_a_bad_batch_costs_that_batch_and_a_copy_of_a_good_one_counts_once() {
     let polls = std::thread::spawn(move || connection.iter().take_while(Result::is_ok).count());
     let put = |topic: &str, payload: Bytes| client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
 
+    let batch = |frames: &[Vec<u8>]| {
+        let encoded = frames.iter().map(|frame| frame.clone().into()).collect();
+        pack_messages("forged", encoded, Vec::new())
+    };
     let mut forged = Source::new("pen-1");
-    let bad = pack_messages(
-        "forged",
-        vec![admitted("other", forged.hazard()).encode().into()],
-        Vec::new(),
-    );
-    put(&topic, bad);
+    let bad = batch(&[admitted("other", forged.hazard()).encode()]);
+    put(&topic, bad.payload(&stretch(0, 1)));
+    let (own_topic, hello) = introduction(Up::parse(&topic).unwrap().shard());
+    put(&own_topic, hello);
+    put(&topic, bad.payload(&stretch(0, 1)));
     put(&topic, Bytes::from_static(b"\x01no zlib"));
-    put(&topic, uplink::batch::pack(&vec![0; 32 << 20]).into());
+    put(&topic, pack(&vec![0; 32 << 20]).payload(&stretch(1, 2)));
     put("dermatel/v1/uplink/0/nobody/nowhere", Bytes::from_static(b"\x01"));
     for reader in [&apart.ingestor, &apart.alerting] {
-        for reason in ["identity", "packing", "too_large", "topic"] {
+        for reason in ["stranger", "identity", "packing", "too_large", "topic"] {
             reader.wait_metric(&format!("uplink_batches_refused_total{{reason=\"{reason}\"}}"), 1.0);
         }
         assert!(reader.is_ready(), "{}", reader.log());
     }
 
     let mut pen = Source::new("pen-1");
-    let good = pack_messages(
-        "forged",
-        vec![admitted(TENANT, pen.hazard()).encode().into()],
-        Vec::new(),
-    );
+    let good = batch(&[admitted(TENANT, pen.hazard()).encode()]);
     for _ in 0..3 {
-        put(&topic, good.clone());
+        put(&topic, good.payload(&stretch(2, 3)));
     }
-    // Not the same batch, and still the same message.
+    // What follows something that has not come is not taken, until that has.
     let frame = admitted(TENANT, pen.good(5)).encode();
-    put(&topic, pack_messages("forged", vec![frame.clone().into()], Vec::new()));
-    put(
-        &topic,
-        pack_messages("forged", vec![frame.clone().into(), frame.into()], Vec::new()),
-    );
+    let later = batch(&[admitted(TENANT, pen.good(7)).encode()]);
+    put(&topic, later.payload(&stretch(4, 5)));
+    apart.alerting.wait_metric("uplink_batches_ahead_total", 1.0);
+    // Not the same batch, and still the same message.
+    put(&topic, batch(std::slice::from_ref(&frame)).payload(&stretch(3, 4)));
+    put(&topic, batch(&[frame.clone(), frame]).payload(&stretch(4, 5)));
     apart.ingestor.wait_number("SELECT sum(count) FROM stroke_window", 8);
     apart.alerting.wait_metric("uplink_batches_repeated_total", 2.0);
 

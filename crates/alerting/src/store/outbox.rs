@@ -281,29 +281,30 @@ impl Store {
             .map_err(self.error("count its outbox"))
     }
 
-    /// Transitions that the store has not got yet, oldest first.
+    /// Transitions that the store has not got yet, of those after `n`, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn outlet(&self, limit: usize) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    pub fn outlet(&self, n: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
         let db = self.db();
         let read = || -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
-            let mut statement = db.prepare_cached("SELECT n, bytes FROM outlet ORDER BY n LIMIT ?1")?;
+            let mut statement = db.prepare_cached("SELECT n, bytes FROM outlet WHERE n > ?1 ORDER BY n LIMIT ?2")?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = statement.query_map([n, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
         };
         read().map_err(self.error("read its outlet"))
     }
 
-    /// Transitions up to `n` are durable elsewhere.
+    /// These transitions are durable elsewhere.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn outlet_done(&self, n: i64) -> Result<(), StoreError> {
+    pub fn outlet_done(&self, done: &[i64]) -> Result<(), StoreError> {
         // Lost with the power, they are handed over again: the store knows them.
         self.write_until(Done::Written, "empty its outlet", |tx| {
-            tx.execute("DELETE FROM outlet WHERE n <= ?1", [n])
+            let mut delete = tx.prepare_cached("DELETE FROM outlet WHERE n = ?1")?;
+            done.iter().try_for_each(|n| delete.execute([n]).map(drop))
         })
         .map(|_| ())
     }

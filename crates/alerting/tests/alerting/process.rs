@@ -118,14 +118,18 @@ pub(crate) fn open_log(dir: &Path) -> Spool {
         .0
 }
 
-/// An outlet that keeps what it gets.
+/// An outlet that keeps what it gets, but for what is of a device whose store is away.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Vec<Admitted>>);
+pub(crate) struct Kept(Mutex<Vec<Admitted>>, Mutex<Option<&'static str>>);
 
 impl Outlet for Kept {
-    fn put(&self, transitions: &[Admitted]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.0.lock().unwrap().extend_from_slice(transitions);
-        Ok(())
+    fn put(&self, transitions: &[Admitted]) -> Result<Vec<usize>, Box<dyn std::error::Error + Send + Sync>> {
+        let away = *self.1.lock().unwrap();
+        let waits = |at: &usize| Some(transitions[*at].device.as_str()) == away;
+        let (waiting, taken): (Vec<_>, Vec<_>) = (0..transitions.len()).partition(waits);
+        let taken = taken.into_iter().map(|at| transitions[at].clone());
+        self.0.lock().unwrap().extend(taken);
+        Ok(waiting)
     }
 }
 
@@ -443,6 +447,26 @@ async fn every_transition_reaches_the_store_with_the_frames_that_show_it() {
     let store = alerting::store::Store::open(&file(dir.path())).unwrap();
     let evidence = store.evidence(id).unwrap();
     assert_eq!(evidence.last().unwrap().1.as_deref(), Some(&said.record()[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transitions_whose_store_is_away_wait_and_hold_up_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), Vec::new());
+    *running.outlet.1.lock().unwrap() = Some("pen-1");
+    let kept = |device: &str| {
+        let kept = running.outlet.0.lock().unwrap();
+        kept.iter().any(|one| one.device.as_str() == device).then_some(())
+    };
+    running.append(&[hazard("pen-1", 1).record()]);
+    running.append(&[hazard("pen-2", 1).record()]);
+    until("the neighbour's transition", || kept("pen-2")).await;
+    assert_eq!(kept("pen-1"), None);
+    *running.outlet.1.lock().unwrap() = None;
+    until("what had to wait", || kept("pen-1")).await;
+    running.stop().await;
+    let store = alerting::store::Store::open(&file(dir.path())).unwrap();
+    assert_eq!(store.outlet(0, 1).unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,7 +261,7 @@ fn transitions_that_nobody_takes_are_bounded_oldest_first() {
         ))
         .unwrap();
     assert_eq!(store.forget(cut(0, 0), UnixMicros(1)).unwrap().outlet, 1);
-    let left: Vec<_> = store.outlet(10).unwrap().into_iter().map(|(n, _)| n).collect();
+    let left: Vec<_> = store.outlet(0, 10).unwrap().into_iter().map(|(n, _)| n).collect();
     assert_eq!(left, [2, MAX_OUTLET + 1]);
 }
 

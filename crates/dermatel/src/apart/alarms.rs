@@ -4,11 +4,9 @@ use std::sync::Arc;
 use alerting::{Advise, Alerting};
 use anyhow::Result;
 use service::shutdown::Shutdown;
-use telemetry::GatewayId;
 use uplink::downlink::Whereabouts;
-use uplink::readers::announce;
 use uplink::receive::{self, Receiver};
-use uplink::sender::Sender;
+use uplink::sender::{Sender, sender_id};
 use uplink::topic::Role;
 
 use super::Base;
@@ -26,9 +24,9 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let log = open_spool("alerting", base.config.spool.alerting.resolve(dir, &[alerting::CURSOR]))?;
     let book = fleet::open(&base.config)?;
     let asked = base.bind().await?;
-    let sender = Sender::start(&base.uplink)?;
+    let id = sender_id(&base.uplink)?;
+    let sender = Sender::start(&base.uplink, &id)?;
     let whereabouts = Whereabouts::default();
-    let id = GatewayId::new(&format!("alerting-{}", base.uplink.instance))?;
     crate::backup::go_on_from_a_copy(&base.config)?;
     let alerting = Alerting::build(alerting::Parts {
         config: base.config.alerting.clone(),
@@ -66,10 +64,6 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     };
     base.look_after("alerting", log, teller, &behind);
     parts::spawn(&behind, "alerting", alarms_first(alerting, behind.clone())?);
-    let said = {
-        let (uplink, subscribed) = (base.uplink.clone(), receiver.subscribed());
-        tokio::spawn(async move { announce(&uplink, Role::Alerting, subscribed).await })
-    };
     let registry = base.registry_routes(Fleet {
         book,
         gateway: None,
@@ -82,7 +76,6 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let requested = shutdown.requested();
     let front = async move {
         receiver.run(requested).await;
-        said.abort();
         Ok(())
     };
     // A link lets in by itself, and only to its alert.

@@ -36,6 +36,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         id.clone(),
         &log,
         shards_of(Arc::clone(&registry)),
+        &base.config.node.data_dir.join(super::FOLDER),
         base.health.condition(forward::CONDITION),
     )?;
     let down = Down::start(&base.uplink, &id, base.clock.clone())?;

@@ -5,7 +5,6 @@ use anyhow::{Context, Result};
 use axum::Router;
 use ingestor::Ingestor;
 use service::shutdown::Shutdown;
-use uplink::readers::announce;
 use uplink::receive::{self, Receiver};
 use uplink::topic::Role;
 
@@ -54,10 +53,6 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     base.look_after("telemetry", log, Teller::Nobody, &behind);
     let stop = behind.requested();
     parts::spawn_plain(&behind, "ingestor", async move { ingestor.run(stop).await });
-    let said = {
-        let (uplink, subscribed) = (base.uplink.clone(), receiver.subscribed());
-        tokio::spawn(async move { announce(&uplink, Role::Ingestor, subscribed).await })
-    };
     let routes = base.registry_routes(Fleet {
         book,
         gateway: None,
@@ -67,7 +62,6 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let requested = shutdown.requested();
     let front = async move {
         receiver.run(requested).await;
-        said.abort();
         Ok(())
     };
     base.run(asked, (routes, Router::new()), front, behind, shutdown).await;

@@ -144,10 +144,11 @@ pub(super) struct TransitionsUp {
 }
 
 impl alerting::Outlet for TransitionsUp {
-    fn put(&self, transitions: &[Admitted]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn put(&self, transitions: &[Admitted]) -> Result<Vec<usize>, Box<dyn Error + Send + Sync>> {
         // Called where it may block.
-        self.runtime.block_on(self.sender.transitions(transitions))?;
-        Ok(())
+        let waiting = self.runtime.block_on(self.sender.transitions(transitions))?;
+        let waits = |one: &Admitted| waiting.contains(telemetry::shard(&one.tenant, &one.clinic));
+        Ok((0..transitions.len()).filter(|at| waits(&transitions[*at])).collect())
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use spool::Offset;
 
-use super::pack::Said;
+use super::cut::Said;
+use super::far::PerShard;
 
 /// One publish.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Chunk {
     pub(super) messages: Vec<Message>,
     /// Bytes before packing.
     pub(super) bytes: usize,
+    /// For each shard of it: what was sent before it, and with it.
+    pub(super) sent: Vec<(u16, u64, u64)>,
     /// To be told when everything up to its end is acknowledged.
     pub(super) said: Option<Said>,
 }
@@ -31,6 +34,7 @@ pub(super) struct Chunk {
 struct Sent {
     next: Offset,
     bytes: usize,
+    sent: Vec<(u16, u64, u64)>,
     outstanding: usize,
     said: Option<Said>,
 }
@@ -57,13 +61,14 @@ impl InFlight {
         self.sent.is_empty()
     }
 
-    /// Before its messages are published; gives their token.
-    pub(super) fn push(&mut self, chunk: Chunk) -> u64 {
+    /// Before its `messages` are published; gives their token.
+    pub(super) fn push(&mut self, chunk: Chunk, messages: usize) -> u64 {
         self.bytes += chunk.bytes;
         self.sent.push_back(Sent {
             next: chunk.next,
             bytes: chunk.bytes,
-            outstanding: chunk.messages.len(),
+            sent: chunk.sent,
+            outstanding: messages,
             said: chunk.said,
         });
         self.first + self.sent.len() as u64 - 1
@@ -98,7 +103,16 @@ impl InFlight {
         Some((self.first, said))
     }
 
-    /// Done with the oldest chunk; gives where the cursor may stand.
+    /// As if what is not done with had not been sent.
+    pub(super) fn unsent(&self, sent: &mut PerShard) {
+        for chunk in self.sent.iter().rev() {
+            for (shard, before, _) in &chunk.sent {
+                sent[usize::from(*shard)] = *before;
+            }
+        }
+    }
+
+    /// Done with the oldest chunk; gives up to where everything was sent.
     pub(super) fn pop(&mut self) -> Option<Offset> {
         let sent = self.sent.pop_front()?;
         self.first += 1;
@@ -112,24 +126,20 @@ impl InFlight {
 mod tests {
     use super::*;
 
-    fn chunk(next: u64, messages: usize, said: Option<Said>) -> Chunk {
-        let message = || Message {
-            lane: 0,
-            topic: String::new(),
-            payload: Bytes::new(),
-        };
+    fn chunk(next: u64, said: Option<Said>) -> Chunk {
         Chunk {
             next: Offset(next),
-            messages: (0..messages).map(|_| message()).collect(),
+            messages: Vec::new(),
             bytes: 10,
+            sent: vec![(3, next - 4, next)],
             said,
         }
     }
 
     #[test]
-    fn the_cursor_passes_a_chunk_when_it_and_all_before_it_are_acknowledged() {
+    fn a_chunk_counts_as_sent_when_it_and_all_before_it_are_acknowledged() {
         let mut in_flight = InFlight::default();
-        let (first, second) = (in_flight.push(chunk(5, 2, None)), in_flight.push(chunk(9, 1, None)));
+        let (first, second) = (in_flight.push(chunk(5, None), 2), in_flight.push(chunk(9, None), 1));
         in_flight.acked(second);
         assert!(!in_flight.front_is_acked());
         in_flight.acked(first);
@@ -143,9 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_after_a_chunk_waits_for_it_and_holds_the_cursor() {
+    fn what_is_not_done_with_counts_as_not_sent() {
         let mut in_flight = InFlight::default();
-        let token = in_flight.push(chunk(5, 1, Some(Said::default())));
+        let mut sent = [0; 64];
+        for next in [5, 9, 13] {
+            in_flight.push(chunk(next, None), 0);
+            sent[3] = next;
+        }
+        in_flight.pop();
+        in_flight.unsent(&mut sent);
+        assert_eq!(sent[3], 5);
+    }
+
+    #[test]
+    fn what_is_said_after_a_chunk_waits_for_it() {
+        let mut in_flight = InFlight::default();
+        let token = in_flight.push(chunk(5, Some(Said::default())), 1);
         assert!(!in_flight.front_is_acked());
         in_flight.acked(token);
         let (told, _) = in_flight.take_said().unwrap();

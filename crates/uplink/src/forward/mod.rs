@@ -1,41 +1,32 @@
-//! The gateway's side: reads its log by a cursor of its own, sends batches, and moves the cursor when the broker has them.
+//! The gateway's side: reads its log by a cursor of its own, sends batches, and moves the cursor when every reader has them.
+mod cut;
+mod era;
+mod far;
 mod in_flight;
+mod line;
 mod pack;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use metrics::{counter, gauge};
-use prost::Message as _;
-use service::config::ByteSize;
 use service::health::Condition;
-use service::mqtt::{Acks, Link, OptionsError, Publisher, PublisherOptions};
+use service::mqtt::OptionsError;
 use spool::{Offset, Reader, ReaderError, Spool};
-use telemetry::{GatewayId, proto};
-use tokio::sync::{Notify, mpsc, watch};
+use telemetry::GatewayId;
+use tokio::sync::watch;
 
-use crate::batch::pack;
-use crate::metrics::{HELD_BACK, RESTARTED};
-use crate::readers::{Held, Readers, Shards, missing};
-use crate::topic::{Role, Up};
+use crate::metrics::{HELD_BACK, RESTARTED, WENT_BACK};
+use crate::readers::{Readers, Seen, Shards, missing};
+use crate::topic::{Role, Way};
 use crate::{Config, ShardSet};
-use in_flight::{Chunk, InFlight};
-use pack::{Packer, Said};
+use era::Era;
+use far::{Back, Far};
+use line::{Ended, Line};
 
 /// The forwarder's cursor, to be declared in the gateway's log.
 pub const CURSOR: &str = "forward";
-/// Chunks that are packed and wait to be sent. At the bound the reading thread waits.
-const PACKED_CHUNKS: usize = 2;
-/// Most chunks that are sent and not acknowledged, beside the bound in bytes.
-const CHUNKS_MAX: usize = 64;
-/// Messages in one connection's outbox; a chunk has fewer, so that it always fits.
-const OUTBOX_MESSAGES: usize = 65_536;
-/// How often the cursor is moved and the readers are looked at without news.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Name of the condition for readiness.
 pub const CONDITION: &str = "uplink-readers";
 
@@ -48,33 +39,39 @@ pub enum BuildError {
     /// The broker's options contradict themselves.
     #[error("the connection to the broker cannot be made")]
     Options(#[from] OptionsError),
-    /// A thread could not be started.
-    #[error("cannot start a thread")]
-    Thread(#[from] std::io::Error),
+    /// A thread could not be started, or the log's era not be kept.
+    #[error("cannot start a thread, or keep which era of the log this is")]
+    Io(#[from] std::io::Error),
 }
 
-/// What a forwarder is made of, and made of again after each broken connection.
+/// What a forwarder is made of, and its line made of again whenever it breaks or goes back.
 struct Plan {
     config: Config,
     gateway: GatewayId,
     log: Spool,
     shards: Shards,
     condition: Condition,
-    held: watch::Receiver<Held>,
+    seen: watch::Receiver<Seen>,
+    era: Era,
+    /// The cursor waits a moment after the start, until every reader that the broker knows of was heard of.
+    started: Instant,
+    cursor: Arc<Mutex<Reader>>,
 }
 
 /// Sends what the log has.
 ///
-/// A broker may die with what it has acknowledged and not saved. So the cursor stays behind what was acknowledged by
-/// [`crate::RawConfig::resend`], and a broken connection is not taken up again: everything from the cursor on is sent again, on
-/// fresh ones. Readers pass over copies.
+/// A broker may lose what it has acknowledged: with a node, with a session, with what it had not saved. So its acknowledgement only
+/// makes room for more. The cursor follows what every reader says that it holds on its own disk; when one lacks what was sent, the
+/// forwarder goes back to what that one holds, and the others pass over the copies.
 pub struct Forwarder {
     plan: Plan,
+    far: Far,
     line: Line,
 }
 
 impl Forwarder {
-    /// Connects and starts to read; sends when it runs. `shards`: those in which this gateway has clinics. Within a tokio runtime.
+    /// Connects and starts to read; sends when it runs. `shards`: those in which this gateway has clinics. `dir`: where it keeps
+    /// which era of the log this is. Within a tokio runtime, and before anything more is appended to the log.
     ///
     /// # Errors
     /// [`BuildError`].
@@ -83,284 +80,131 @@ impl Forwarder {
         gateway: GatewayId,
         log: &Spool,
         shards: Shards,
+        dir: &Path,
         condition: Condition,
     ) -> Result<Self, BuildError> {
-        let (readers, held) = Readers::start(config, &format!("dermatel-forward-{gateway}"))?;
+        let era = Era::begin(dir, log.next())?;
+        let client = format!("dermatel-forward-{gateway}");
+        let (readers, seen) = Readers::start(config, &client, Way::Uplink, &gateway)?;
         tokio::spawn(readers.run());
+        let cursor = log.reader(CURSOR)?;
+        let far = Far::new(era.number, cursor.committed().0);
         let plan = Plan {
             config: config.clone(),
             gateway,
             log: log.clone(),
             shards,
             condition,
-            held,
+            seen,
+            era,
+            started: Instant::now(),
+            cursor: Arc::new(Mutex::new(cursor)),
         };
-        let line = Line::start(&plan)?;
-        Ok(Self { plan, line })
+        let from = plan.committed();
+        let line = Line::start(&plan, &far, from)?;
+        Ok(Self { plan, far, line })
     }
 
-    /// Sends until `stop` resolves. What is under way then, or was acknowledged a moment ago, is sent again after the next start.
+    /// Sends until `stop` resolves. What readers do not hold then is sent again after the next start.
     ///
     /// # Errors
-    /// [`BuildError`]: after a broken connection it could not begin again.
+    /// [`BuildError`]: it could not begin again.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), BuildError> {
         tokio::pin!(stop);
-        let Self { plan, mut line } = self;
-        while let Ended::Broken = line.run(&plan, stop.as_mut()).await {
-            counter!(RESTARTED).increment(1);
-            tracing::warn!("the connection to the broker broke: what it acknowledged last is sent again");
-            line = Line::start(&plan)?;
-        }
-        Ok(())
-    }
-}
-
-/// Why a line ended.
-enum Ended {
-    Stopped,
-    Broken,
-}
-
-/// Connections that have not broken yet, and what goes over them.
-struct Line {
-    publishers: Vec<Publisher>,
-    packed: mpsc::Receiver<Chunk>,
-    in_flight: Arc<Mutex<InFlight>>,
-    settled: Arc<Notify>,
-    cursor: Arc<Mutex<Reader>>,
-    /// What is acknowledged, and since when; the cursor follows later.
-    done: VecDeque<(Instant, Offset)>,
-    held: watch::Receiver<Held>,
-    broken: watch::Receiver<bool>,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Line {
-    fn start(plan: &Plan) -> Result<Self, BuildError> {
-        let config = &plan.config;
-        let name = format!("dermatel-forward-{}", plan.gateway);
-        let in_flight = Arc::new(Mutex::new(InFlight::default()));
-        let settled = Arc::new(Notify::new());
-        let (breaks, broken) = watch::channel(false);
-        let breaks = Arc::new(breaks);
-        let mut publishers = Vec::new();
-        for lane in 0..config.connections {
-            let mut options = PublisherOptions::new(config.broker_as(format!("{name}-{lane}")));
-            options.outbox_messages = OUTBOX_MESSAGES;
-            let bytes = 2 * (config.in_flight_bytes + 4 * config.batch_bytes.max(pack::READ_BYTES)) as u64;
-            options.outbox_bytes = ByteSize::bytes(bytes.min(1 << 31));
-            let (publisher, acks, _) = Publisher::start(options)?;
-            tokio::spawn(settle(acks, Arc::clone(&in_flight), Arc::clone(&settled)));
-            tokio::spawn(watch_link(publisher.link(), Arc::clone(&breaks)));
-            publishers.push(publisher);
-        }
-        let (chunks, packed) = mpsc::channel(PACKED_CHUNKS);
-        let stop = Arc::new(AtomicBool::new(false));
-        let packer = Packer {
-            spool: plan.log.clone(),
-            reader: plan.log.reader(CURSOR)?,
-            gateway: plan.gateway.clone(),
-            linger: config.linger,
-            batch_bytes: config.batch_bytes,
-            connections: config.connections,
-            chunks,
-            stop: Arc::clone(&stop),
-        };
-        let thread = std::thread::Builder::new()
-            .name("forward".to_owned())
-            .spawn(move || packer.run())?;
-        Ok(Self {
-            publishers,
-            packed,
-            in_flight,
-            settled,
-            cursor: Arc::new(Mutex::new(plan.log.reader(CURSOR)?)),
-            done: VecDeque::new(),
-            held: plan.held.clone(),
-            broken,
-            stop,
-            thread,
-        })
-    }
-
-    async fn run(mut self, plan: &Plan, mut stop: impl Future<Output = ()> + Unpin) -> Ended {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut open, mut broken) = (false, self.broken.clone());
-        let ended = loop {
-            let room = open && self.has_room(plan);
-            let settled = Arc::clone(&self.settled);
-            tokio::select! {
-                () = &mut stop => break Ended::Stopped,
-                // An error: whoever watches the connections is gone, and they with it.
-                () = breaks(&mut broken) => break Ended::Broken,
-                () = settled.notified() => self.settle(plan).await,
-                changed = self.held.changed() => match changed {
-                    Ok(()) => open = self.is_open(plan),
-                    Err(_) => break Ended::Broken,
-                },
-                _ = look.tick() => {
-                    open = self.is_open(plan);
-                    self.move_cursor(plan).await;
+        let Self {
+            plan,
+            mut far,
+            mut line,
+        } = self;
+        loop {
+            let (ended, settled) = line.run(&plan, &mut far, stop.as_mut()).await;
+            let mut from = settled.0;
+            match ended {
+                Ended::Stopped => return Ok(()),
+                Ended::Broken => {
+                    counter!(RESTARTED).increment(1);
+                    tracing::warn!("the connection to the broker broke: what it had not acknowledged is sent again");
                 }
-                chunk = self.packed.recv(), if room => match chunk {
-                    Some(chunk) => self.send(plan, chunk).await,
-                    None => break Ended::Broken,
-                },
+                Ended::Back(back) => from = plan.go_back(&mut far, &back, from),
             }
-        };
-        self.move_cursor(plan).await;
-        self.stop.store(true, Ordering::Relaxed);
-        self.packed.close();
-        while self.packed.recv().await.is_some() {}
-        for publisher in &self.publishers {
-            publisher.close().await;
+            far.line += 1;
+            line = Line::start(&plan, &far, Offset(from))?;
         }
-        // It looks at the flag ten times a second.
-        let _ = tokio::task::spawn_blocking(move || self.thread.join()).await;
-        ended
+    }
+}
+
+impl Plan {
+    fn committed(&self) -> Offset {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner).committed()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, InFlight> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_room(&self, plan: &Plan) -> bool {
-        let in_flight = self.lock();
-        let bytes = in_flight.bytes() < plan.config.in_flight_bytes;
-        in_flight.is_empty() || in_flight.chunks() < CHUNKS_MAX && bytes
+    fn go_back(&self, far: &mut Far, back: &Back, from: u64) -> u64 {
+        let oldest = self.log.state().oldest.0;
+        let to = far.go_back(back, from, oldest);
+        tracing::warn!(
+            shards = %back.shards.iter().map(|(shard, _)| *shard).collect::<ShardSet>(),
+            records = from.saturating_sub(to),
+            "a reader lacks what was sent, it is sent again from what that reader holds"
+        );
+        to
     }
 
     /// Whether every shard that we send to has its readers.
-    fn is_open(&self, plan: &Plan) -> bool {
-        if !plan.config.wait_for_readers {
-            plan.condition.green();
-            return true;
-        }
-        let lacking = missing(&self.held.borrow(), (plan.shards)(), &Role::ALL);
-        gauge!(HELD_BACK).set(if lacking.is_empty() { 0.0 } else { 1.0 });
-        if lacking.is_empty() {
-            plan.condition.green();
-            return true;
-        }
-        plan.condition.red(&format!(
-            "shards {lacking} lack an ingestor or an alerting instance at the broker, nothing is forwarded"
-        ));
-        false
-    }
-
-    async fn send(&mut self, plan: &Plan, mut chunk: Chunk) {
-        let messages = std::mem::take(&mut chunk.messages);
-        let token = self.lock().push(chunk);
-        for message in messages {
-            self.publish(message.lane, &message.topic, message.payload, token).await;
-        }
-        // It may have had none, or all are acknowledged already.
-        self.settle(plan).await;
-    }
-
-    async fn publish(&self, lane: usize, topic: &str, payload: Bytes, token: u64) {
-        let Some(publisher) = self.publishers.get(lane % self.publishers.len().max(1)) else {
-            return;
+    fn is_open(&self, far: &Far) -> bool {
+        let seen = self.seen.borrow();
+        let lacking = match self.config.wait_for_readers {
+            true => missing(&seen.announced, (self.shards)(), &Role::ALL),
+            false => ShardSet::EMPTY,
         };
-        if let Err(error) = publisher.publish(topic, payload, token, false).await {
-            // Our own sizes are below the bounds: only a closed client gets here, and then the cursor stays.
-            tracing::error!(%error, topic, "a batch could not be handed to the connection");
+        gauge!(HELD_BACK).set(if lacking.is_empty() { 0.0 } else { 1.0 });
+        if !lacking.is_empty() {
+            self.condition.red(&format!(
+                "shards {lacking} lack an ingestor or an alerting instance at the broker, nothing is forwarded"
+            ));
+            return false;
         }
+        match far.away(&seen.announced, Instant::now()) {
+            // A start takes its time.
+            Some(reader) if self.started.elapsed() > crate::readers::AWAY_AFTER => self.condition.red(&format!(
+                "{} {:?} does not say what it holds, so this gateway keeps everything for it: start it, or take it back                  (docs/scaling.md)",
+                reader.role.as_str(),
+                reader.instance
+            )),
+            _ => self.condition.green(),
+        }
+        true
     }
 
-    /// Tells what was waiting for the oldest chunks, and lets them go.
-    async fn settle(&mut self, plan: &Plan) {
-        loop {
-            let said = {
-                let mut in_flight = self.lock();
-                match in_flight.front_is_acked() {
-                    false => return,
-                    true => in_flight.take_said(),
-                }
-            };
-            match said {
-                Some((token, said)) => self.tell(plan, token, said).await,
-                None => {
-                    let next = self.lock().pop();
-                    self.done.extend(next.map(|next| (Instant::now(), next)));
-                }
+    /// How far the cursor may go.
+    fn cursor(&self, far: &Far, settled: Offset) -> Option<Offset> {
+        let seen = self.seen.borrow();
+        if self.config.wait_for_readers {
+            let lacking = missing(&seen.announced, (self.shards)(), &Role::ALL);
+            if !lacking.is_empty() || self.started.elapsed() < self.config.resend {
+                return None;
             }
         }
-    }
-
-    /// Moves the cursor past what the broker has had for long enough.
-    async fn move_cursor(&mut self, plan: &Plan) {
-        let mut next = None;
-        while let Some((since, offset)) = self.done.front()
-            && since.elapsed() >= plan.config.resend
-        {
-            next = Some(*offset);
-            self.done.pop_front();
-        }
-        let Some(next) = next else { return };
-        let cursor = Arc::clone(&self.cursor);
-        let commit = move || cursor.lock().unwrap_or_else(PoisonError::into_inner).commit(next);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(commit).await {
-            tracing::warn!(%error, "the forwarder's cursor did not move, what was sent is sent again after a restart");
-        }
-    }
-
-    /// A gateway's progress, on each of its shards: everything before it is acknowledged.
-    async fn tell(&mut self, plan: &Plan, token: u64, said: Said) {
-        let shards = (plan.shards)();
-        if shards.is_empty() {
-            return;
-        }
-        let at_home = shards.iter().next().unwrap_or_default();
-        self.lock().expect(token, shards.iter().count());
-        for shard in shards.iter() {
-            let backlogs = if shard == at_home {
-                said.backlogs.clone()
-            } else {
-                Vec::new()
-            };
-            let payload = progress(plan, &said, shards, backlogs);
-            let topic = Up::Progress {
-                shard,
-                gateway: plan.gateway.clone(),
-            };
-            self.publish(usize::from(shard), &topic.to_string(), payload, token)
-                .await;
-        }
+        far.cursor(settled.0, &seen.announced).map(Offset)
     }
 }
 
-fn progress(plan: &Plan, said: &Said, shards: ShardSet, backlogs: Vec<proto::Backlog>) -> Bytes {
-    let progress = proto::UplinkProgress {
-        gateway: plan.gateway.to_string(),
-        watermark_us: said.watermark.map(|at| at.0),
-        shards: shards.mask(),
-        backlogs,
-    };
-    pack(&progress.encode_to_vec()).into()
-}
-
-async fn breaks(broken: &mut watch::Receiver<bool>) {
-    let _ = broken.wait_for(|broken| *broken).await;
-}
-
-/// Says when a connection that was there breaks.
-async fn watch_link(mut link: watch::Receiver<Link>, breaks: Arc<watch::Sender<bool>>) {
-    if link.wait_for(Link::is_up).await.is_ok() && link.wait_for(|link| !link.is_up()).await.is_ok() {
-        breaks.send_replace(true);
+/// Where to go back to, by what readers have said, if to anywhere.
+fn heard(plan: &Plan, far: &mut Far) -> Option<Back> {
+    let seen = plan.seen.borrow();
+    let mut back = None;
+    for (reader, (said, heard)) in &seen.said {
+        let lacks = far.hear(reader, said, plan.config.resend, *heard);
+        back = back.or(lacks);
     }
+    back.inspect(|_| counter!(WENT_BACK, "why" => "lacking").increment(1))
 }
 
-/// Counts down what the broker acknowledges on one connection.
-async fn settle(mut acks: Acks, in_flight: Arc<Mutex<InFlight>>, settled: Arc<Notify>) {
-    while let Some(acked) = acks.recv().await {
-        counter!(crate::metrics::FORWARDED_BATCHES).increment(1);
-        in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .acked(acked.token);
-        settled.notify_one();
-    }
+fn overdue(plan: &Plan, far: &mut Far, now: Instant) -> Option<Back> {
+    let seen = plan.seen.borrow();
+    let back = far.overdue(&seen.announced, now);
+    back.inspect(|_| counter!(WENT_BACK, "why" => "silence").increment(1))
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;
