@@ -15,6 +15,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ingestor", &["telemetry", "registry", "spool", "service"]),
     ("alerting", &["telemetry", "registry", "spool", "service"]),
     ("uplink", &["telemetry", "spool", "service"]),
+    (
+        "console",
+        &["telemetry", "registry", "service", "gateway", "ingestor", "alerting"],
+    ),
     ("simulator", &["telemetry", "service"]),
     (
         "dermatel",
@@ -26,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gateway",
             "ingestor",
             "alerting",
+            "console",
             "uplink",
             "simulator",
         ],

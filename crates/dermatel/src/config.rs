@@ -14,6 +14,7 @@ use spool::AtCap;
 pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) http: Http,
+    pub(crate) console: console::Config,
     pub(crate) spool: Spools,
     pub(crate) gateway: gateway::RawConfig,
     pub(crate) ingestor: ingestor::RawConfig,
@@ -119,6 +120,16 @@ impl Validate for Config {
         at.section("spool", |at| {
             at.section("telemetry", |at| self.spool.telemetry.validate(at));
             at.section("alerting", |at| self.spool.alerting.validate(at));
+        });
+        at.section("console", |at| {
+            self.console.validate(at);
+            let elsewhere = self.http.listen.filter(|address| !address.ip().is_loopback());
+            if let Some(address) = elsewhere.filter(|_| self.console.open) {
+                at.problem(
+                    "open",
+                    format_args!("http.listen is {address}, which others reach: name console.people instead, or listen on a loopback address"),
+                );
+            }
         });
         at.section("gateway", |at| self.gateway.validate(at));
         at.section("ingestor", |at| self.ingestor.validate(at));
@@ -232,7 +243,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting::new(
         "http.listen",
         "\"127.0.0.1:9464\"",
-        "Address of /metrics, /healthz, /readyz and the API.",
+        "Address of the console, /metrics, /healthz, /readyz and the API.",
     ),
     Setting::new(
         "http.token",

@@ -127,6 +127,7 @@ pub(crate) fn print() {
 fn annotated() -> String {
     let parts = [
         ("", SETTINGS),
+        ("console", console::config::SETTINGS),
         ("gateway", gateway::config::SETTINGS),
         ("ingestor", ingestor::config::SETTINGS),
         ("alerting", alerting::config::SETTINGS),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
+use console::Console;
 use gateway::{Deps, Gateway, TelemetryOutlet};
 use ingestor::Ingestor;
 use registry::Book;
@@ -41,6 +42,7 @@ pub(crate) struct Node {
     id: GatewayId,
     health: Health,
     metrics: Metrics,
+    console: Console,
     remote: Option<Listener>,
     local: Listener,
     socket: PathBuf,
@@ -113,6 +115,12 @@ impl Node {
             &health,
             clock.clone(),
         )?;
+        let console = Console::build(console::Parts {
+            config: config.console.clone(),
+            alerts: alerting.handle(),
+            registry: Arc::clone(&registry),
+            clock: clock.clone(),
+        })?;
         let gateway = Gateway::build(
             gateway_config,
             Deps {
@@ -137,6 +145,7 @@ impl Node {
             id,
             health,
             metrics,
+            console,
             remote,
             local,
             socket,
@@ -177,7 +186,8 @@ impl Node {
                 clock: Clock::system(),
             },
             alerting::api::router(self.alerting.handle()),
-        );
+        )
+        .merge(console::api_router(self.console.clone()));
         for (name, spool) in [("telemetry", &self.telemetry), ("alerting", &self.alarms)] {
             let writable = self.health.condition(if name == "telemetry" {
                 "telemetry-log"
@@ -205,6 +215,7 @@ impl Node {
             let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
             // A link lets in by itself, and only to its alert.
             let open = open.merge(alerting::links::router(alerts.clone()));
+            let open = open.merge(parts::console(&self.config, self.console));
             parts::spawn_plain(&behind, "http", serve(remote, open, behind.requested()));
         }
         let local = tokio::spawn(serve(self.local, routes, shutdown.requested()));

@@ -2,8 +2,12 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use axum::Router;
+use console::Console;
 use service::shutdown::Shutdown;
 use tokio::runtime::Runtime;
+
+use crate::config::Config;
 
 /// Runs a part that has work until `shutdown` begins. One that ends before that has failed, whatever it says.
 pub(crate) fn spawn<F, E>(shutdown: &Shutdown, name: &str, part: F)
@@ -35,6 +39,17 @@ fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
     if let (Some(failure), None) = (from.failure(), to.failure()) {
         to.fail(&failure.part, failure.error);
     }
+}
+
+/// The console's pages, if anybody may see them: signed-in people, or whoever reaches a loopback address where that is wanted.
+pub(crate) fn console(config: &Config, console: Console) -> Router {
+    if config.console.is_served() {
+        return console::router(console);
+    }
+    tracing::info!(
+        "the console is not served: name console.people, or set console.open where http.listen is a loopback address"
+    );
+    Router::new()
 }
 
 /// Runs what is before the logs to its end, and then lets the parts behind them finish what it left, within `grace`; what is not

@@ -11,6 +11,7 @@ pub(crate) fn metrics() -> Result<Metrics> {
         ingestor::metrics::METRICS,
         alerting::metrics::METRICS,
         uplink::metrics::METRICS,
+        console::metrics::METRICS,
         crate::spool_watch::METRICS,
     ];
     install(

@@ -107,6 +107,7 @@ fn config(dir: &Path, options: &cli::Demo) -> Config {
     config.node.data_dir = dir.join("data");
     config.node.registry_dir = dir.join("registry");
     config.http.listen = Some(SocketAddr::from(([127, 0, 0, 1], options.http_port)));
+    config.console.open = true;
     config.gateway.endpoint.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.alerting.receivers = vec![Receiver {
         log: Some(LogFile {

@@ -39,6 +39,7 @@ impl Look {
             self.devices
         );
         if let Some(http) = self.http {
+            println!("  the console           http://{http}/");
             println!("  metrics and health    http://{http}/metrics  http://{http}/readyz");
         }
         println!("  everything is in      {}", self.dir.display());

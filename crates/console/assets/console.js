@@ -1,0 +1,2 @@
+// Brings what is new without a reload. Everything else works without it.
+"use strict";

@@ -1,0 +1,148 @@
+//! What is answered when there is no page to show: a plain message that says what happened and what to do, never a blank page.
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::access::Person;
+use crate::console::Console;
+use crate::metrics::FAILED;
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// What was asked for is not there, or not for this person: both look the same.
+    NotFound,
+    /// The address asks for what no page knows.
+    Asked(String),
+    /// This person may not do that.
+    NotAllowed,
+    /// Something behind the page failed.
+    Failed {
+        /// What.
+        what: &'static str,
+        /// Why.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Refusal {
+    /// Something behind the page failed.
+    pub(crate) fn failed(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed {
+            what,
+            error: Box::new(error),
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Asked(_) => StatusCode::BAD_REQUEST,
+            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The section of its texts.
+    fn key(&self) -> &'static str {
+        match self {
+            Self::NotFound => "message.not_found",
+            Self::Asked(_) => "message.asked",
+            Self::NotAllowed => "message.not_allowed",
+            Self::Failed { .. } => "message.failed",
+        }
+    }
+
+    /// Counts and logs what an operator has to know.
+    fn note(&self) {
+        if let Self::Failed { what, error } = self {
+            ::metrics::counter!(FAILED).increment(1);
+            tracing::warn!(what, error = %error, "a page of the console cannot be shown");
+        }
+    }
+
+    /// As a page.
+    pub(crate) fn page(self, console: &Console, who: Option<&Person>) -> Response {
+        self.note();
+        let texts = console.templates.texts();
+        let more = match &self {
+            Self::Asked(what) => what.clone(),
+            _ => String::new(),
+        };
+        let message = Message {
+            title: texts.get(&format!("{}.title", self.key())).to_owned(),
+            text: texts.get(&format!("{}.text", self.key())).to_owned(),
+            more,
+            back: "/".to_owned(),
+        };
+        message.page(console, who, self.status())
+    }
+
+    /// As JSON.
+    pub(crate) fn json(self, console: &Console) -> Response {
+        self.note();
+        let text = console
+            .templates
+            .texts()
+            .get(&format!("{}.text", self.key()))
+            .to_owned();
+        let text = match &self {
+            Self::Asked(what) => format!("{text} {what}"),
+            _ => text,
+        };
+        (self.status(), axum::Json(serde_json::json!({ "error": text }))).into_response()
+    }
+}
+
+/// A page that only says something.
+#[derive(Debug, Serialize)]
+pub(crate) struct Message {
+    /// What happened.
+    pub(crate) title: String,
+    /// What to do.
+    pub(crate) text: String,
+    /// What exactly; may be empty.
+    pub(crate) more: String,
+    /// Where to go on.
+    pub(crate) back: String,
+}
+
+impl Message {
+    /// The page.
+    pub(crate) fn page(&self, console: &Console, who: Option<&Person>, status: StatusCode) -> Response {
+        let page = console.templates.page(console, "message.html", who, self, &[]);
+        (status, page).into_response()
+    }
+}
+
+/// Whatever has no route.
+pub(crate) async fn nothing_here(State(console): State<Console>) -> Response {
+    Refusal::NotFound.page(&console, None)
+}
+
+/// What every answer of the console carries: nothing from elsewhere, no frame, nothing kept.
+const HEADERS: [(header::HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Sets [`HEADERS`] where the answer does not say otherwise.
+pub(crate) async fn guard_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

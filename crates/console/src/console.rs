@@ -1,0 +1,72 @@
+//! What every page asks, shared by all requests.
+use std::sync::Arc;
+
+use service::clock::Clock;
+use telemetry::UnixMicros;
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::render::{RenderError, Templates};
+
+/// What the console is made of.
+pub struct Parts {
+    /// Its section of the configuration.
+    pub config: Config,
+    /// Asks and commands alerting.
+    pub alerts: alerting::Handle,
+    /// The fleet as it should be.
+    pub registry: Arc<registry::Shared>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// Why there is no console.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Templates or texts are not what this program can read: a fault of the program.
+    #[error("the console's templates cannot be read")]
+    Templates(#[source] RenderError),
+}
+
+/// The console; clones share everything.
+#[derive(Clone)]
+pub struct Console(Arc<Inner>);
+
+/// What the clones share.
+pub struct Inner {
+    pub(crate) alerts: alerting::Handle,
+    pub(crate) registry: Arc<registry::Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) templates: Templates,
+    pub(crate) access: Access,
+}
+
+impl std::ops::Deref for Console {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Console {
+    /// Reads templates and texts; nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(parts: Parts) -> Result<Self, BuildError> {
+        Ok(Self(Arc::new(Inner {
+            templates: Templates::new().map_err(BuildError::Templates)?,
+            access: Access::new(&parts.config),
+            alerts: parts.alerts,
+            registry: parts.registry,
+            clock: parts.clock,
+        })))
+    }
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> UnixMicros {
+        self.clock.now().into()
+    }
+}

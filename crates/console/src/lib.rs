@@ -1,0 +1,37 @@
+//! The console: what on-call and clinic staff look at. Pages are rendered here and work without a script; the script only brings
+//! what is new without a reload.
+//!
+//! A page is one file below [`page`]: what is asked for, a pure view model, a template. The view model is also the page's JSON.
+//! Deliberately absent: any decision. The console asks alerting, the registry and the stores, and passes on what people do.
+
+mod access;
+mod answer;
+mod asset;
+pub mod config;
+mod console;
+pub mod metrics;
+mod page;
+mod render;
+mod text;
+
+pub use crate::config::Config;
+pub use crate::console::{BuildError, Console, Parts};
+
+use axum::Router;
+use axum::routing::get;
+
+/// The pages, for the open HTTP address: who may see what is decided here.
+pub fn router(console: Console) -> Router {
+    Router::new()
+        .merge(page::routes())
+        .route(asset::STYLE_PATH, get(asset::style))
+        .route(asset::SCRIPT_PATH, get(asset::script))
+        .fallback(answer::nothing_here)
+        .layer(axum::middleware::from_fn(answer::guard_headers))
+        .with_state(console)
+}
+
+/// The same pages as JSON, below `/v1/console`. Who may ask is decided by whoever mounts it.
+pub fn api_router(console: Console) -> Router {
+    page::api_routes().with_state(console)
+}

@@ -1,0 +1,95 @@
+//! The pages, one file each: what is asked for, a view model made by a pure function, a template. The view model is also the
+//! page's JSON below `/v1/console`.
+mod inbox;
+
+use axum::Router;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::access::Person;
+use crate::answer::Refusal;
+use crate::console::Console;
+use crate::render::Svg;
+
+/// What stands in the head of every page: key of its text, where it is.
+pub(crate) const NAV: &[(&str, &str)] = &[("alerts", "/")];
+
+/// A page.
+pub(crate) trait Page: Send + Sync + 'static {
+    /// Its template.
+    const TEMPLATE: &'static str;
+    /// What stands in its address: `()` for nothing.
+    type Path: DeserializeOwned + Send;
+    /// What stands behind the question mark.
+    type Query: DeserializeOwned + Send;
+    /// What it shows.
+    type View: Serialize + Send + Sync;
+
+    /// Asks, and makes the view model. Must show nothing that is not for `who`: [`Person::sees`].
+    fn view(
+        console: &Console,
+        who: &Person,
+        path: Self::Path,
+        query: Self::Query,
+    ) -> impl Future<Output = Result<Self::View, Refusal>> + Send;
+
+    /// What is drawn for it, by the name under which the template shows it.
+    fn pictures(_view: &Self::View) -> Vec<(&'static str, Svg)> {
+        Vec::new()
+    }
+}
+
+/// The routes of the pages.
+pub(crate) fn routes() -> Router<Console> {
+    Router::new().route("/", html::<inbox::Inbox>())
+}
+
+/// The same as JSON.
+pub(crate) fn api_routes() -> Router<Console> {
+    Router::new().route("/v1/console/inbox", json::<inbox::Inbox>())
+}
+
+type Asked<P> = (
+    Result<Path<<P as Page>::Path>, PathRejection>,
+    Result<Query<<P as Page>::Query>, QueryRejection>,
+);
+
+async fn view<P: Page>(console: &Console, who: &Person, (path, query): Asked<P>) -> Result<P::View, Refusal> {
+    let Path(path) = path.map_err(|_| Refusal::NotFound)?;
+    let Query(query) = query.map_err(|error| Refusal::Asked(error.body_text()))?;
+    P::view(console, who, path, query).await
+}
+
+fn html<P: Page>() -> MethodRouter<Console> {
+    get(
+        |State(console): State<Console>,
+         who: Person,
+         path: Result<Path<P::Path>, PathRejection>,
+         query: Result<Query<P::Query>, QueryRejection>| async move {
+            match view::<P>(&console, &who, (path, query)).await {
+                Ok(view) => console
+                    .templates
+                    .page(&console, P::TEMPLATE, Some(&who), &view, &P::pictures(&view)),
+                Err(refusal) => refusal.page(&console, Some(&who)),
+            }
+        },
+    )
+}
+
+fn json<P: Page>() -> MethodRouter<Console> {
+    get(
+        |State(console): State<Console>,
+         path: Result<Path<P::Path>, PathRejection>,
+         query: Result<Query<P::Query>, QueryRejection>| async move {
+            let answer: Response = match view::<P>(&console, &Person::of_api(), (path, query)).await {
+                Ok(view) => axum::Json(view).into_response(),
+                Err(refusal) => refusal.json(&console),
+            };
+            answer
+        },
+    )
+}
