@@ -18,6 +18,8 @@ mod journal;
 mod laws;
 #[path = "alerting/links.rs"]
 mod links;
+#[path = "alerting/listing.rs"]
+mod listing;
 #[path = "alerting/moved.rs"]
 mod moved;
 #[path = "alerting/one_page.rs"]

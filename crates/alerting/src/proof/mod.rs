@@ -5,12 +5,16 @@ mod export;
 mod readings;
 mod render;
 mod routes;
+mod story;
+mod trace;
 
 pub use explain::{Attempt, Delay, Explanation, Happening, Held, Step, Told, explain};
 pub use export::{Format, MAX_PAGE, header, line};
 pub use readings::{FrameShown, Reading, Shown};
 pub use render::text;
 pub(crate) use routes::router;
+pub use story::Story;
+pub use trace::{Bound, Column, Crossing, MAX_COLUMNS, Quantity, Trace, trace};
 
 use crate::id::AlertId;
 use crate::store::{Store, StoreError};

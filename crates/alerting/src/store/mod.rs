@@ -5,6 +5,7 @@ mod delivery;
 mod evidence;
 pub mod journal;
 mod links;
+mod listing;
 mod load;
 mod outbox;
 mod paging;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use delivery::{Deadlines, Overdue, TestPage};
 pub use evidence::KeptFrame;
+pub use listing::{Count, Listing, MAX_LISTED, Wanted, Which};
 pub use outbox::{Due, Page, PageOutcome, Settlement};
 pub use paging::Times;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -33,7 +35,7 @@ use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 /// How the tables came about, from each version to the next.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema.sql"),
@@ -42,6 +44,7 @@ const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";
@@ -338,7 +341,8 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusq
     }
     put_told(tx, &changes.told)?;
     let mut alerts = tx.prepare_cached(
-        "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body, ended_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO alert (id, tenant, state, open, decided_us, body, ended_us, waits, urgency, clinic, device, rule) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     for (id, alert) in &changes.alerts {
         let state = alert.state();
@@ -351,7 +355,12 @@ fn put_changes(tx: &Transaction<'_>, changes: &Changes, now: UnixMicros) -> rusq
             open,
             alert.decided_at.0,
             body,
-            (!open).then_some(now.0)
+            (!open).then_some(now.0),
+            alert.life.needs_person(),
+            urgency(alert.priority),
+            alert.clinic,
+            alert.device,
+            alert.rule
         ])?;
     }
     Ok(())

@@ -1,0 +1,258 @@
+//! The readings around an alert as a picture is drawn from: least and most by column, what was set, the limit, and the reading that
+//! crossed it. Out of the evidence alone; bounded, however many frames were kept.
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use telemetry::{Body, Pulse, UnixMicros};
+
+use crate::engine::Alert;
+use crate::id::TransitionId;
+use crate::intake::{self, Input, Said};
+use crate::rules::Kind;
+use crate::store::KeptFrame;
+
+/// Most columns of a trace; readings beyond are drawn together.
+pub const MAX_COLUMNS: usize = 240;
+/// Most readings that are looked at: some hundred frames.
+const MAX_READINGS: usize = 200_000;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Depth of strokes, in mm.
+    Depth,
+    /// Fluence of pulses, in J/cm².
+    Fluence,
+    /// Energy of pulses, in J.
+    Energy,
+    /// Temperature of the skin, in °C.
+    SkinTemperature,
+    /// Temperature of the tip, in °C.
+    TipTemperature,
+}
+
+impl Quantity {
+    /// The unit of a trace's values.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Depth => "mm",
+            Self::Fluence => "J/cm²",
+            Self::Energy => "J",
+            Self::SkinTemperature | Self::TipTemperature => "°C",
+        }
+    }
+
+    /// From an alert's unit to this one's.
+    const fn scale(self) -> f64 {
+        match self {
+            Self::Depth | Self::Fluence | Self::Energy => 1e-3,
+            Self::SkinTemperature | Self::TipTemperature => 1.0,
+        }
+    }
+}
+
+/// What the rule allows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// No more than this.
+    Most(f64),
+    /// No further than this from what was set.
+    OffSet(f64),
+}
+
+/// Some readings, one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Column {
+    /// Ordinal of the first of them within its session.
+    pub from: u64,
+    /// Ordinal of the last.
+    pub to: u64,
+    /// When the first was.
+    pub at: UnixMicros,
+    /// The least; `None`: none was read.
+    pub least: Option<f64>,
+    /// The most.
+    pub most: Option<f64>,
+    /// What was set, the last that was.
+    pub set: Option<f64>,
+}
+
+/// The reading that crossed first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Crossing {
+    /// Its ordinal.
+    pub ordinal: u64,
+    /// When.
+    pub at: UnixMicros,
+    /// What was read.
+    pub value: Option<f64>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trace {
+    /// What was measured.
+    pub quantity: Quantity,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Strokes, or pulses.
+    pub of: &'static str,
+    /// The readings, oldest first, at most [`MAX_COLUMNS`].
+    pub columns: Vec<Column>,
+    /// How many readings there are.
+    pub readings: u64,
+    /// How many of them the device did not read.
+    pub unread: u64,
+    /// What the rule allows, where it is a bound of this quantity.
+    pub bound: Option<Bound>,
+    /// The reading that crossed first, where one did.
+    pub first: Option<Crossing>,
+}
+
+/// One stroke or pulse.
+#[derive(Clone, Copy)]
+struct Point {
+    at: UnixMicros,
+    value: Option<f64>,
+    set: Option<f64>,
+}
+
+/// The readings of the frames that were kept, of the alert's device and one boot. `None`: there are none.
+pub fn trace(alert: &Alert, evidence: &BTreeMap<TransitionId, Vec<KeptFrame>>) -> Option<Trace> {
+    let first = first(alert);
+    let mut seen = BTreeSet::new();
+    let (mut strokes, mut pulses) = (BTreeMap::new(), BTreeMap::new());
+    let frames = evidence.values().flatten().filter(|frame| seen.insert(frame.0));
+    for bytes in frames.filter_map(|frame| frame.1.as_deref()) {
+        let Ok(Input::Frame(frame)) = intake::decode(bytes) else {
+            continue;
+        };
+        let Said::Telemetry(said) = &frame.said else { continue };
+        let boot = said.header.boot.0;
+        if frame.admitted.device.as_str() != alert.device || first.is_some_and(|(wanted, _)| wanted != boot) {
+            continue;
+        }
+        match &said.body {
+            Body::Strokes(batch) => {
+                let set = batch.setpoint.map(|set| f64::from(set.get()) * 1e-3);
+                for stroke in batch.strokes().take(MAX_READINGS.saturating_sub(strokes.len())) {
+                    let point = Point {
+                        at: frame.admitted.event_time(stroke.uptime),
+                        value: stroke.depth_um.map(|depth| f64::from(depth) * 1e-3),
+                        set,
+                    };
+                    strokes.insert((boot, stroke.ordinal), point);
+                }
+            }
+            Body::Pulses(batch) => {
+                for pulse in batch.pulses.iter().take(MAX_READINGS.saturating_sub(pulses.len())) {
+                    let at = frame.admitted.event_time(pulse.uptime);
+                    pulses.insert((boot, pulse.ordinal), (at, pulse.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    if strokes.is_empty() {
+        let quantity = quantity(alert.kind, pulses.values().map(|(_, pulse)| pulse))?;
+        let points = pulses
+            .iter()
+            .map(|(key, (at, pulse))| (*key, point(quantity, *at, pulse)));
+        return Some(drawn(alert, quantity, "pulses", &points.collect(), first));
+    }
+    Some(drawn(alert, Quantity::Depth, "strokes", &strokes, first))
+}
+
+/// Boot and ordinal of the reading that crossed first.
+fn first(alert: &Alert) -> Option<(u64, u64)> {
+    let cause = &alert.raised.as_ref()?.cause["reading"];
+    Some((cause["boot"].as_u64()?, cause["ordinal"].as_u64()?))
+}
+
+/// What to draw of pulses: what the rule is about, else fluence, else energy.
+fn quantity<'p>(kind: Kind, mut pulses: impl Iterator<Item = &'p Pulse> + Clone) -> Option<Quantity> {
+    let mut others = pulses.clone();
+    others.next()?;
+    Some(match kind {
+        Kind::SkinTooHot => Quantity::SkinTemperature,
+        Kind::TipTooHot => Quantity::TipTemperature,
+        _ if pulses.any(|p| p.fluence_measured.is_some() || p.fluence_set.is_some()) => Quantity::Fluence,
+        _ => Quantity::Energy,
+    })
+}
+
+fn point(quantity: Quantity, at: UnixMicros, pulse: &Pulse) -> Point {
+    let milli = |value: u32| f64::from(value) * 1e-3;
+    let celsius = |value: telemetry::MilliCelsius| f64::from(value.get()) * 1e-3;
+    let (value, set) = match quantity {
+        Quantity::Fluence => (
+            pulse.fluence_measured.map(|f| milli(f.get())),
+            pulse.fluence_set.map(|f| milli(f.get())),
+        ),
+        Quantity::SkinTemperature => (pulse.skin_temperature.map(celsius), None),
+        Quantity::TipTemperature => (pulse.tip_temperature.map(celsius), None),
+        Quantity::Depth | Quantity::Energy => (
+            pulse.energy_measured.map(|e| milli(e.get())),
+            pulse.energy_set.map(|e| milli(e.get())),
+        ),
+    };
+    Point { at, value, set }
+}
+
+fn bound(alert: &Alert, quantity: Quantity) -> Option<Bound> {
+    let limit = alert.limit * quantity.scale();
+    match (alert.kind, quantity) {
+        (Kind::DepthAboveLimit | Kind::DepthSetpointAboveLimit, Quantity::Depth)
+        | (Kind::PulseAboveLimit | Kind::PulseAboveSet, Quantity::Fluence)
+        | (Kind::SkinTooHot, Quantity::SkinTemperature)
+        | (Kind::TipTooHot, Quantity::TipTemperature) => Some(Bound::Most(limit)),
+        (Kind::DepthOffSetpoint, Quantity::Depth) => Some(Bound::OffSet(limit)),
+        _ => None,
+    }
+}
+
+fn drawn(
+    alert: &Alert,
+    quantity: Quantity,
+    of: &'static str,
+    points: &BTreeMap<(u64, u64), Point>,
+    first: Option<(u64, u64)>,
+) -> Trace {
+    let wide = points.len().div_ceil(MAX_COLUMNS).max(1);
+    let keyed: Vec<(u64, Point)> = points.iter().map(|(key, point)| (key.1, *point)).collect();
+    let columns = keyed.chunks(wide).filter_map(column).collect();
+    let crossing = first.and_then(|key| {
+        let point = points.get(&key)?;
+        Some(Crossing {
+            ordinal: key.1,
+            at: point.at,
+            value: point.value,
+        })
+    });
+    Trace {
+        quantity,
+        unit: quantity.unit(),
+        of,
+        columns,
+        readings: points.len() as u64,
+        unread: points.values().filter(|point| point.value.is_none()).count() as u64,
+        bound: bound(alert, quantity),
+        first: crossing,
+    }
+}
+
+fn column(chunk: &[(u64, Point)]) -> Option<Column> {
+    let (from, start) = *chunk.first()?;
+    let (to, _) = *chunk.last()?;
+    let values = || chunk.iter().filter_map(|(_, point)| point.value);
+    Some(Column {
+        from,
+        to,
+        at: start.at,
+        least: values().reduce(f64::min),
+        most: values().reduce(f64::max),
+        set: chunk.iter().rev().find_map(|(_, point)| point.set),
+    })
+}
