@@ -1,2 +1,82 @@
 // Brings what is new without a reload. Everything else works without it.
 "use strict";
+(() => {
+  const state = document.getElementById("live");
+  const regions = () => document.querySelectorAll("[data-live]");
+
+  // Times as the reader's own clock says them; the title keeps UTC.
+  const local = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-age])")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.getTime())) {
+        time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+      }
+    }
+  };
+
+  // What somebody writes or chooses in is left alone.
+  const inUse = (region) => {
+    const at = document.activeElement;
+    if (at && region.contains(at) && at.matches("input:not([type=hidden]), textarea, select")) return true;
+    return [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+  };
+
+  const put = (fresh) => {
+    for (const region of regions()) {
+      const next = region.id && fresh.getElementById(region.id);
+      if (!next || inUse(region)) continue;
+      local(next);
+      if (next.isEqualNode(region)) continue;
+      const focused = region.contains(document.activeElement) ? document.activeElement : null;
+      const id = focused && focused.id;
+      const link = focused && focused.getAttribute("href");
+      region.replaceWith(next);
+      const again = id ? document.getElementById(id) : link ? next.querySelector(`a[href="${CSS.escape(link)}"]`) : null;
+      if (again) again.focus();
+    }
+  };
+
+  let reading = false;
+  let again = false;
+  const read = async () => {
+    if (reading) { again = true; return; }
+    if (document.hidden) { again = true; return; }
+    reading = true;
+    again = false;
+    try {
+      const answer = await fetch(location.href, { cache: "no-store", credentials: "same-origin" });
+      // Signed out meanwhile: the whole page says so.
+      if (answer.redirected) { location.reload(); return; }
+      if (answer.ok) put(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch (_) {
+      // The next event or interval tries again.
+    } finally {
+      reading = false;
+      setTimeout(() => { if (again) read(); }, 1000);
+    }
+  };
+
+  const say = (on) => {
+    if (!state) return;
+    state.dataset.state = on ? "on" : "off";
+    state.textContent = on ? state.dataset.on : state.dataset.off;
+  };
+
+  local(document);
+  if (!regions().length) return;
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) read(); });
+  // Ages go on, and where nothing is told this is how news come.
+  setInterval(read, 15000);
+  const listen = () => {
+    const source = new EventSource("/console/live");
+    let begun = false;
+    source.addEventListener("live", () => { say(true); if (begun) read(); begun = true; });
+    source.addEventListener("changed", read);
+    source.onerror = () => {
+      say(false);
+      // Refused: as many pages are live as may be. The interval goes on, and later there may be room.
+      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 30000);
+    };
+  };
+  listen();
+})();

@@ -18,6 +18,23 @@ pub(crate) enum Refusal {
     Asked(String),
     /// This person may not do that.
     NotAllowed,
+    /// Nobody is signed in who could do that.
+    SignedOut,
+    /// Without a sign-in, this machine's own addresses only.
+    Elsewhere,
+    /// A form that is none of ours, or of a session that is over.
+    NotOurForm,
+    /// It was not done, and this is why: in words of ours, with what is not ours filled in.
+    Not {
+        /// How HTTP calls it.
+        status: StatusCode,
+        /// Section of the texts.
+        key: &'static str,
+        /// What exactly.
+        more: String,
+        /// Where to go on.
+        back: String,
+    },
     /// Something behind the page failed.
     Failed {
         /// What.
@@ -40,7 +57,9 @@ impl Refusal {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Asked(_) => StatusCode::BAD_REQUEST,
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NotAllowed | Self::Elsewhere | Self::NotOurForm => StatusCode::FORBIDDEN,
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::Not { status, .. } => *status,
             Self::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -51,6 +70,10 @@ impl Refusal {
             Self::NotFound => "message.not_found",
             Self::Asked(_) => "message.asked",
             Self::NotAllowed => "message.not_allowed",
+            Self::SignedOut => "message.signed_out",
+            Self::Elsewhere => "message.elsewhere",
+            Self::NotOurForm => "message.not_our_form",
+            Self::Not { key, .. } => key,
             Self::Failed { .. } => "message.failed",
         }
     }
@@ -67,15 +90,16 @@ impl Refusal {
     pub(crate) fn page(self, console: &Console, who: Option<&Person>) -> Response {
         self.note();
         let texts = console.templates.texts();
-        let more = match &self {
-            Self::Asked(what) => what.clone(),
-            _ => String::new(),
+        let (more, back) = match &self {
+            Self::Asked(what) => (what.clone(), "/"),
+            Self::Not { more, back, .. } => (more.clone(), back.as_str()),
+            _ => (String::new(), "/"),
         };
         let message = Message {
             title: texts.get(&format!("{}.title", self.key())).to_owned(),
             text: texts.get(&format!("{}.text", self.key())).to_owned(),
             more,
-            back: "/".to_owned(),
+            back: back.to_owned(),
         };
         message.page(console, who, self.status())
     }
@@ -89,7 +113,7 @@ impl Refusal {
             .get(&format!("{}.text", self.key()))
             .to_owned();
         let text = match &self {
-            Self::Asked(what) => format!("{text} {what}"),
+            Self::Asked(what) | Self::Not { more: what, .. } => format!("{text} {what}"),
             _ => text,
         };
         (self.status(), axum::Json(serde_json::json!({ "error": text }))).into_response()
@@ -112,9 +136,14 @@ pub(crate) struct Message {
 impl Message {
     /// The page.
     pub(crate) fn page(&self, console: &Console, who: Option<&Person>, status: StatusCode) -> Response {
-        let page = console.templates.page(console, "message.html", who, self, &[]);
+        let page = console.templates.page(console, ("message.html", ""), who, self, &[]);
         (status, page).into_response()
     }
+}
+
+/// A page that asks for itself again, now as one of ours.
+pub(crate) fn bounce(console: &Console) -> Response {
+    console.templates.page(console, ("bounce.html", ""), None, &(), &[])
 }
 
 /// Whatever has no route.

@@ -6,6 +6,7 @@ use telemetry::UnixMicros;
 
 use crate::access::Access;
 use crate::config::Config;
+use crate::live::News;
 use crate::render::{RenderError, Templates};
 
 /// What the console is made of.
@@ -39,6 +40,7 @@ pub struct Inner {
     pub(crate) clock: Clock,
     pub(crate) templates: Templates,
     pub(crate) access: Access,
+    pub(crate) news: News,
 }
 
 impl std::ops::Deref for Console {
@@ -58,6 +60,7 @@ impl Console {
         Ok(Self(Arc::new(Inner {
             templates: Templates::new().map_err(BuildError::Templates)?,
             access: Access::new(&parts.config),
+            news: News::default(),
             alerts: parts.alerts,
             registry: parts.registry,
             clock: parts.clock,

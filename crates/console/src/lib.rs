@@ -7,23 +7,30 @@
 mod access;
 mod answer;
 mod asset;
+mod chart;
 pub mod config;
 mod console;
+mod live;
 pub mod metrics;
 mod page;
 mod render;
 mod text;
+mod url;
 
+pub use crate::access::password::{PasswordError, hash as hash_password};
 pub use crate::config::Config;
 pub use crate::console::{BuildError, Console, Parts};
 
 use axum::Router;
 use axum::routing::get;
+use service::shutdown::Shutdown;
 
-/// The pages, for the open HTTP address: who may see what is decided here.
-pub fn router(console: Console) -> Router {
+/// The pages, for the open HTTP address: who may see what is decided here. What is live ends when `shutdown` begins.
+pub fn router(console: Console, shutdown: Shutdown) -> Router {
     Router::new()
         .merge(page::routes())
+        .merge(access::routes())
+        .merge(live::routes(shutdown))
         .route(asset::STYLE_PATH, get(asset::style))
         .route(asset::SCRIPT_PATH, get(asset::script))
         .fallback(answer::nothing_here)

@@ -1,5 +1,7 @@
 //! Templates: everything that they show is escaped; what is drawn comes in as finished SVG.
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
+
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
@@ -14,8 +16,14 @@ use crate::text::{Texts, fill};
 /// Every template, by name.
 const TEMPLATES: &[(&str, &str)] = &[
     ("layout.html", include_str!("../templates/layout.html")),
+    ("parts.html", include_str!("../templates/parts.html")),
     ("message.html", include_str!("../templates/message.html")),
+    ("bounce.html", include_str!("../templates/bounce.html")),
+    ("sign_in.html", include_str!("../templates/sign_in.html")),
     ("inbox.html", include_str!("../templates/inbox.html")),
+    ("alert.html", include_str!("../templates/alert.html")),
+    ("silence.html", include_str!("../templates/silence.html")),
+    ("silences.html", include_str!("../templates/silences.html")),
 ];
 
 /// Most steps of one rendering: a loop without end costs its page.
@@ -40,7 +48,12 @@ pub enum RenderError {
 
 /// A finished drawing: markup of ours, with every text in it escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Svg(pub(crate) String);
+pub(crate) struct Svg {
+    /// The drawing.
+    pub(crate) markup: String,
+    /// The same in words.
+    pub(crate) description: String,
+}
 
 /// The templates and the texts that they show.
 pub(crate) struct Templates {
@@ -56,11 +69,13 @@ impl Templates {
     /// [`RenderError`].
     pub(crate) fn new() -> Result<Self, RenderError> {
         let mut env = Environment::new();
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         env.set_auto_escape_callback(|_| AutoEscape::Html);
         env.set_fuel(Some(FUEL));
         env.add_filter("fill", fill_in);
         env.add_filter("utc", utc);
+        env.add_filter("iso", iso);
+        env.add_filter("age", age);
         for (name, source) in TEMPLATES {
             env.add_template(name, source)
                 .map_err(|source| RenderError::Template { name, source })?;
@@ -77,27 +92,28 @@ impl Templates {
         &self.texts
     }
 
-    /// A page: `page` is its view model, `pictures` what is drawn for it.
+    /// A page by its template, and the section of [`NAV`] that it belongs to (or ""): `page` is its view model, `pictures` what is drawn
+    /// for it.
     pub(crate) fn page(
         &self,
         console: &Inner,
-        name: &'static str,
+        (name, section): (&'static str, &'static str),
         who: Option<&Person>,
         page: &impl Serialize,
         pictures: &[(&'static str, Svg)],
     ) -> Response {
-        let pictures: std::collections::BTreeMap<_, _> = pictures
-            .iter()
-            .map(|(name, svg)| (*name, Value::from_safe_string(svg.0.clone())))
-            .collect();
+        let drawn = |(name, svg): &(&'static str, Svg)| (*name, Value::from_safe_string(svg.markup.clone()));
+        let pictures_of: BTreeMap<_, _> = pictures.iter().map(drawn).collect();
+        let descriptions: BTreeMap<_, _> = pictures.iter().map(|(name, svg)| (*name, &svg.description)).collect();
         let shown = context! {
             t => Value::from(Serde(self.texts.all())),
             who => Value::from(Serde(who)),
             nav => Value::from(Serde(NAV)),
             now_us => console.now().0,
             version => &self.version,
-            template => name,
-            pictures => pictures,
+            section => section,
+            pictures => Value::from(pictures_of),
+            descriptions => Value::from(Serde(descriptions)),
             page => Value::from(Serde(page)),
         };
         match self.env.get_template(name).and_then(|template| template.render(shown)) {
@@ -123,7 +139,57 @@ fn fill_in(text: &str, values: Kwargs) -> Result<String, minijinja::Error> {
 }
 
 /// Microseconds since 1970 as `2026-11-22 03:04:05`.
-fn utc(at_us: i64) -> String {
+pub(crate) fn utc(at_us: i64) -> String {
     let at = chrono::DateTime::from_timestamp_micros(at_us);
     at.map_or_else(|| at_us.to_string(), |at| at.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// The same for machines.
+fn iso(at_us: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(at_us);
+    at.map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// How long between a moment and now, in the largest units that say something.
+fn age(at_us: i64, now_us: i64) -> String {
+    let seconds = now_us.saturating_sub(at_us).max(0) / 1_000_000;
+    match (seconds / 86_400, seconds / 3_600, seconds / 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_parses_and_none_lets_markup_through() {
+        Templates::new().unwrap();
+        for (name, source) in TEMPLATES {
+            assert!(!source.contains("safe") && !source.contains("autoescape"), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_age_is_said_in_the_units_that_matter() {
+        let second = 1_000_000;
+        for (seconds, said) in [
+            (-5, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_700, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(age(0, seconds * second), said);
+        }
+        assert_eq!(
+            (utc(0), iso(0)),
+            ("1970-01-01 00:00:00".to_owned(), "1970-01-01T00:00:00Z".to_owned())
+        );
+        assert_eq!((utc(i64::MAX), iso(i64::MAX)), (i64::MAX.to_string(), String::new()));
+    }
 }

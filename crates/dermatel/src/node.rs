@@ -215,7 +215,7 @@ impl Node {
             let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
             // A link lets in by itself, and only to its alert.
             let open = open.merge(alerting::links::router(alerts.clone()));
-            let open = open.merge(parts::console(&self.config, self.console));
+            let open = open.merge(parts::console(&self.config, self.console, &behind));
             parts::spawn_plain(&behind, "http", serve(remote, open, behind.requested()));
         }
         let local = tokio::spawn(serve(self.local, routes, shutdown.requested()));

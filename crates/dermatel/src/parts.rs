@@ -42,9 +42,9 @@ fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
 }
 
 /// The console's pages, if anybody may see them: signed-in people, or whoever reaches a loopback address where that is wanted.
-pub(crate) fn console(config: &Config, console: Console) -> Router {
+pub(crate) fn console(config: &Config, console: Console, shutdown: &Shutdown) -> Router {
     if config.console.is_served() {
-        return console::router(console);
+        return console::router(console, shutdown.clone());
     }
     tracing::info!(
         "the console is not served: name console.people, or set console.open where http.listen is a loopback address"

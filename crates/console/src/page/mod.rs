@@ -1,6 +1,12 @@
 //! The pages, one file each: what is asked for, a view model made by a pure function, a template. The view model is also the
 //! page's JSON below `/v1/console`.
+mod act;
+mod alert;
 mod inbox;
+mod row;
+mod silence;
+#[cfg(test)]
+mod testing;
 
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -14,14 +20,17 @@ use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
 use crate::render::Svg;
+use crate::text::Texts;
 
 /// What stands in the head of every page: key of its text, where it is.
-pub(crate) const NAV: &[(&str, &str)] = &[("alerts", "/")];
+pub(crate) const NAV: &[(&str, &str)] = &[("alerts", "/"), ("silences", "/silences")];
 
 /// A page.
 pub(crate) trait Page: Send + Sync + 'static {
     /// Its template.
     const TEMPLATE: &'static str;
+    /// Its entry in [`NAV`].
+    const SECTION: &'static str;
     /// What stands in its address: `()` for nothing.
     type Path: DeserializeOwned + Send;
     /// What stands behind the question mark.
@@ -38,19 +47,28 @@ pub(crate) trait Page: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::View, Refusal>> + Send;
 
     /// What is drawn for it, by the name under which the template shows it.
-    fn pictures(_view: &Self::View) -> Vec<(&'static str, Svg)> {
+    fn pictures(_view: &Self::View, _texts: &Texts) -> Vec<(&'static str, Svg)> {
         Vec::new()
     }
 }
 
 /// The routes of the pages.
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route("/", html::<inbox::Inbox>())
+    Router::new()
+        .route("/", html::<inbox::Inbox>())
+        .route("/alerts/{id}", html::<alert::OneAlert>())
+        .route("/alerts/{id}/silence", html::<silence::MakeSilence>())
+        .route("/silences", html::<silence::Silences>())
+        .merge(act::routes())
 }
 
 /// The same as JSON.
 pub(crate) fn api_routes() -> Router<Console> {
-    Router::new().route("/v1/console/inbox", json::<inbox::Inbox>())
+    Router::new()
+        .route("/v1/console/inbox", json::<inbox::Inbox>())
+        .route("/v1/console/alerts/{id}", json::<alert::OneAlert>())
+        .route("/v1/console/alerts/{id}/silence", json::<silence::MakeSilence>())
+        .route("/v1/console/silences", json::<silence::Silences>())
 }
 
 type Asked<P> = (
@@ -71,9 +89,13 @@ fn html<P: Page>() -> MethodRouter<Console> {
          path: Result<Path<P::Path>, PathRejection>,
          query: Result<Query<P::Query>, QueryRejection>| async move {
             match view::<P>(&console, &who, (path, query)).await {
-                Ok(view) => console
-                    .templates
-                    .page(&console, P::TEMPLATE, Some(&who), &view, &P::pictures(&view)),
+                Ok(view) => console.templates.page(
+                    &console,
+                    (P::TEMPLATE, P::SECTION),
+                    Some(&who),
+                    &view,
+                    &P::pictures(&view, console.templates.texts()),
+                ),
                 Err(refusal) => refusal.page(&console, Some(&who)),
             }
         },

@@ -1,0 +1,255 @@
+//! The moment of an alert: least and most of each column of readings, what was set, the limit, and the reading that crossed it.
+use alerting::proof::{Bound, Column, Trace};
+
+use super::{Drawing, Scale};
+use crate::render::Svg;
+use crate::text::{Texts, fill};
+
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 300.0;
+/// Where the readings are: left, top, right, bottom.
+const FIELD: (f64, f64, f64, f64) = (52.0, 14.0, 706.0, 262.0);
+/// Most columns of which each reading is a dot, as long as each is one reading.
+const DOTS: usize = 120;
+
+/// A value with its unit, as people write it.
+pub(crate) fn value(trace: &Trace, value: f64) -> String {
+    format!("{value:.2} {}", trace.unit)
+}
+
+/// Everything that the picture shows, in one paragraph.
+pub(crate) fn description(trace: &Trace, texts: &Texts) -> String {
+    let mut said = Vec::new();
+    let of = texts.get(&["picture.", trace.of].concat()).to_owned();
+    let count = trace.readings.to_string();
+    said.push(fill(texts.get("picture.readings"), &[("n", &count), ("of", &of)]));
+    let least = trace.columns.iter().filter_map(|c| c.least).reduce(f64::min);
+    let most = trace.columns.iter().filter_map(|c| c.most).reduce(f64::max);
+    if let (Some(least), Some(most)) = (least, most) {
+        let (least, most) = (value(trace, least), value(trace, most));
+        said.push(fill(texts.get("picture.range"), &[("least", &least), ("most", &most)]));
+    }
+    if trace.unread > 0 {
+        let unread = trace.unread.to_string();
+        said.push(fill(texts.get("picture.unread"), &[("n", &unread)]));
+    }
+    let sets: Vec<f64> = trace.columns.iter().filter_map(|c| c.set).collect();
+    if let (Some(low), Some(high)) = (
+        sets.iter().copied().reduce(f64::min),
+        sets.iter().copied().reduce(f64::max),
+    ) {
+        let set = match high - low < 0.005 {
+            true => value(trace, low),
+            false => format!("{low:.2} – {}", value(trace, high)),
+        };
+        said.push(fill(texts.get("picture.set"), &[("set", &set)]));
+    }
+    match trace.bound {
+        Some(Bound::Most(limit)) => said.push(fill(texts.get("picture.limit"), &[("limit", &value(trace, limit))])),
+        Some(Bound::OffSet(off)) => said.push(fill(texts.get("picture.off_set"), &[("limit", &value(trace, off))])),
+        None => {}
+    }
+    if let Some(first) = trace.first {
+        let ordinal = first.ordinal.to_string();
+        let read = match first.value {
+            Some(read) => value(trace, read),
+            None => texts.get("picture.not_read").to_owned(),
+        };
+        said.push(fill(
+            texts.get("picture.first"),
+            &[("ordinal", &ordinal), ("value", &read)],
+        ));
+    }
+    said.join(" ")
+}
+
+/// The values that must be on the paper.
+fn range(trace: &Trace) -> (f64, f64) {
+    let columns = trace.columns.iter().flat_map(|c| [c.least, c.most, c.set]).flatten();
+    let bounds = trace.columns.iter().flat_map(|c| bounds(trace.bound, c.set)).flatten();
+    let (mut low, mut high) = columns
+        .chain(bounds)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
+    if !low.is_finite() || !high.is_finite() {
+        return (0.0, 1.0);
+    }
+    // Depths and energies begin at nothing; temperatures do not.
+    if low >= 0.0 && low < high / 2.0 {
+        low = 0.0;
+    }
+    let air = ((high - low) * 0.08).max(0.05);
+    if low != 0.0 {
+        low -= air;
+    }
+    high += air;
+    (low, high)
+}
+
+/// Lower and upper limit where this was set.
+fn bounds(bound: Option<Bound>, set: Option<f64>) -> [Option<f64>; 2] {
+    match bound {
+        Some(Bound::Most(limit)) => [None, Some(limit)],
+        Some(Bound::OffSet(off)) => [set.map(|set| (set - off).max(0.0)), set.map(|set| set + off)],
+        None => [None, None],
+    }
+}
+
+/// The picture.
+pub(crate) fn draw(trace: &Trace, texts: &Texts) -> Svg {
+    let (left, top, right, bottom) = FIELD;
+    let from = trace.columns.first().map_or(0.0, |c| c.from as f64);
+    let to = trace.columns.last().map_or(1.0, |c| c.to as f64).max(from + 1.0);
+    let x = Scale::new((from, to), (left, right));
+    let y = Scale::new(range(trace), (bottom, top));
+    let mut paper = Drawing::new(WIDTH, HEIGHT, texts.get("picture.title"), &description(trace, texts));
+    for tick in y.ticks(5) {
+        paper.line("grid", (left, y.at(tick)), (right, y.at(tick)));
+        paper.text("", (left - 6.0, y.at(tick) + 4.0), "end", &format!("{tick:.1}"));
+    }
+    for tick in x.ticks(6) {
+        paper.text("", (x.at(tick), bottom + 16.0), "middle", &format!("{tick:.0}"));
+    }
+    let of = texts.get(match trace.of {
+        "pulses" => "picture.axis_pulses",
+        _ => "picture.axis_strokes",
+    });
+    paper.text("", (right, HEIGHT - 6.0), "end", of);
+    paper.text("", (4.0, top), "start", trace.unit);
+    readings(&mut paper, trace, x, y);
+    steps(&mut paper, trace, x, y, "set", |column| column.set);
+    steps(&mut paper, trace, x, y, "limit", |c| bounds(trace.bound, c.set)[0]);
+    steps(&mut paper, trace, x, y, "limit", |c| bounds(trace.bound, c.set)[1]);
+    labels(&mut paper, trace, y, texts);
+    if let Some(first) = trace.first {
+        let at = (x.at(first.ordinal as f64), y.at(first.value.unwrap_or(f64::NAN)));
+        paper.line("first", (at.0, at.1 - 22.0), (at.0, at.1 - 10.0));
+        paper.circle("first", at, 8.0);
+    }
+    paper.end()
+}
+
+/// Where a column is.
+fn middle(column: &Column, x: Scale) -> f64 {
+    x.at((column.from as f64 + column.to as f64) / 2.0)
+}
+
+/// Dots where each column is one reading, else the band between least and most, piece by piece where some were not read.
+fn readings(paper: &mut Drawing, trace: &Trace, x: Scale, y: Scale) {
+    let single = trace.columns.iter().all(|c| c.from == c.to);
+    if single && trace.columns.len() <= DOTS {
+        let read: Vec<(f64, f64)> = (trace.columns.iter())
+            .filter_map(|c| Some((x.at(c.from as f64), y.at(c.most?))))
+            .collect();
+        paper.path("trace", &read, false);
+        for at in read {
+            paper.circle("dot", at, 3.0);
+        }
+        return;
+    }
+    for piece in trace.columns.split(|c| c.least.is_none()) {
+        let upper = piece.iter().map(|c| (middle(c, x), y.at(c.most.unwrap_or(0.0))));
+        let lower = piece.iter().rev().map(|c| (middle(c, x), y.at(c.least.unwrap_or(0.0))));
+        let around: Vec<(f64, f64)> = upper.chain(lower).collect();
+        paper.path("band", &around, true);
+    }
+}
+
+/// A line that changes in steps, as what is set does; not drawn where there is none.
+fn steps(paper: &mut Drawing, trace: &Trace, x: Scale, y: Scale, class: &str, of: impl Fn(&Column) -> Option<f64>) {
+    let mut line: Vec<(f64, f64)> = Vec::new();
+    for column in &trace.columns {
+        match of(column) {
+            Some(value) => {
+                line.push((x.at(column.from as f64), y.at(value)));
+                line.push((x.at(column.to as f64 + 1.0).min(FIELD.2), y.at(value)));
+            }
+            None => paper.path(class, &std::mem::take(&mut line), false),
+        }
+    }
+    paper.path(class, &line, false);
+}
+
+fn labels(paper: &mut Drawing, trace: &Trace, y: Scale, texts: &Texts) {
+    let last = trace.columns.iter().rev().find_map(|c| c.set);
+    if let Some(set) = last {
+        let text = fill(texts.get("picture.set_label"), &[("set", &value(trace, set))]);
+        paper.text("set-text", (FIELD.2 - 4.0, y.at(set) - 5.0), "end", &text);
+    }
+    if let [_, Some(limit)] = bounds(trace.bound, last) {
+        let text = fill(texts.get("picture.limit_label"), &[("limit", &value(trace, limit))]);
+        paper.text("limit-text", (FIELD.0 + 4.0, y.at(limit) - 5.0), "start", &text);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use alerting::proof::{Crossing, Quantity};
+    use telemetry::UnixMicros;
+
+    use super::*;
+
+    fn trace(columns: Vec<Column>) -> Trace {
+        Trace {
+            quantity: Quantity::Depth,
+            unit: "mm",
+            of: "strokes",
+            readings: columns.len() as u64,
+            columns,
+            unread: 1,
+            bound: Some(Bound::Most(1.5)),
+            first: Some(Crossing {
+                ordinal: 2,
+                at: UnixMicros(0),
+                value: Some(1.9),
+            }),
+        }
+    }
+
+    fn column(n: u64, read: Option<f64>, wide: u64) -> Column {
+        Column {
+            from: n * wide,
+            to: n * wide + wide - 1,
+            at: UnixMicros(0),
+            least: read.map(|read| read - 0.1),
+            most: read,
+            set: Some(0.8),
+        }
+    }
+
+    #[test]
+    fn the_description_says_all_that_the_picture_shows() {
+        let texts = Texts::english().unwrap();
+        let columns = vec![column(0, Some(0.8), 1), column(1, None, 1), column(2, Some(1.9), 1)];
+        let said = description(&trace(columns), &texts);
+        for part in [
+            "3 strokes",
+            "0.70 mm",
+            "1.90 mm",
+            "1 of them",
+            "0.80 mm",
+            "1.50 mm",
+            "number 2",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+
+    #[test]
+    fn a_band_is_drawn_in_pieces_and_nothing_is_drawn_where_nothing_was_read() {
+        let texts = Texts::english().unwrap();
+        let columns = vec![column(0, Some(0.8), 9), column(1, None, 9), column(2, Some(1.9), 9)];
+        let svg = draw(&trace(columns), &texts).markup;
+        assert_eq!(svg.matches("class=\"band\"").count(), 2, "{svg}");
+        assert_eq!(svg.matches("<circle class=\"first\"").count(), 1);
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        let nothing = Trace {
+            columns: Vec::new(),
+            first: None,
+            ..trace(Vec::new())
+        };
+        assert!(!draw(&nothing, &texts).markup.contains("NaN"));
+    }
+}

@@ -1,0 +1,185 @@
+//! One alert: what, where, since when, why, what to do; its picture; who was told; what became of it before; and what can be done.
+use alerting::api::Shown;
+use alerting::engine::Alert;
+use alerting::id::AlertId;
+use alerting::lifecycle::State;
+use alerting::proof::{Explanation, Story, Trace};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Page;
+use super::inbox::done;
+use super::row::Row;
+use crate::access::{Person, Role};
+use crate::answer::Refusal;
+use crate::chart::moment;
+use crate::console::Console;
+use crate::render::Svg;
+use crate::text::Texts;
+
+pub(crate) struct OneAlert;
+
+/// What was just done.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    done: String,
+}
+
+/// What makes sense now, for this person.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Actions {
+    acknowledge: bool,
+    unacknowledge: bool,
+    assign: bool,
+    comment: bool,
+    silence: bool,
+}
+
+/// A name and what is said of it.
+type Said = (String, String);
+
+/// What was in force when it was raised.
+#[derive(Debug, Serialize)]
+pub(crate) struct InForce {
+    rules: String,
+    registry: String,
+    model: String,
+    skin_type: Option<&'static str>,
+    parameters_of: String,
+    parameters: Vec<Said>,
+    limits: Vec<Said>,
+}
+
+/// What somebody did, or what else happened.
+#[derive(Debug, Serialize)]
+pub(crate) struct Happened {
+    at_us: i64,
+    what: String,
+    who: Option<String>,
+    text: Option<String>,
+    says: Vec<Said>,
+}
+
+/// What it shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    alert: Row,
+    actions: Actions,
+    assignable: Vec<String>,
+    done: Option<&'static str>,
+    in_force: Option<InForce>,
+    happened: Vec<Happened>,
+    explanation: Explanation,
+    trace: Option<Trace>,
+    history: Vec<Shown>,
+}
+
+/// What can be done to an alert by a role.
+fn actions(row: &Row, who: &Person) -> Actions {
+    let open = row.alert.state != State::Resolved && row.alert.state != State::Pending;
+    let may = who.may(Role::Responder);
+    Actions {
+        acknowledge: may && open && row.waits,
+        unacknowledge: may && open && !row.waits,
+        assign: may && open,
+        comment: may,
+        silence: may,
+    }
+}
+
+/// The fields of an object, as people read them.
+pub(super) fn fields(value: &Value) -> Vec<Said> {
+    let plain = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match value {
+        Value::Object(all) => {
+            let said = all.iter().filter(|(_, value)| !value.is_null());
+            said.map(|(name, value)| (name.replace('_', " "), plain(value)))
+                .collect()
+        }
+        Value::Null => Vec::new(),
+        other => vec![(String::new(), plain(other))],
+    }
+}
+
+fn in_force(explanation: &Explanation) -> Option<InForce> {
+    let raised = explanation.raised.as_ref()?;
+    Some(InForce {
+        rules: raised.rules.clone(),
+        registry: raised.registry.clone(),
+        model: raised.model.clone(),
+        skin_type: raised.skin_type.map(|skin| skin.as_str()),
+        parameters_of: raised.parameters_of.clone(),
+        parameters: fields(&raised.parameters),
+        limits: fields(&raised.limits),
+    })
+}
+
+fn happened(explanation: &Explanation) -> Vec<Happened> {
+    let all = explanation.happenings.iter().rev();
+    all.map(|happening| Happened {
+        at_us: happening.at.0,
+        what: happening.what.clone(),
+        who: happening.who.clone(),
+        text: happening.text.clone(),
+        says: fields(&happening.says)
+            .into_iter()
+            .filter(|(name, _)| name != "comment digest")
+            .collect(),
+    })
+    .collect()
+}
+
+fn view(alert: Alert, story: Story, who: &Person, assignable: Vec<String>, done: Option<&'static str>) -> View {
+    let alert = Row::from(alert);
+    View {
+        actions: actions(&alert, who),
+        alert,
+        assignable,
+        done,
+        in_force: in_force(&story.explanation),
+        happened: happened(&story.explanation),
+        explanation: story.explanation,
+        trace: story.trace,
+        history: story.history,
+    }
+}
+
+/// An alert that this person may see. One that is not there and one of another tenant look the same.
+pub(crate) async fn known(console: &Console, who: &Person, id: &str) -> Result<(AlertId, Alert), Refusal> {
+    let id: AlertId = id.parse().map_err(|_| Refusal::NotFound)?;
+    let alert = console.alerts.alert(id).await;
+    let alert = alert.map_err(|error| Refusal::failed("an alert", error))?;
+    let seen = alert.filter(|alert| who.sees(&alert.tenant));
+    Ok((id, seen.ok_or(Refusal::NotFound)?))
+}
+
+impl Page for OneAlert {
+    const TEMPLATE: &'static str = "alert.html";
+    const SECTION: &'static str = "alerts";
+    type Path = String;
+    type Query = Asked;
+    type View = View;
+
+    async fn view(console: &Console, who: &Person, id: String, asked: Asked) -> Result<View, Refusal> {
+        let (id, alert) = known(console, who, &id).await?;
+        let story = console.alerts.story(id).await;
+        let story = story.map_err(|error| Refusal::failed("the story of an alert", error))?;
+        let assignable = console.access.assignable(&alert.tenant);
+        Ok(view(
+            alert,
+            story.ok_or(Refusal::NotFound)?,
+            who,
+            assignable,
+            done(&asked.done),
+        ))
+    }
+
+    fn pictures(view: &View, texts: &Texts) -> Vec<(&'static str, Svg)> {
+        let moment = view.trace.as_ref().map(|trace| ("moment", moment::draw(trace, texts)));
+        moment.into_iter().collect()
+    }
+}

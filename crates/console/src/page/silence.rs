@@ -1,0 +1,193 @@
+//! Silencing from an alert: what it would hide first, then why, then it holds. And the silences that hold.
+use std::time::Duration;
+
+use alerting::engine::Alert;
+use alerting::intake::Silence;
+use alerting::paging::Preview;
+use serde::{Deserialize, Serialize};
+use telemetry::{Priority, UnixMicros};
+
+use super::Page;
+use super::alert::known;
+use super::inbox::done;
+use super::row::Row;
+use crate::access::{Person, Role};
+use crate::answer::Refusal;
+use crate::console::Console;
+
+pub(crate) struct MakeSilence;
+pub(crate) struct Silences;
+
+/// What can be silenced around an alert: name, and who may.
+pub(crate) const SCOPES: [(&str, Role); 4] = [
+    ("rule_on_device", Role::Responder),
+    ("device", Role::Responder),
+    ("rule_in_clinic", Role::Lead),
+    ("clinic", Role::Lead),
+];
+/// For how long: name and hours.
+pub(crate) const SPANS: [(&str, u64); 6] = [("1h", 1), ("4h", 4), ("8h", 8), ("1d", 24), ("3d", 72), ("7d", 168)];
+
+/// What is asked for; empty: the first of each.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    pub(crate) scope: String,
+    pub(crate) span: String,
+    pub(crate) reason: String,
+}
+
+/// What it shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    alert: Row,
+    scopes: Vec<&'static str>,
+    spans: Vec<&'static str>,
+    scope: &'static str,
+    span: &'static str,
+    /// What it would hide.
+    preview: Preview,
+    silence: Silence,
+    /// This alert goes on as before: it is more urgent than a silence may hide, or somebody was told already.
+    above: bool,
+}
+
+/// The silence that is asked for around an alert.
+pub(crate) fn wanted(
+    alert: &Alert,
+    who: &Person,
+    asked: &Asked,
+    now: UnixMicros,
+) -> Result<(&'static str, &'static str, Silence), Refusal> {
+    let scope = SCOPES
+        .iter()
+        .find(|(name, _)| asked.scope.is_empty() || *name == asked.scope);
+    let span = SPANS
+        .iter()
+        .find(|(name, _)| asked.span.is_empty() || *name == asked.span);
+    let (Some((scope, least)), Some((span, hours))) = (scope, span) else {
+        return Err(Refusal::Asked(format!("scope={} span={}", asked.scope, asked.span)));
+    };
+    // What is nobody's clinic's would silence everybody's.
+    if !who.may(*least) || alert.tenant.is_empty() && who.tenant.is_some() {
+        return Err(Refusal::NotAllowed);
+    }
+    if alert.clinic.is_empty() && scope.contains("clinic") {
+        return Err(Refusal::Asked(format!("scope={scope}")));
+    }
+    let whole_device = scope.contains("device");
+    let silence = Silence {
+        tenant: alert.tenant.clone(),
+        clinic: if whole_device {
+            String::new()
+        } else {
+            alert.clinic.clone()
+        },
+        device: if whole_device {
+            alert.device.clone()
+        } else {
+            String::new()
+        },
+        rule: if scope.starts_with("rule") {
+            alert.rule.clone()
+        } else {
+            String::new()
+        },
+        max_priority: Priority::Medium,
+        from: now,
+        until: now.plus(Duration::from_secs(hours * 3_600)),
+    };
+    Ok((scope, span, silence))
+}
+
+impl Page for MakeSilence {
+    const TEMPLATE: &'static str = "silence.html";
+    const SECTION: &'static str = "silences";
+    type Path = String;
+    type Query = Asked;
+    type View = View;
+
+    async fn view(console: &Console, who: &Person, id: String, asked: Asked) -> Result<View, Refusal> {
+        let (_, alert) = known(console, who, &id).await?;
+        let (scope, span, silence) = wanted(&alert, who, &asked, console.now())?;
+        let preview = console.alerts.preview_silence(silence.clone()).await;
+        let preview = preview.map_err(|error| Refusal::failed("the preview of a silence", error))?;
+        let fits =
+            |(name, least): &(&str, Role)| who.may(*least) && !(alert.clinic.is_empty() && name.contains("clinic"));
+        Ok(View {
+            scopes: SCOPES
+                .iter()
+                .filter(|scope| fits(scope))
+                .map(|(name, _)| *name)
+                .collect(),
+            spans: SPANS.iter().map(|(name, _)| *name).collect(),
+            above: alert.priority > silence.max_priority,
+            alert: Row::from(alert),
+            scope,
+            span,
+            preview,
+            silence,
+        })
+    }
+}
+
+/// One that holds or will.
+#[derive(Debug, Serialize)]
+pub(crate) struct Holds {
+    id: String,
+    owner: String,
+    what: Silence,
+    from_us: i64,
+    until_us: i64,
+    /// This person may end it.
+    may_end: bool,
+}
+
+/// The silences that hold.
+#[derive(Debug, Serialize)]
+pub(crate) struct AllSilences {
+    silences: Vec<Holds>,
+    done: Option<&'static str>,
+}
+
+/// What was just done.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Told {
+    done: String,
+}
+
+/// Whether somebody may end it: their own, one of a device, or as lead any.
+pub(crate) fn may_end(who: &Person, owner: &str, what: &Silence) -> bool {
+    who.sees(&what.tenant)
+        && (who.may(Role::Lead) || who.may(Role::Responder) && (owner == who.name || !what.device.is_empty()))
+}
+
+impl Page for Silences {
+    const TEMPLATE: &'static str = "silences.html";
+    const SECTION: &'static str = "silences";
+    type Path = ();
+    type Query = Told;
+    type View = AllSilences;
+
+    async fn view(console: &Console, who: &Person, _path: (), told: Told) -> Result<AllSilences, Refusal> {
+        let all = console.alerts.silences().await;
+        let all = all.map_err(|error| Refusal::failed("the silences", error))?;
+        let mut silences: Vec<Holds> = (all.into_iter())
+            .filter(|(_, silence)| who.sees(&silence.what.tenant))
+            .map(|(id, silence)| Holds {
+                id: id.to_string(),
+                may_end: may_end(who, &silence.owner, &silence.what),
+                owner: silence.owner,
+                from_us: silence.from.0,
+                until_us: silence.until.0,
+                what: silence.what,
+            })
+            .collect();
+        silences.sort_by_key(|silence| silence.until_us);
+        Ok(AllSilences {
+            silences,
+            done: done(&told.done),
+        })
+    }
+}
