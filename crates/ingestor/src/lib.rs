@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod line;
 pub mod metrics;
 mod pipeline;
+pub mod read;
 pub mod record;
 pub mod rollup;
 pub mod schema;

@@ -304,6 +304,10 @@ measurement!(ALERT_TRANSITION, ALERT_TRANSITION_COLUMNS, ALERT_TRANSITION_FIELDS
     "received_at_us", Integer, "when it was written to the log, microseconds since 1970", |a| Some(a.context.received_at.0);
 );
 
+/// What devices say of themselves other than signs of life: few, and asked for by kind. In the words of SQL, because the index
+/// of the embedded store and who asks must say it alike.
+pub(crate) const RARE_STATES: &str = "what <> 'heartbeat' AND what <> 'status'";
+
 /// Every measurement.
 pub static MEASUREMENTS: [&Measurement; 10] = [
     &STROKE_WINDOW,

@@ -13,6 +13,8 @@ mod ledger;
 mod line;
 #[path = "ingestor/pipeline.rs"]
 mod pipeline;
+#[path = "ingestor/read.rs"]
+mod read;
 #[path = "ingestor/rollups.rs"]
 mod rollups;
 #[path = "ingestor/scratch.rs"]

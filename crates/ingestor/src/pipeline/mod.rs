@@ -141,6 +141,11 @@ impl Ingestor {
         &self.writer.store
     }
 
+    /// What people's pages ask of the store.
+    pub fn reader(&self) -> crate::read::Reader {
+        crate::read::Reader::new(&self.writer.store, crate::read::ANSWER_WITHIN)
+    }
+
     /// Runs until `shutdown` resolves, then finishes what is under way for at most [`Flow::drain`]. Dropping the future is
     /// as good as a kill: nothing is lost, what was under way is done again.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {

@@ -95,7 +95,7 @@ impl InfluxStore {
     }
 
     /// One question to `/query`.
-    async fn query(&self, place: &[(&str, &str)], question: &str) -> Result<Value, ReadError> {
+    pub(crate) async fn query(&self, place: &[(&str, &str)], question: &str) -> Result<Value, ReadError> {
         let url = format!("{}/query", self.url);
         let mut request = self.asker.post(url).query(place).form(&[("q", question)]);
         if !self.token.reveal().is_empty() {
