@@ -6,6 +6,7 @@
 
 mod alerting;
 pub mod api;
+pub mod board;
 pub mod cases;
 pub mod config;
 pub mod deadman;

@@ -4,6 +4,8 @@
 #[path = "alerting/support.rs"]
 mod support;
 
+#[path = "alerting/board.rs"]
+mod board;
 #[path = "alerting/cases.rs"]
 mod cases;
 #[path = "alerting/catalogue.rs"]

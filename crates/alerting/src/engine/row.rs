@@ -35,6 +35,19 @@ impl Device {
         Ok(row)
     }
 
+    /// What only a part of a row says, without the sequence numbers, which are most of it.
+    ///
+    /// # Errors
+    /// [`RowError`].
+    pub(crate) fn part_of_row<T: serde::de::DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
+        if row.first() != Some(&PACKED) {
+            return serde_json::from_slice(row).map_err(RowError::Text);
+        }
+        let mut from = Bytes(row.get(1..).unwrap_or_default());
+        let len = usize::try_from(from.varint()?).map_err(|_| RowError::Short)?;
+        serde_json::from_slice(from.take(len)?).map_err(RowError::Text)
+    }
+
     /// From a row of the file, also from one of a version that wrote text only.
     ///
     /// # Errors

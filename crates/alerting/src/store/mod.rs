@@ -1,5 +1,6 @@
 //! One SQLite file: state, alerts, journal, outbox, evidence and the consumed offset, moved by one transaction before
 //! anything leaves. What is in it is what happened; everything else can be computed again from the log.
+mod board;
 pub(crate) mod checkpoint;
 mod delivery;
 mod evidence;

@@ -157,6 +157,10 @@ impl Running {
     }
 
     pub(crate) fn start_with(dir: &Path, config: Config) -> Self {
+        Self::start_at(dir, config, Clock::system())
+    }
+
+    pub(crate) fn start_at(dir: &Path, config: Config, clock: Clock) -> Self {
         let log = open_log(dir);
         let (health, shutdown) = (Health::default(), Shutdown::new());
         let outlet = Arc::new(Kept::default());
@@ -169,7 +173,7 @@ impl Running {
             advise: None,
             gateway: "gw-1".parse().unwrap(),
             health: health.clone(),
-            clock: Clock::system(),
+            clock,
         })
         .unwrap();
         let handle = alerting.handle();

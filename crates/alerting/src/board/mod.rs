@@ -1,0 +1,149 @@
+//! What alerting knows of a fleet beside its alerts, for the pages: who is there, and what is sterilized, disinfected and tested.
+//! Read from what was committed last; decided by pure functions that take `now`.
+
+mod hygiene;
+mod presence;
+
+use std::collections::HashMap;
+
+use registry::DeviceState;
+use telemetry::{ClinicId, DeviceKey, DeviceKind, TenantId, UnixMicros};
+
+use crate::engine::state::{Item, Sterilizer};
+use crate::fleet::{Facts, Fleet as _};
+use crate::handle::Handle;
+use crate::registry_fleet::RegistryFleet;
+use crate::store::StoreError;
+
+pub use hygiene::{
+    DUE_WITHIN, Disinfection, FailedStanding, ItemStanding, Standing, SterilizerStanding, WipeStanding, item_standing,
+    sterilizer_standing,
+};
+pub use presence::{ONLINE_WITHIN, Presence, Seen, presence};
+
+/// Most items of a tenant that are looked at for one board: devices, tips and hand pieces.
+pub const MAX_ITEMS: usize = 10_000;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// One clinic; `None`: all of the tenant.
+    pub clinic: Option<ClinicId>,
+}
+
+/// Hygiene of a place.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
+pub struct Board {
+    /// Devices that are used on people, and items that are no devices; devices first, by name.
+    pub items: Vec<ItemStanding>,
+    /// Sterilizers, by name.
+    pub sterilizers: Vec<SterilizerStanding>,
+    /// There are more than [`MAX_ITEMS`]: some items that are no devices are not here.
+    pub cut: bool,
+}
+
+impl Handle {
+    /// Hygiene of a place, from what was committed last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hygiene(&self, place: Place) -> Result<Board, StoreError> {
+        self.blocking(move |own| {
+            let (items, cut) = own.store.items(&place.tenant, MAX_ITEMS)?;
+            let sterilizers = own.store.sterilizers(&place.tenant, MAX_ITEMS)?;
+            let fleet = RegistryFleet(own.shared.registry.current());
+            Ok(board(&fleet, &place, (items, sterilizers), cut, own.now(), |key| {
+                own.store.seen_of(key)
+            }))
+        })
+        .await?
+    }
+
+    /// Hygiene of one device.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hygiene_of(&self, key: DeviceKey) -> Result<Option<ItemStanding>, StoreError> {
+        self.blocking(move |own| {
+            let fleet = RegistryFleet(own.shared.registry.current());
+            let Some((device, facts)) = fleet.0.device(&key).zip(fleet.facts(&key)) else {
+                return Ok(None);
+            };
+            let mut item = own.store.item(&key.tenant, key.device.as_str())?.unwrap_or_default();
+            item.absorb(own.store.item(&key.tenant, device.serial.as_str())?.unwrap_or_default());
+            let seen = own.store.seen_of(&key)?.unwrap_or_default();
+            Ok(Some(item_standing(
+                key.device.as_str(),
+                &item,
+                Some((&facts, &seen)),
+                own.now(),
+            )))
+        })
+        .await
+    }
+
+    /// What was heard of the devices of a tenant, or of all; those that were never heard are not among them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seen(&self, tenant: Option<TenantId>) -> Result<Vec<(DeviceKey, Seen)>, StoreError> {
+        self.blocking(move |own| own.store.seen(tenant.as_ref())).await
+    }
+}
+
+type Known = (HashMap<String, Item>, HashMap<String, Sterilizer>);
+
+fn board(
+    fleet: &RegistryFleet,
+    place: &Place,
+    (mut items, sterilizers): Known,
+    cut: bool,
+    now: UnixMicros,
+    seen_of: impl Fn(&DeviceKey) -> Result<Option<Seen>, StoreError>,
+) -> Result<Board, StoreError> {
+    let mut board = Board {
+        cut,
+        ..Board::default()
+    };
+    let registry = &fleet.0;
+    for device in registry.devices().filter(|device| device.key.tenant == place.tenant) {
+        let name = device.key.device.as_str();
+        // What was recorded under its serial before it told its serial is its own.
+        let mut item = items.remove(name).unwrap_or_default();
+        item.absorb(items.remove(device.serial.as_str()).unwrap_or_default());
+        let elsewhere = place.clinic.as_ref().is_some_and(|clinic| device.clinic != *clinic);
+        if elsewhere || device.state == DeviceState::Retired {
+            continue;
+        }
+        let Some(facts) = fleet.facts(&device.key) else {
+            continue;
+        };
+        match device.kind {
+            DeviceKind::Pen | DeviceKind::Ipl => {
+                let seen = seen_of(&device.key)?.unwrap_or_default();
+                board.items.push(item_standing(name, &item, Some((&facts, &seen)), now));
+            }
+            DeviceKind::Autoclave => {
+                let known = sterilizers.get(name).cloned().unwrap_or_default();
+                board.sterilizers.push(sterilizer_standing(name, &known, &facts, now));
+            }
+            DeviceKind::DisinfectionStation => {}
+        }
+    }
+    let here = |item: &Item| {
+        place
+            .clinic
+            .as_ref()
+            .is_none_or(|clinic| item.sterilized_in.contains_key(clinic.as_str()))
+    };
+    let mut others: Vec<_> = items.into_iter().filter(|(_, item)| here(item)).collect();
+    others.sort_by(|(a, _), (b, _)| a.cmp(b));
+    board.items.extend(
+        others
+            .iter()
+            .map(|(name, item)| item_standing(name, item, None::<(&Facts, &Seen)>, now)),
+    );
+    Ok(board)
+}
