@@ -1,10 +1,10 @@
 //! `dermatel record`: what people did, through the running process.
 use anyhow::{Context, Result};
 use chrono::DateTime;
+use gateway::{Event, Record};
 use hyper::Method;
 use telemetry::{ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId};
 
-use crate::api::record::{Event, Record};
 use crate::cli;
 use crate::local_client::ask;
 

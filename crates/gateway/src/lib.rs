@@ -27,6 +27,7 @@ pub use config::{Config, FILES, RawConfig};
 pub use gateway::{
     BuildError, CONDITION_ALARM, CONDITION_QUARANTINE, CONDITION_STORE, CommitterEnded, Deps, Gateway, Handle,
 };
+pub use intake::record::{Event, Record};
 pub use intake::submit::{Replayed, Submission, Submitter};
 pub use outlet::{Outlet, Role, TelemetryOutlet};
 pub use quarantine::FILE_NAME as QUARANTINE_FILE;

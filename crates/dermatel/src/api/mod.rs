@@ -3,22 +3,19 @@
 mod auth;
 pub(crate) mod devices;
 pub(crate) mod quarantine;
-pub(crate) mod record;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
-use gateway::{Handle, Submission, Verdict};
+use gateway::{Handle, Record, Verdict};
 use serde_json::{Value, json};
 use service::clock::Clock;
 use service::config::Secret;
 use telemetry::UnixMicros;
 
 use crate::fleet::Fleet;
-use record::Record;
 
 /// What the routes ask.
 #[derive(Clone)]
@@ -51,11 +48,7 @@ pub(crate) fn remote(router: Router, token: Option<Secret>) -> Router {
 }
 
 async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Response {
-    let frame = record.frame(UnixMicros::from(api.clock.now()));
-    let submission = Submission {
-        topic: record.topic(),
-        payload: Bytes::from(frame),
-    };
+    let submission = record.submission(UnixMicros::from(api.clock.now()));
     match api.gateway.submit(submission).await {
         Verdict::Stored => answer(StatusCode::OK, json!({ "verdict": "stored" })),
         Verdict::Duplicate => answer(StatusCode::OK, json!({ "verdict": "recorded before" })),

@@ -2,6 +2,7 @@
 pub mod broker;
 mod common_name;
 pub mod endpoint;
+pub mod record;
 pub mod submit;
 
 /// Messages that wait for the committer, per channel. As many as one commit takes: what waits is then committed next.

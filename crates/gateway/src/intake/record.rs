@@ -5,46 +5,69 @@ use serde::{Deserialize, Serialize};
 use telemetry::proto;
 use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic, UnixMicros};
 
-/// One record. `request` is drawn by the caller: the same request sent twice is one record.
+use super::submit::Submission;
+
+/// One record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Record {
-    pub(crate) request: u64,
-    pub(crate) tenant: TenantId,
-    pub(crate) clinic: ClinicId,
+pub struct Record {
+    /// Drawn at random by the caller: the same request sent twice is one record.
+    pub request: u64,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Where it was done.
+    pub clinic: ClinicId,
+    /// What was done.
     // Not flattened: serde would then refuse every field of the event as unknown.
-    pub(crate) event: Event,
+    pub event: Event,
 }
 
 /// What was done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Event {
+pub enum Event {
+    /// A sterilizer ran.
     Cycle {
+        /// Which one.
         sterilizer: DeviceId,
+        /// Its name for the cycle: 1 to 64 of `A-Z a-z 0-9 . _ : -`.
         cycle: String,
+        /// Device ids or serials of what was in the load.
         items: Vec<String>,
+        /// How it came out.
         outcome: Outcome,
+        /// When it ended, in microseconds since 1970-01-01 UTC; `None`: now.
         ended_at_us: Option<i64>,
     },
+    /// A device was disinfected.
     Wipe {
+        /// Which one.
         device: DeviceId,
+        /// Level.
         level: DisinfectionLevel,
+        /// Seconds of contact.
         contact_time_s: Option<u32>,
+        /// When, in microseconds since 1970-01-01 UTC; `None`: now.
         performed_at_us: Option<i64>,
     },
+    /// An indicator was read.
     Indicator {
+        /// Whose.
         sterilizer: DeviceId,
+        /// What it reads.
         kind: IndicatorKind,
+        /// The result.
         outcome: Outcome,
+        /// The tested cycle.
         cycle: Option<String>,
+        /// When that cycle ran, in microseconds since 1970-01-01 UTC; `None`: now.
         cycle_ended_at_us: Option<i64>,
     },
 }
 
 impl Record {
     /// The topic that the device itself would have used.
-    pub(crate) fn topic(&self) -> Topic {
+    fn topic(&self) -> Topic {
         let device = match &self.event {
             Event::Cycle { sterilizer, .. } | Event::Indicator { sterilizer, .. } => sterilizer,
             Event::Wipe { device, .. } => device,
@@ -57,8 +80,16 @@ impl Record {
         }
     }
 
+    /// As it is submitted, told at `now`.
+    pub fn submission(&self, now: UnixMicros) -> Submission {
+        Submission {
+            topic: self.topic(),
+            payload: self.frame(now).into(),
+        }
+    }
+
     /// The frame. A record is a boot of its own with one frame, so that it never meets the device's own sequence numbers.
-    pub(crate) fn frame(&self, now: UnixMicros) -> Vec<u8> {
+    fn frame(&self, now: UnixMicros) -> Vec<u8> {
         let header = proto::Header {
             schema_version: Some(1),
             device_id: Some(self.topic().device.to_string()),
