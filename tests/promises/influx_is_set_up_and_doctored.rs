@@ -125,3 +125,50 @@ fn a_server_of_version_1_is_named_by_doctor_and_by_the_running_process_which_kee
     assert!(stack.metric("ingestor_writes_failed_total{reason=\"no_v2_api\"}") >= 1.0);
     assert!(stack.metric("ingestor_backlog_records") >= 0.0 && stack.is_running());
 }
+
+#[test]
+fn clocks_that_come_apart_are_told_once_by_the_running_process_and_again_when_they_do_so_again() {
+    const WARNING: &str = "the clocks of InfluxDB and this machine are apart";
+    const AHEAD: &str = "ingestor_store_clock_ahead_seconds";
+    const ASKED: &str = "ingestor_rollups_skipped_total{reason=\"empty\"}";
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let double = runtime.block_on(Influx2Double::start()).unwrap();
+    let webhook = Webhook::start();
+    let mut stack = stack(double.url(), &webhook);
+    assert!(setup(&stack, &[]).0);
+    stack.edit(
+        "dermatel.toml",
+        "token = \"t\"",
+        "token = { file = \"tokens/ingestor.token\" }",
+    );
+    stack.edit("dermatel.toml", "[ingestor]", "[ingestor]\nrollup_after = \"1s\"");
+    stack.up();
+    let warnings = || stack.log().matches(WARNING).count();
+    // Each answer to a question of the roll-ups has a `Date`.
+    let clock_is = |right: fn(f64) -> bool| {
+        speak(&stack);
+        wait_for("the server's clock to be seen", SOON, || match stack.metric(AHEAD) {
+            ahead if right(ahead) => Ok(()),
+            ahead => Err(ahead),
+        });
+    };
+    for round in 1..=2 {
+        clock_is(|ahead| ahead.abs() <= 5.0);
+        assert_eq!(warnings(), round - 1);
+        double.state().date = Some("Sun, 22 Nov 2020 12:00:00 GMT".to_owned());
+        clock_is(|ahead| ahead < -86_400.0);
+        wait_for("the warning", SOON, || {
+            if warnings() == round { Ok(()) } else { Err(stack.log()) }
+        });
+        if round == 1 {
+            // Another answer says the same again: the double's are empty, which is counted.
+            let before = stack.metric(ASKED);
+            speak(&stack);
+            stack.wait_metric(ASKED, before + 1.0);
+            assert_eq!(warnings(), 1);
+        }
+        double.state().date = None;
+    }
+    // It is a warning: points flow.
+    assert!(stack.is_ready(), "{}", stack.log());
+}

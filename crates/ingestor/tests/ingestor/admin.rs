@@ -226,6 +226,37 @@ async fn doctor_sees_roll_ups_that_go_before_their_points_and_an_operators_token
 }
 
 #[tokio::test]
+async fn doctor_with_an_operators_token_names_each_token_that_is_missing_or_has_other_rights() {
+    type Meddle = fn(&mut ingestor::testing::Influx2State);
+    let troubles: [(&str, Meddle); 2] = [
+        ("dermatel grafana bravo", |s| {
+            s.tokens.retain(|t| t.1 != "dermatel grafana bravo")
+        }),
+        ("dermatel grafana acme", |s| {
+            let acme = s.tokens.iter_mut().find(|t| t.1 == "dermatel grafana acme").unwrap();
+            acme.2.as_array_mut().unwrap().pop();
+        }),
+    ];
+    for (description, meddle) in troubles {
+        let double = Influx2Double::start().await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        set_up(&double, &["acme", "bravo"], dir.path()).await;
+        meddle(&mut double.state());
+        // The ingestor's own token sees no tokens: nobody is accused.
+        assert_eq!(look(&double, dir.path(), false).await.wrong, []);
+        let told = look(&double, dir.path(), true).await;
+        assert_eq!(kinds(&told), ["missing_token"], "{told:?}");
+        assert_eq!(told.wrong.len(), 1, "{told:?}");
+        let finding = &told.wrong[0];
+        assert!(finding.what.contains(&format!("'{description}'")), "{finding:?}");
+        assert!(finding.fix.contains("dermatel influx setup"), "{finding:?}");
+        // The fix repairs it.
+        set_up(&double, &["acme", "bravo"], dir.path()).await;
+        assert!(!kinds(&look(&double, dir.path(), true).await).contains(&"missing_token"));
+    }
+}
+
+#[tokio::test]
 async fn a_retention_that_the_configuration_leaves_to_the_bucket_is_left_and_told() {
     let double = Influx2Double::start().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
