@@ -37,6 +37,7 @@ pub struct Memory {
     beats: BTreeMap<String, String>,
     told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
+    stepped: UnixMicros,
 }
 
 impl Cold for Memory {
@@ -73,6 +74,7 @@ impl Memory {
         self.beats.extend(changes.beats);
         self.told.extend(changes.told.into_iter().map(|t| (t.transition, t)));
         self.clock = changes.clock;
+        self.stepped = changes.stepped;
         for (id, alert) in changes.alerts {
             if matches!(alert.state(), State::Resolved | State::Inactive) {
                 self.alerts.remove(&id);
@@ -102,6 +104,7 @@ impl Memory {
             alerts: (self.alerts.iter().map(|(id, text)| json("alert", id, text))).collect::<Result<_, ColdError>>()?,
             told: self.told.values().cloned().collect(),
             clock: self.clock,
+            stepped: self.stepped,
         })
     }
 }

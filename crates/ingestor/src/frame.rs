@@ -315,7 +315,8 @@ fn alert(admitted: &Admitted, tags: Arc<Tags>) -> Result<Record, String> {
     let [a, b, ..] = wire.transition_id.as_slice() else {
         return Err("transition_id has fewer than 2 bytes".to_owned());
     };
-    // The digits below a microsecond come from the id: one input can take several steps at the same instant.
+    // The digits below a microsecond come from the id: two instances may take a step at the same instant, and earlier
+    // versions gave several steps of one input the same time.
     let digits = u64::from(u16::from_le_bytes([*a, *b]));
     Ok(Record::AlertTransition(Box::new(AlertTransition {
         context: bare_context(admitted, tags),

@@ -180,7 +180,7 @@ pub struct Transition {
     pub page: bool,
     /// Event time of what moved it.
     pub event_time: UnixMicros,
-    /// When, by the input log.
+    /// When, by the input log; steps that one moment leads to are a microsecond apart, no two have the same time.
     pub decided_at: UnixMicros,
     /// The instance that has paged this step already, if another one has.
     pub told_by: Option<String>,

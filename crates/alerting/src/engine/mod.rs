@@ -85,6 +85,8 @@ pub struct Changes {
     pub told: Vec<Told>,
     /// The input log's clock.
     pub clock: UnixMicros,
+    /// When the last step of an alert was taken.
+    pub stepped: UnixMicros,
 }
 
 /// What a restart begins with: what was committed last.
@@ -102,6 +104,8 @@ pub struct Snapshot {
     pub told: Vec<Told>,
     /// The input log's clock.
     pub clock: UnixMicros,
+    /// When the last step of an alert was taken.
+    pub stepped: UnixMicros,
 }
 
 /// A device in memory: what is kept, and what is derived from rules and registry.
@@ -143,6 +147,7 @@ pub struct Engine {
     beats: BTreeMap<String, BeatState>,
     told: BTreeMap<TransitionId, Told>,
     clock: UnixMicros,
+    stepped: UnixMicros,
     changed_devices: BTreeSet<DeviceKey>,
     changed_gateways: BTreeSet<String>,
     changed_beats: BTreeSet<String>,
@@ -169,6 +174,7 @@ impl Engine {
             beats: snapshot.beats.into_iter().collect(),
             told: snapshot.told.into_iter().map(|t| (t.transition, t)).collect(),
             clock: snapshot.clock,
+            stepped: snapshot.stepped,
             changed_devices: BTreeSet::new(),
             changed_gateways: BTreeSet::new(),
             changed_beats: BTreeSet::new(),
@@ -276,6 +282,12 @@ impl Engine {
         self.clock = self.clock.max(to);
     }
 
+    /// The time of the next step: the clock's, or a microsecond after the step before if that one has it already. So steps
+    /// stand in the store in the order in which they were taken, and none in the place of another.
+    fn next_step(&self) -> UnixMicros {
+        self.clock.max(UnixMicros(self.stepped.0.saturating_add(1)))
+    }
+
     /// What changed since the last call. The caller keeps it until it is committed.
     pub fn take_changes(&mut self) -> Changes {
         let device_row = |key: &DeviceKey| {
@@ -304,6 +316,7 @@ impl Engine {
             beats,
             told: std::mem::take(&mut self.changed_told),
             clock: self.clock,
+            stepped: self.stepped,
         }
     }
 

@@ -182,7 +182,7 @@ impl Engine {
                 finding.what_happened
             },
             event_time: finding.at,
-            decided_at: self.clock,
+            decided_at: self.next_step(),
             updated_at: self.clock,
             class: moment.class,
             value: finding.value,
@@ -279,6 +279,7 @@ impl Engine {
         moment: &Moment<'_>,
     ) {
         let id = transition_id(alert.id, to.as_str(), &moment.trigger);
+        self.stepped = self.next_step();
         self.out.push(Transition {
             id,
             told_by: self.told.get(&id).map(|told| told.instance.clone()),
@@ -287,7 +288,7 @@ impl Engine {
             why,
             page,
             event_time: moment.event_time,
-            decided_at: self.clock,
+            decided_at: self.stepped,
             alert: alert.clone(),
             evidence: moment.evidence.clone(),
         });

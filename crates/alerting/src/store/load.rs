@@ -62,6 +62,9 @@ impl Store {
         }
         let (clock, next) = self.position()?;
         snapshot.clock = clock;
+        // Not there: an earlier version wrote the file, whose steps are not after its clock.
+        let stepped = self.meta("stepped")?.and_then(|v| v.parse().ok());
+        snapshot.stepped = stepped.map_or(clock, UnixMicros);
         Ok((snapshot, next))
     }
 

@@ -283,6 +283,7 @@ impl Store {
             }
             put_meta(tx, "next", &batch.next.to_string())?;
             put_meta(tx, "clock", &batch.changes.clock.0.to_string())?;
+            put_meta(tx, "stepped", &batch.changes.stepped.0.to_string())?;
             evidence::trim(tx, batch.evidence_max)
         })
     }

@@ -19,6 +19,13 @@ pub(crate) fn count(dir: &Path, kind: &str) -> i64 {
         .unwrap()
 }
 
+/// The latest time of a step in the journal, microseconds since 1970.
+pub(crate) fn last_step(dir: &Path) -> i64 {
+    let db = Connection::open(file(dir)).unwrap();
+    let sql = "SELECT max(json_extract(body, '$.decided_us')) FROM journal WHERE kind = 'transition'";
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

@@ -1,10 +1,11 @@
 //! Laws of the engine, over random histories of a small fleet.
 use std::collections::{BTreeMap, BTreeSet};
 
+use alerting::intake::Input;
 use alerting::lifecycle::State;
 use proptest::prelude::*;
 use telemetry::proto::frame::Body;
-use telemetry::{Origin, proto};
+use telemetry::{Origin, UnixMicros, proto};
 
 use crate::support::{Said, World, strokes, tick, watermark};
 
@@ -206,7 +207,8 @@ fn lines(world: &mut World, record: &[u8]) -> Vec<String> {
         .iter()
         .map(|t| {
             format!(
-                "{:?} {:?} {:?}->{:?} {} {} {}",
+                "{:?} {:?} {:?} {:?}->{:?} {} {} {}",
+                t.decided_at,
                 t.id,
                 t.alert.id,
                 t.from,
@@ -219,8 +221,43 @@ fn lines(world: &mut World, record: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// The same, as if all that came within a minute had come at its beginning.
+fn within_a_minute(record: &[u8]) -> Input {
+    let minute = |at: UnixMicros| UnixMicros(at.0 - at.0.rem_euclid(60_000_000));
+    let mut input = alerting::intake::decode(record).unwrap();
+    match &mut input {
+        Input::Frame(frame) => frame.logged_at = minute(frame.logged_at),
+        Input::Watermark { logged_at, .. } => *logged_at = minute(*logged_at),
+        Input::Tick { now } => *now = minute(*now),
+        _ => {}
+    }
+    input
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_two_steps_have_the_same_time_whatever_comes_at_one_moment_and_whenever_it_starts_again(
+        steps in steps(),
+        restarts in proptest::collection::vec(any::<bool>(), 50),
+    ) {
+        let mut world = World::new();
+        let mut last = UnixMicros(i64::MIN);
+        for ((_, record), restarts) in history(&steps).iter().zip(restarts) {
+            for t in world.apply_input(&within_a_minute(record)) {
+                prop_assert!(last < t.decided_at, "{t:?} is not after {last:?}");
+                // Of the step that raises it.
+                let raised = t.from == State::Inactive;
+                prop_assert!(t.alert.decided_at <= t.decided_at, "{t:?} was decided before it was raised");
+                prop_assert!(!raised || t.alert.decided_at == t.decided_at, "{t:?}");
+                last = t.decided_at;
+            }
+            if restarts {
+                world.restart();
+            }
+        }
+    }
 
     #[test]
     fn any_batching_and_a_restart_at_any_boundary_give_the_same_transitions(

@@ -451,6 +451,9 @@ async fn every_transition_reaches_the_store_with_the_frames_that_show_it() {
     let store = alerting::store::Store::open(&file(dir.path())).unwrap();
     let evidence = store.evidence(id).unwrap();
     assert_eq!(evidence.last().unwrap().1.as_deref(), Some(&said.record()[..]));
+    // The next step after a restart is after all of them.
+    let last = crate::journal::last_step(dir.path());
+    assert_eq!(store.load().unwrap().0.stepped.0, last);
 }
 
 #[tokio::test(flavor = "multi_thread")]
