@@ -1,5 +1,5 @@
 //! What whoever sets InfluxDB up relies on: one command makes it, one says what is wrong, and the process says the same.
-use ingestor::testing::{Influx1, Influx2Double, OPERATOR};
+use ingestor::testing::{Influx1, Influx2Double, OPERATOR, VictoriaMetrics};
 use tests::{SOON, Source, Stack, StackSpec, Store, Version, Webhook, deliver_all, wait_for};
 
 fn stack(url: &str, webhook: &Webhook) -> Stack {
@@ -171,4 +171,61 @@ fn clocks_that_come_apart_are_told_once_by_the_running_process_and_again_when_th
     }
     // It is a warning: points flow.
     assert!(stack.is_ready(), "{}", stack.log());
+}
+
+/// A store that cannot be asked is told once in the log and in a metric, and is no trouble.
+fn assert_left_in_peace(stack: &Stack, windows: impl Fn() -> usize) {
+    speak(stack);
+    stack.wait_metric("ingestor_rollups_unsupported", 1.0);
+    let before = windows();
+    speak(stack);
+    wait_for("another window", SOON, || match windows() {
+        now if now > before => Ok(()),
+        now => Err(now),
+    });
+    assert!(stack.is_ready(), "{}", stack.log());
+    let told = stack.log().matches("nothing is rolled up until the next start").count();
+    assert_eq!(told, 1, "{}", stack.log());
+}
+
+#[test]
+fn a_store_that_takes_points_and_cannot_be_asked_is_told_once_and_is_no_trouble() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let webhook = Webhook::start();
+    let victoria = runtime.block_on(VictoriaMetrics::start()).unwrap();
+    let mut with_victoria = stack(victoria.url(), &webhook);
+    with_victoria.edit("dermatel.toml", "[ingestor]", "[ingestor]\nrollup_after = \"1s\"");
+    with_victoria.up();
+    assert_left_in_peace(&with_victoria, || {
+        let series = runtime.block_on(victoria.export("stroke_window_count")).unwrap();
+        series.iter().map(|one| one["values"].as_array().unwrap().len()).sum()
+    });
+
+    // Where it can be asked at the next start, what was owed is asked for.
+    let double = runtime.block_on(Influx2Double::start()).unwrap();
+    let mut stack = stack(double.url(), &webhook);
+    assert!(setup(&stack, &[]).0);
+    stack.edit(
+        "dermatel.toml",
+        "token = \"t\"",
+        "token = { file = \"tokens/ingestor.token\" }",
+    );
+    stack.edit("dermatel.toml", "[ingestor]", "[ingestor]\nrollup_after = \"1s\"");
+    double.state().no_influxql = true;
+    stack.up();
+    assert_left_in_peace(&stack, || {
+        let lines = double.state().bucket("dermatel-acme").unwrap().lines.clone();
+        lines.iter().filter(|line| line.starts_with("stroke_window")).count()
+    });
+    stack.stop();
+    double.state().no_influxql = false;
+    let asked = double.state().questions;
+    stack.up();
+    wait_for("the minute that was owed to be asked for", SOON, || {
+        match double.state().questions {
+            now if now > asked => Ok(()),
+            now => Err(now),
+        }
+    });
+    assert!(stack.metric("ingestor_rollups_unsupported") < 1.0);
 }

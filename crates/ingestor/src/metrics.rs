@@ -34,6 +34,8 @@ pub const ROLLUPS_WAITING: &str = "ingestor_rollups_waiting";
 pub const ROLLUPS_SKIPPED: &str = "ingestor_rollups_skipped_total";
 /// Tries to read points back that failed, by reason.
 pub const ROLLUP_READS_FAILED: &str = "ingestor_rollup_reads_failed_total";
+/// See [`METRICS`].
+pub const ROLLUPS_UNSUPPORTED: &str = "ingestor_rollups_unsupported";
 /// How far the clock of InfluxDB is ahead.
 pub const STORE_CLOCK_AHEAD: &str = "ingestor_store_clock_ahead_seconds";
 /// Rows removed beyond retention.
@@ -113,6 +115,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         ROLLUP_READS_FAILED,
         "counter",
         "tries to read points back for roll-ups that failed, by reason",
+    ),
+    (
+        ROLLUPS_UNSUPPORTED,
+        "gauge",
+        "1 if nothing is rolled up since the start because the store cannot be asked in InfluxQL, else 0",
     ),
     (
         STORE_CLOCK_AHEAD,

@@ -263,6 +263,11 @@ impl Asked<'_> {
                 format!("InfluxQL finds no database {database} with retention policy {policy}: {error}"),
                 format!("{SETUP}; without it dashboards are empty and nothing is rolled up"),
             ),
+            Reason::Unsupported => told.wrong(
+                "no_influxql",
+                format!("bucket {} takes points and cannot be asked: {error}", bucket.name),
+                "set ingestor.rollups = false: the process leaves roll-ups out by itself, and says so at each start",
+            ),
             Reason::Unauthorized | Reason::Forbidden => told.wrong(
                 "missing_permission",
                 format!("the token may not read bucket {}: {error}", bucket.name),

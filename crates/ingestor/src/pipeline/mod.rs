@@ -120,7 +120,9 @@ impl Ingestor {
             blocked: HashMap::new(),
             condition: health.condition("roll-ups"),
             retry: flow.fatal_retry,
+            seen: rollups::Seen::default(),
         };
+        ::metrics::gauge!(crate::metrics::ROLLUPS_UNSUPPORTED).set(0.0);
         rolling.condition.green();
         Ok(Self {
             reader: spool.reader(CURSOR)?,

@@ -14,7 +14,7 @@ use super::lanes::Whence;
 use crate::metrics;
 use crate::record::Record;
 use crate::rollup::{Group, Period, Subject, Touched};
-use crate::store::ReadError;
+use crate::store::{ReadError, Reason};
 
 /// Groups in one step.
 const GROUPS: usize = 16;
@@ -37,6 +37,16 @@ pub(super) struct Rolling {
     pub(super) condition: Condition,
     /// Between two tries of a tenant.
     pub(super) retry: Duration,
+    pub(super) seen: Seen,
+}
+
+/// What the store has shown since the start: by this a store that cannot be asked is told from one that is in trouble.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// It took a point.
+    took: bool,
+    /// It answered a question.
+    answered: bool,
 }
 
 impl Rolling {
@@ -47,8 +57,25 @@ impl Rolling {
             Record::Pulse(_) => Subject::Pulses,
             _ => return,
         };
+        self.seen.took = true;
         self.touched
             .point(record.tags().key(), subject, record.time_ns(), now_us);
+    }
+}
+
+impl Rolling {
+    /// Nothing is rolled up any more, and nothing waits for it: said once, and no trouble.
+    fn turn_off(&mut self, error: &ReadError) {
+        metrics::counter_reason(metrics::ROLLUP_READS_FAILED, error.reason.as_str(), 1);
+        if !self.touched.is_on() {
+            // Another group of the same step.
+            return;
+        }
+        self.touched.turn_off();
+        self.blocked.clear();
+        self.condition.green();
+        ::metrics::gauge!(metrics::ROLLUPS_UNSUPPORTED).set(1.0);
+        tracing::warn!(error = %error, "nothing is rolled up until the next start, this store cannot be asked; points are stored");
     }
 }
 
@@ -101,7 +128,15 @@ impl Pipeline {
         };
         for Rolled { group, result } in step {
             match result {
-                Ok(records) => self.send_on(&group, records),
+                Ok(records) => {
+                    self.rolling.seen.answered = true;
+                    self.send_on(&group, records);
+                }
+                // Something before the store may answer so for a while: only a store that takes points and has answered nothing
+                // is of another kind.
+                Err(e) if e.reason == Reason::Unsupported && self.rolling.seen.took && !self.rolling.seen.answered => {
+                    self.rolling.turn_off(&e);
+                }
                 Err(e) => self.cannot_be_read(&group, &e),
             }
         }

@@ -118,6 +118,19 @@ impl Touched {
         self.fresh.push(period);
     }
 
+    /// Whether anything is noted.
+    pub fn is_on(&self) -> bool {
+        self.rollups.on
+    }
+
+    /// Forgets everything and notes nothing from now on. What the ledger holds stays there, for a later start.
+    pub fn turn_off(&mut self) {
+        self.rollups.on = false;
+        self.devices.clear();
+        self.fresh.clear();
+        self.count = 0;
+    }
+
     /// Notes a period that the ledger holds already: the hour of a minute that was stored.
     pub fn kept(&mut self, period: &Period, now_us: i64) {
         self.put(period, now_us, State::Waiting);

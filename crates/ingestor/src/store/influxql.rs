@@ -162,7 +162,7 @@ fn understand(status: StatusCode, text: &str) -> Result<Value, ReadError> {
             let timeless = |one: &Value| one.pointer("/columns/0").is_none_or(|first| first != "time");
             if series.is_some_and(|series| series.iter().any(timeless)) {
                 // VictoriaMetrics answers every question with a list of databases.
-                return Err(refused(Reason::NotFound, NO_INFLUXQL));
+                return Err(refused(Reason::Unsupported, NO_INFLUXQL));
             }
             Ok(answer.clone())
         }
@@ -170,7 +170,7 @@ fn understand(status: StatusCode, text: &str) -> Result<Value, ReadError> {
         (403, ..) => Err(refused(Reason::Forbidden, said.unwrap_or(text))),
         (429, ..) => Err(refused(Reason::RateLimited, said.unwrap_or(text))),
         (500..=599, ..) => Err(refused(Reason::Server, said.unwrap_or(text))),
-        (404, None, _) => Err(refused(Reason::NotFound, NO_INFLUXQL)),
+        (404, None, _) => Err(refused(Reason::Unsupported, NO_INFLUXQL)),
         (404, Some(said), _) => Err(no_mapping(said)),
         // Version 1 says such things with 200, version 2 some with 400.
         (_, Some(said), _) if said.contains("not found") => Err(no_mapping(said)),

@@ -101,6 +101,8 @@ pub enum Reason {
     WrongOrganization,
     /// 404 from a server that has no v2 API.
     NoV2Api,
+    /// It takes points and cannot be asked in InfluxQL: no trouble that could end, it is another kind of store.
+    Unsupported,
     /// The store's disk is full.
     DiskFull,
     /// Another answer that a retry will not change.
@@ -109,7 +111,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::Timeout,
         Self::Protocol,
@@ -123,6 +125,7 @@ impl Reason {
         Self::NotFound,
         Self::WrongOrganization,
         Self::NoV2Api,
+        Self::Unsupported,
         Self::DiskFull,
         Self::Unexpected,
     ];
@@ -143,6 +146,7 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::WrongOrganization => "wrong_organization",
             Self::NoV2Api => "no_v2_api",
+            Self::Unsupported => "unsupported",
             Self::DiskFull => "disk_full",
             Self::Unexpected => "unexpected",
         }

@@ -37,6 +37,10 @@ pub struct Influx2State {
     pub hashes_tokens: bool,
     /// Writes answer as a server whose disk is full.
     pub disk_full: bool,
+    /// Nothing is at `/query`.
+    pub no_influxql: bool,
+    /// Questions at `/query`.
+    pub questions: u64,
     /// `Date` of its answers, if not the true one.
     pub date: Option<String>,
     /// Requests that changed something.
@@ -465,7 +469,11 @@ async fn write(State(state): State<Shared>, Query(params): Params, headers: Head
 }
 
 async fn query(State(state): State<Shared>, Query(params): Params, headers: HeaderMap) -> Response {
-    let state = lock(&state);
+    let mut state = lock(&state);
+    state.questions += 1;
+    if state.no_influxql {
+        return (StatusCode::NOT_FOUND, "404 page not found").into_response();
+    }
     let who = match who(&state, &headers) {
         Ok(who) => who,
         Err(answer) => return answer,

@@ -295,11 +295,9 @@ async fn what_is_no_influxdb_2_is_recognised() {
     let victoria = VictoriaMetrics::start().await.unwrap();
     let other = wanted(&config(victoria.url(), "t"), &["acme"]);
     let told = doctor(&other, None, true).await.unwrap();
-    assert!(kinds(&told).contains(&"missing_mapping"), "{told:?}");
+    assert!(kinds(&told).contains(&"no_influxql"), "{told:?}");
     assert!(
-        told.wrong
-            .iter()
-            .any(|finding| finding.what.contains("rollups = false")),
+        told.wrong.iter().any(|finding| finding.fix.contains("rollups = false")),
         "{told:?}"
     );
 
@@ -439,4 +437,41 @@ async fn a_mapping_that_is_missing_is_told_by_the_running_ingestor_and_points_ar
     site.run_until(|| why(&site, "roll-ups").contains("dermatel influx setup") && site.caught_up())
         .await;
     assert!(why(&site, "store").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_has_answered_and_does_not_for_a_while_is_in_trouble_and_no_other_kind_of_store() {
+    let double = Influx2Double::start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    set_up(&double, &["acme"], dir.path()).await;
+    let mut site = Site::new();
+    site.config.influx = Some(influx_config(
+        double.url(),
+        "clinics",
+        &token(dir.path(), "ingestor.token"),
+    ));
+    site.config.rollups.after = Duration::ZERO;
+    site.config.flow.rollup_every = Duration::from_millis(5);
+    let mut pen = Device::new("acme", "pen-1", 1);
+    site.append(&[pen.range(0, 20)]);
+    let (stage, asked) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    site.run_until(|| match stage.get() {
+        // A minute and its hour are answered; then something stands in between that has only a page to say.
+        0 if site.caught_up() && double.state().questions >= 2 => {
+            double.state().no_influxql = true;
+            site.append(&[pen.clone().range(100, 120)]);
+            stage.set(1);
+            false
+        }
+        1 if why(&site, "roll-ups").contains("rollups = false") => {
+            let mut state = double.state();
+            state.no_influxql = false;
+            asked.set(state.questions);
+            stage.set(2);
+            false
+        }
+        2 => why(&site, "roll-ups").is_empty() && double.state().questions > asked.get(),
+        _ => false,
+    })
+    .await;
 }

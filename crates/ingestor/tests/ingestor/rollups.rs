@@ -278,28 +278,16 @@ async fn a_real_influxdb_gives_the_same_roll_ups_as_a_computation_from_scratch()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_cannot_be_asked_is_told_in_words_and_points_flow_all_the_same() {
+async fn points_flow_into_a_store_that_cannot_be_asked_and_nothing_is_red() {
     let victoria = VictoriaMetrics::start().await.unwrap();
     let mut site = site();
     site.config.influx = Some(config(victoria.url(), "clinics", "secret"));
     site.append(&frames());
-    let why = || {
-        let report = site.health.report();
-        report
-            .into_iter()
-            .find(|c| c.name == "roll-ups" && !c.green)
-            .map(|c| c.reason)
-    };
-    site.run_until(|| site.caught_up() && why().is_some()).await;
-    assert!(why().unwrap().contains("ingestor.rollups = false"), "{:?}", why());
-    let series = victoria.export("stroke_window_count").await.unwrap();
-    assert_eq!(series.len(), 3);
-    // As it says: then nothing waits and nothing is red.
-    site.config.rollups.on = false;
-    site.health.condition("roll-ups").green();
-    site.append(&frames()[..1]);
     site.run().await;
-    assert!(site.health.is_ready());
+    assert_eq!(victoria.export("stroke_window_count").await.unwrap().len(), 3);
+    assert!(site.health.is_ready(), "{:?}", site.health.report());
+    // What was noted before that was known waits for a store that can be asked.
+    assert!(!settled(&site));
 }
 
 #[test]
