@@ -1,11 +1,18 @@
-//! The pipeline's dashboard: metrics of the running binary, in a real time series database that answers PromQL.
+//! The dashboards about ourselves: metrics of the running binary, in a real time series database that answers PromQL.
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ingestor::testing::{Influx1, VictoriaMetrics};
+use rumqttc::{Client, MqttOptions, QoS};
 use serde_json::Value;
-use tests::{Mqtt, SOON, Source, Stack, StackSpec, Store, Version, Webhook, deliver_all, now_us, wait_for};
+use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros};
+use tests::{
+    Apart, CLINIC, Mosquitto, Mqtt, SOON, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, deliver_all,
+    now_us, wait_for,
+};
 use tokio::runtime::Runtime;
+use uplink::batch::pack_messages;
+use uplink::topic::{Up, Way};
 
 use super::grafana::{list, shipped, text};
 
@@ -14,7 +21,9 @@ const RATE_INTERVAL: &str = "2m";
 /// Between the two scrapes, as their times say.
 const APART: Duration = Duration::from_secs(30);
 /// How our metrics' names begin.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
+    "uplink_",
+    "spool_",
     "gateway_",
     "ingestor_",
     "alerting_",
@@ -43,39 +52,86 @@ fn every_panel_about_ourselves_answers_from_the_metrics_of_the_binary() {
     let first = trouble(&stack, &webhook, &mut pen);
     let second = trouble(&stack, &webhook, &mut pen);
 
+    let faults = faults(
+        &runtime,
+        "Pipeline health",
+        &[[("dermatel", first)], [("dermatel", second)]],
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_panel_about_what_goes_between_processes_answers_from_the_metrics_of_processes_apart() {
+    let webhook = Webhook::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Mosquitto::start(folder.path());
+    let apart = Apart::start(&StackSpec::plain(&webhook), broker.port);
+    let mut scrapes = Vec::new();
+    for _ in 0..2 {
+        trouble_between(&apart, &mut broker);
+        scrapes.push(
+            [
+                ("gateway", &apart.gateway),
+                ("ingestor", &apart.ingestor),
+                ("alerting", &apart.alerting),
+            ]
+            .map(|(instance, stack)| (instance, stack.get("/metrics").unwrap().1)),
+        );
+    }
+    let faults = faults(&Runtime::new().unwrap(), "Between processes", &scrapes);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What is wrong with the panels of a dashboard that are asked of two scrapes, each of some processes.
+fn faults<const N: usize>(runtime: &Runtime, title: &str, scrapes: &[[(&str, String); N]]) -> Vec<String> {
     let victoria = runtime.block_on(VictoriaMetrics::start()).unwrap();
     // VictoriaMetrics does not answer with what is younger than half a minute.
     let now_ms = now_us() / 1_000 - 2 * 60_000;
-    let ago_ms = i64::try_from(APART.as_millis()).unwrap();
-    runtime.block_on(async {
-        import(&victoria, &first, now_ms - ago_ms).await;
-        import(&victoria, &second, now_ms).await;
-    });
-    let exported = exported(&second);
+    let mut exported = BTreeSet::new();
+    for (ago, scrape) in scrapes.iter().rev().enumerate() {
+        let at_ms = now_ms - i64::try_from(APART.as_millis() * ago as u128).unwrap();
+        for (instance, metrics) in scrape {
+            runtime.block_on(import(&victoria, instance, metrics, at_ms));
+            exported.extend(names(metrics));
+        }
+    }
     let mut faults = Vec::new();
-    for dashboard in shipped().iter().filter(|one| one.asks_prometheus()) {
-        for panel in dashboard.panels() {
-            for target in list(panel, "/targets") {
-                let query = text(target, "expr");
-                let place = format!("{} / {}", dashboard.title(), text(panel, "title"));
-                let named = metrics_of(query);
-                if named.is_empty() {
-                    faults.push(format!("{place} asks for no metric of ours: {query}"));
-                }
-                let missing = named
-                    .difference(&exported)
-                    .map(|name| format!("{place}: nobody exports {name}"));
-                faults.extend(missing);
-                let filled = query.replace("$__rate_interval", RATE_INTERVAL);
-                match runtime.block_on(ask(&victoria, &filled, now_ms)) {
-                    Ok(0) => faults.push(format!("{place}: nothing to show: {filled}")),
-                    Ok(_) => {}
-                    Err(why) => faults.push(format!("{place}: {why}: {filled}")),
-                }
+    let shipped = shipped();
+    let dashboard = shipped.iter().find(|one| one.asks_prometheus() && one.title() == title);
+    for panel in dashboard.expect("it is shipped").panels() {
+        for target in list(panel, "/targets") {
+            let query = text(target, "expr");
+            let place = format!("{title} / {}", text(panel, "title"));
+            let named = metrics_of(query);
+            if named.is_empty() {
+                faults.push(format!("{place} asks for no metric of ours: {query}"));
+            }
+            let missing = named
+                .difference(&exported)
+                .map(|name| format!("{place}: nobody exports {name}"));
+            faults.extend(missing);
+            let filled = query.replace("$__rate_interval", RATE_INTERVAL);
+            match runtime.block_on(ask(&victoria, &filled, now_ms)) {
+                Ok(0) => faults.push(format!("{place}: nothing to show: {filled}")),
+                Ok(_) => {}
+                Err(why) => faults.push(format!("{place}: {why}: {filled}")),
             }
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    faults
+}
+
+#[test]
+fn every_dashboard_about_ourselves_is_asked_by_one_of_these_tests() {
+    let shipped = shipped();
+    let about_ourselves = shipped
+        .iter()
+        .filter(|one| one.asks_prometheus())
+        .map(|one| one.title());
+    assert_eq!(
+        about_ourselves.collect::<BTreeSet<_>>(),
+        BTreeSet::from(["Between processes", "Pipeline health"])
+    );
 }
 
 /// Counters that one round of [`trouble`] moves.
@@ -117,8 +173,87 @@ fn trouble(stack: &Stack, webhook: &Webhook, pen: &mut Source) -> String {
     stack.get("/metrics").unwrap().1
 }
 
+/// Readings and a hazard, whose warning goes down, a broker that ends and comes back, a copy of a batch, and a bad one.
+fn trouble_between(apart: &Apart, broker: &mut Mosquitto) {
+    let readers = [&apart.ingestor, &apart.alerting];
+    let moved = |by: &mut dyn FnMut(), moves: &[(&Stack, &str)]| {
+        let before: Vec<f64> = moves.iter().map(|(stack, name)| stack.metric(name)).collect();
+        by();
+        for ((stack, name), before) in moves.iter().zip(before) {
+            stack.wait_metric(name, before + 1.0);
+        }
+    };
+    let mut pen = Source::new("pen-1");
+    let frames = [pen.start(), pen.good(20), pen.hazard()];
+    moved(
+        &mut || {
+            deliver_all(
+                &pen.login(apart.gateway.mqtt, Version::V5),
+                &pen.topic(),
+                &frames,
+                |_| {},
+            )
+        },
+        &[
+            (&apart.gateway, "uplink_batches_forwarded_total"),
+            (readers[0], "uplink_batches_received_total"),
+            (readers[1], "uplink_batches_received_total"),
+            (&apart.gateway, "uplink_downlink_commands_total"),
+        ],
+    );
+    moved(
+        &mut || broker.stop_and_start(),
+        &[(&apart.gateway, "uplink_forwarder_restarts_total")],
+    );
+    for stack in [&apart.gateway, readers[0], readers[1]] {
+        wait_for("readiness", SOON, || {
+            if stack.is_ready() { Ok(()) } else { Err(stack.log()) }
+        });
+    }
+    let both = |name| readers.map(|reader| (reader, name));
+    moved(
+        &mut || somebody_else(broker.port),
+        &[
+            both("uplink_batches_repeated_total"),
+            both("uplink_batches_refused_total"),
+        ]
+        .concat(),
+    );
+}
+
+/// Puts a batch twice, and one that is none, on the topic of a clinic.
+fn somebody_else(port: u16) {
+    let topic = Up::clinic(Way::Uplink, TENANT.parse().unwrap(), CLINIC.parse().unwrap()).to_string();
+    let mut pen = Source::new("pen-1");
+    let message = Admitted {
+        tenant: TENANT.parse().unwrap(),
+        clinic: CLINIC.parse().unwrap(),
+        device: "pen-1".parse().unwrap(),
+        content: Content::Telemetry,
+        payload: pen.good(5).into(),
+        received_at: UnixMicros(now_us()),
+        anchor: Some(UnixMicros(now_us() - 100_000_000)),
+        clock: ClockQuality::Device,
+        origin: Origin::Endpoint,
+        sequence_reused: false,
+        maybe_seen_before: false,
+        gateway: "another".parse().unwrap(),
+        retained: false,
+    };
+    let batch = pack_messages("another", vec![message.encode().into()], Vec::new());
+    let (client, mut connection) = Client::new(MqttOptions::new("somebody-else", "127.0.0.1", port), 8);
+    let polls = std::thread::spawn(move || connection.iter().take_while(Result::is_ok).count());
+    // A copy of what was refused would be a copy.
+    let bad = format!("\x01no zlib {}", now_us());
+    for payload in [batch.clone(), batch, bad.into()] {
+        client.publish(&topic, QoS::AtLeastOnce, false, payload).unwrap();
+    }
+    client.disconnect().unwrap();
+    polls.join().unwrap();
+}
+
 /// Names with a `# TYPE` line.
-fn exported(metrics: &str) -> BTreeSet<String> {
+fn names(metrics: &str) -> BTreeSet<String> {
     let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types
         .filter_map(|line| line.split(' ').next().map(str::to_owned))
@@ -134,9 +269,9 @@ fn metrics_of(query: &str) -> BTreeSet<String> {
         .collect()
 }
 
-async fn import(victoria: &VictoriaMetrics, metrics: &str, at_ms: i64) {
+async fn import(victoria: &VictoriaMetrics, instance: &str, metrics: &str, at_ms: i64) {
     let url = format!(
-        "{}/api/v1/import/prometheus?timestamp={at_ms}&extra_label=instance=dermatel",
+        "{}/api/v1/import/prometheus?timestamp={at_ms}&extra_label=instance={instance}",
         victoria.url()
     );
     let answer = reqwest::Client::new()

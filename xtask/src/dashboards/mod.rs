@@ -4,6 +4,7 @@
 //! is proven elsewhere (`tests/promises/no_dashboard_shows_nothing`), from the shipped JSON and not from here.
 
 mod alerts;
+mod between;
 mod chain;
 mod clinic;
 mod ipl;
@@ -35,6 +36,7 @@ fn all() -> Vec<Dashboard> {
         sterilization::dashboard(),
         alerts::dashboard(),
         pipeline::dashboard(),
+        between::dashboard(),
     ]
 }
 
