@@ -1,5 +1,7 @@
 //! A backup made beside the running process can be gone on from: the same alerts, a journal that holds, no unmarked repeat,
 //! and what is not in it is told and not hidden.
+mod apart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -194,7 +196,11 @@ fn a_stopped_process_can_be_backed_up_and_a_backup_never_writes_over_anything() 
 }
 
 fn restore(spec: &StackSpec, copy: &Path) -> Stack {
-    let stack = Stack::prepare(spec);
+    restore_part(spec, "up", copy)
+}
+
+fn restore_part(spec: &StackSpec, part: &'static str, copy: &Path) -> Stack {
+    let stack = Stack::prepare_part(spec, part);
     copy_folder(&copy.join("data"), &stack.folder().join("data"));
     std::fs::remove_dir_all(stack.folder().join("registry")).unwrap();
     copy_folder(&copy.join("registry"), &stack.folder().join("registry"));

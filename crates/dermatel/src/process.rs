@@ -13,6 +13,7 @@ pub(crate) fn metrics() -> Result<Metrics> {
         uplink::metrics::METRICS,
         console::metrics::METRICS,
         crate::spool_watch::METRICS,
+        crate::backup::METRICS,
     ];
     install(
         &tables,

@@ -26,6 +26,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let dir = base.config.node.data_dir.join("spool/telemetry");
     let cursors = [LEDGER_CURSOR, forward::CURSOR];
     let log = open_spool("telemetry", base.config.spool.telemetry.resolve(dir, &cursors))?;
+    crate::backup::say_if_a_copy(&base.config)?;
     let book = fleet::open(&base.config)?;
     let asked = base.bind().await?;
     let gateway_config = gateway::Config::resolve(&base.config.gateway)?;

@@ -25,6 +25,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         "telemetry",
         base.config.spool.telemetry.resolve(dir, &[ingestor::CURSOR]),
     )?;
+    crate::backup::say_if_a_copy(&base.config)?;
     let book = fleet::open(&base.config)?;
     let asked = base.bind().await?;
     let registry = book.shared();

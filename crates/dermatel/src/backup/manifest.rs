@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use spool::Copied;
 use telemetry::UnixMicros;
 
 /// The file's name.
 const FILE: &str = "backup.json";
+/// What it is called, before the time of the restore, once somebody went on from it.
+const SETTLED: &str = "restored-";
 
 /// What it says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,10 +97,25 @@ impl Manifest {
 
     /// Renames it: the next start is an ordinary one.
     pub(super) fn settle(&self, data: &Path, now: UnixMicros) -> Result<()> {
-        let name = format!("restored-{}.json", text(now).replace(':', ""));
+        let name = format!("{SETTLED}{}.json", text(now).replace(':', ""));
         std::fs::rename(data.join(FILE), data.join(name)).context("cannot keep that the folder was restored")?;
         super::sync_folder(data)
     }
+}
+
+/// When a data folder last went on from a copy; `None`: never.
+pub(super) fn last_settled(data: &Path) -> Result<Option<UnixMicros>> {
+    let cannot = || format!("cannot look into {}", data.display());
+    let mut last = None;
+    for entry in std::fs::read_dir(data).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name();
+        let at = name.to_str().and_then(|name| {
+            let time = name.strip_prefix(SETTLED)?.strip_suffix(".json")?;
+            NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H%M%S%.3fZ").ok()
+        });
+        last = last.max(at.map(|at| UnixMicros(at.and_utc().timestamp_micros())));
+    }
+    Ok(last)
 }
 
 fn text(at: UnixMicros) -> String {

@@ -145,20 +145,47 @@ fn journal_of(file: &Path) -> Result<Option<Journal>> {
     }))
 }
 
+/// name, kind, what.
+pub(crate) const METRICS: &[(&str, &str, &str)] = &[(
+    RESTORED,
+    "gauge",
+    "when this data folder last went on from a backup, in seconds since 1970; 0: never",
+)];
+const RESTORED: &str = "dermatel_restored_timestamp_seconds";
+
 /// Before anything goes on from a data folder that came out of a backup: says so, and lets pages say that they may be
 /// repeats. Only whoever holds the folder may.
 pub(crate) fn go_on_from_a_copy(config: &Config) -> Result<()> {
+    go_on(config, |taken_at, now| {
+        let pages = Store::open(&config.alerting.file)?.restored(taken_at, now)?;
+        Ok(format!(
+            "what devices, people and receivers did since is not in it; sessions name what is missing, and pages about the time \
+             before now may be repeats, {pages} of them wait"
+        ))
+    })
+}
+
+/// The same of a part that runs apart and sends no pages.
+pub(crate) fn say_if_a_copy(config: &Config) -> Result<()> {
+    go_on(config, |_, _| {
+        Ok("what was acknowledged since is not in it; sessions name what is missing".to_owned())
+    })
+}
+
+/// Once for each copy; `mark` does what is to be done and says what is lost.
+fn go_on(config: &Config, mark: impl FnOnce(UnixMicros, UnixMicros) -> Result<String>) -> Result<()> {
     let data = &config.node.data_dir;
-    let Some(manifest) = Manifest::read(data)? else {
-        return Ok(());
-    };
-    let now = UnixMicros::from(Clock::system().now());
-    let pages = Store::open(&config.alerting.file)?.restored(manifest.taken_at()?, now)?;
-    tracing::error!(
-        backup = manifest.taken_at,
-        pages,
-        "this data folder was restored from a backup: what devices, people and receivers did since is not in it; \
-         sessions name what is missing, and pages about the time before now may be repeats"
-    );
-    manifest.settle(data, now)
+    if let Some(manifest) = Manifest::read(data)? {
+        let now = UnixMicros::from(Clock::system().now());
+        let lost = mark(manifest.taken_at()?, now)?;
+        tracing::error!(
+            backup = manifest.taken_at,
+            lost,
+            "this data folder was restored from a backup"
+        );
+        manifest.settle(data, now)?;
+    }
+    let last = manifest::last_settled(data)?;
+    ::metrics::gauge!(RESTORED).set(last.map_or(0.0, |at| at.0 as f64 / 1e6));
+    Ok(())
 }
