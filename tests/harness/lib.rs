@@ -4,6 +4,7 @@
 mod apart;
 mod binary;
 mod device;
+mod foreign;
 mod look;
 mod mosquitto;
 mod mqtt;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use apart::{Apart, uplink};
 pub use binary::dermatel;
 pub use device::{DeviceReport, IndependentDevice, python};
+pub use foreign::{foreign_stretch, introduction};
 pub use look::{SOON, copy_folder, folder_bytes};
 pub use mosquitto::Mosquitto;
 pub use mqtt::{

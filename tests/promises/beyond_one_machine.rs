@@ -2,4 +2,5 @@
 mod cluster;
 mod crashes;
 mod one_broker;
+mod standby;
 mod trust;

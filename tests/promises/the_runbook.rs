@@ -51,7 +51,11 @@ fn every_rule_about_ourselves_has_its_section() {
 #[test]
 fn every_readiness_condition_has_its_section() {
     // What only parts that run apart have.
-    for name in [uplink::forward::CONDITION, uplink::receive::CONDITION] {
+    for name in [
+        uplink::forward::CONDITION,
+        uplink::receive::CONDITION,
+        uplink::fence::CONDITION,
+    ] {
         assert_has_section(&format!("`{name}`"));
     }
     let webhook = Webhook::start();

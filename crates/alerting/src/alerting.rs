@@ -16,6 +16,7 @@ use crate::handle::{Handle, Shared, read_plan, read_rules};
 use crate::links::{self, Links, Signer};
 use crate::notify::{Advise, Advisor, Renewer, Sender, Standing, Target, TargetError, Terms};
 use crate::outlet::{self, Outlet};
+use crate::permit::Permit;
 use crate::rules::RulesError;
 use crate::runner::commit::planner;
 use crate::runner::{RunError, Runner};
@@ -68,6 +69,8 @@ pub struct Parts {
     pub advise: Option<Arc<dyn Advise>>,
     /// The name under which transitions are written.
     pub gateway: GatewayId,
+    /// Whether pages may leave: another instance may be the one that pages.
+    pub permit: Permit,
     /// Readiness.
     pub health: Health,
     /// Wall clock.
@@ -87,6 +90,7 @@ pub struct Alerting {
     outlet_store: Arc<Store>,
     checkpointer: Checkpointer,
     wake: watch::Receiver<u64>,
+    permit: Permit,
     /// Ends what sends.
     halt: watch::Sender<bool>,
 }
@@ -154,6 +158,7 @@ impl Alerting {
                 standing: Arc::clone(&standing),
                 links: links.clone(),
                 wake: woken.clone(),
+                permit: parts.permit.clone(),
                 stop: halted.clone(),
             });
         }
@@ -166,6 +171,7 @@ impl Alerting {
             paging_dir: parts.config.paging.clone(),
             receivers: parts.config.receivers.clone(),
             links: links.clone(),
+            permit: parts.permit.clone(),
         };
         let advisor = parts.advise.map(|advise| Advisor {
             store: Arc::clone(&sending),
@@ -188,7 +194,7 @@ impl Alerting {
             .config
             .upstream
             .as_ref()
-            .map(|config| Reporter::new(config, Arc::clone(&sending), woken.clone()));
+            .map(|config| Reporter::new(config, Arc::clone(&sending), woken.clone(), parts.permit.is_fenced()));
         let reporter = reporter.transpose().map_err(|source| BuildError::Receiver {
             name: "upstream".to_owned(),
             source,
@@ -222,6 +228,7 @@ impl Alerting {
             outlet_store,
             checkpointer,
             wake: woken,
+            permit: parts.permit,
             halt,
         })
     }
@@ -238,7 +245,7 @@ impl Alerting {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (ended, over) = tokio::sync::oneshot::channel();
-        let runner = self.runner;
+        let (runner, clock) = (self.runner, self.handle.clock.clone());
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("alerting".to_owned())
@@ -250,33 +257,54 @@ impl Alerting {
             })
             .map_err(|error| RunError::Thread(error.to_string()))?;
         let mut senders = tokio::task::JoinSet::new();
-        for sender in self.senders {
-            senders.spawn(sender.run());
-        }
-        for renewer in self.renewers {
-            spawn(&mut senders, renewer.run());
-        }
         let halted = || {
             let mut halted = self.halt.subscribe();
             async move {
                 let _ = halted.wait_for(|halt| *halt).await;
             }
         };
+        // What leaves, once this instance may.
+        let gate = Gate {
+            permit: self.permit.clone(),
+            halt: self.halt.subscribe(),
+        };
+        for sender in self.senders {
+            if self.permit.is_fenced() {
+                sender.stands_by();
+            }
+            senders.spawn(gate.clone().open(sender.run()));
+        }
+        for renewer in self.renewers {
+            spawn(&mut senders, gate.clone(), renewer.run());
+        }
         if let Some(outlet) = self.outlet {
-            let run = outlet::run(self.outlet_store, outlet, self.wake, halted());
-            spawn(&mut senders, run);
+            let (permit, store) = (self.permit, Arc::clone(&self.outlet_store));
+            spawn(
+                &mut senders,
+                Gate::none(&self.halt),
+                outlet::stand_by(store, permit, clock, halted()),
+            );
+            spawn(
+                &mut senders,
+                gate.clone(),
+                outlet::run(self.outlet_store, outlet, self.wake, halted()),
+            );
         }
         if let Some(advisor) = self.advisor {
-            spawn(&mut senders, advisor.run());
+            spawn(&mut senders, gate.clone(), advisor.run());
         }
-        spawn(&mut senders, checkpoint::run(self.checkpointer, halted()));
+        spawn(
+            &mut senders,
+            Gate::none(&self.halt),
+            checkpoint::run(self.checkpointer, halted()),
+        );
         if let Some(deadman) = self.deadman {
             let until = halted();
-            spawn(&mut senders, async move { deadman.run(until).await });
+            spawn(&mut senders, gate.clone(), async move { deadman.run(until).await });
         }
         if let Some(reporter) = self.reporter {
             let until = halted();
-            spawn(&mut senders, async move { reporter.run(until).await });
+            spawn(&mut senders, gate, async move { reporter.run(until).await });
         }
         let mut failure = None;
         tokio::select! {
@@ -311,12 +339,41 @@ fn links_of(config: &links::Config, store: &Store) -> Result<Links, StoreError> 
     })
 }
 
+/// What has to be open before something begins.
+#[derive(Clone)]
+struct Gate {
+    permit: Permit,
+    halt: watch::Receiver<bool>,
+}
+
+impl Gate {
+    /// None.
+    fn none(halt: &watch::Sender<bool>) -> Self {
+        Self {
+            permit: Permit::always(),
+            halt: halt.subscribe(),
+        }
+    }
+
+    async fn open(mut self, run: impl Future<Output = Result<(), StoreError>> + Send) -> Result<(), StoreError> {
+        tokio::select! {
+            () = self.permit.granted() => {}
+            _ = self.halt.wait_for(|halt| *halt) => return Ok(()),
+        }
+        run.await
+    }
+}
+
 /// Runs what cannot fail beside what can.
-fn spawn(senders: &mut tokio::task::JoinSet<Result<(), StoreError>>, run: impl Future<Output = ()> + Send + 'static) {
-    senders.spawn(async move {
+fn spawn(
+    senders: &mut tokio::task::JoinSet<Result<(), StoreError>>,
+    gate: Gate,
+    run: impl Future<Output = ()> + Send + 'static,
+) {
+    senders.spawn(gate.open(async move {
         run.await;
         Ok(())
-    });
+    }));
 }
 
 fn send_failure(sent: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Option<RunError> {

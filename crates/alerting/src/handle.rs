@@ -12,13 +12,14 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config::Receiver;
 use crate::engine::Alert;
-use crate::id::{AlertId, SilenceId};
+use crate::id::{AlertId, SilenceId, TransitionId};
 use crate::intake::{Action, Backlog, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Silence, Told};
 use crate::lifecycle::State;
 use crate::links::Links;
 use crate::paging::plan::{Against, Read};
 use crate::paging::silence::MAX_SILENCES;
 use crate::paging::{self, Plan, Preview, SilenceError};
+use crate::permit::Permit;
 use crate::registry_fleet::{OwnedFleet, RegistryFleet};
 use crate::rules::{RulesError, Ruleset};
 use crate::store::journal::Verified;
@@ -112,6 +113,9 @@ pub enum CommandError {
     /// The file could not be read.
     #[error("alerting's file cannot be read")]
     Store(#[source] StoreError),
+    /// Another instance pages for the group.
+    #[error("this instance stands by for another one, which pages: ask that one")]
+    StandsBy,
     /// A silence is not allowed.
     #[error("silence is refused")]
     Silence(#[source] SilenceError),
@@ -137,6 +141,7 @@ pub struct Handle {
     pub(crate) paging_dir: Option<std::path::PathBuf>,
     pub(crate) receivers: Vec<Receiver>,
     pub(crate) links: Option<Arc<Links>>,
+    pub(crate) permit: Permit,
 }
 
 impl Handle {
@@ -224,6 +229,9 @@ impl Handle {
     /// [`CommandError`].
     pub async fn command(&self, action: Action, actor: &str, comment: &str) -> Result<[u8; 16], CommandError> {
         check_text(actor, comment)?;
+        if !self.permit.holds() {
+            return Err(CommandError::StandsBy);
+        }
         let mut id = [0u8; 16];
         rand::rng().fill_bytes(&mut id);
         let command = Command {
@@ -273,6 +281,21 @@ impl Handle {
     /// [`CommandError`].
     pub async fn told(&self, told: Told) -> Result<(), CommandError> {
         self.report(move || told.encode()).await
+    }
+
+    /// Whether there are other instances over the same frames.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.permit.is_fenced()
+    }
+
+    /// The instance that pages has delivered a page to a receiver. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub(crate) async fn delivered_elsewhere(&self, page: TransitionId, receiver: &str) -> Result<(), CommandError> {
+        let receiver = receiver.to_owned();
+        let kept = self.blocking(move |own| own.store.delivered_elsewhere(page, &receiver, own.now()));
+        kept.await.map_err(CommandError::Store)
     }
 
     pub(crate) fn links(&self) -> Option<Arc<Links>> {

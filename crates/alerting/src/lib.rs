@@ -21,6 +21,7 @@ pub mod metrics;
 mod notify;
 mod outlet;
 pub mod paging;
+pub mod permit;
 pub mod proof;
 mod registry_fleet;
 mod registry_journal;

@@ -4,15 +4,19 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use telemetry::Admitted;
+use service::clock::Clock;
+use telemetry::{Admitted, UnixMicros};
 use tokio::sync::watch;
 
+use crate::permit::Permit;
 use crate::store::Store;
 
 /// Most transitions in one call.
 const MAX_BATCH: usize = 256;
 /// First and longest wait after a failure.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// What an instance that stands by keeps: as much as the one that pages may not have sent when it ends.
+const OVERLAP: Duration = Duration::from_secs(60);
 /// How often it is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -62,6 +66,29 @@ pub(crate) async fn run(
             () = &mut stop => return,
             changed = wake.changed(), if awake => awake = changed.is_ok(),
             () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// While another instance pages, that one sends the transitions. What was decided a minute ago or later is kept, should it end.
+pub(crate) async fn stand_by(store: Arc<Store>, permit: Permit, clock: Clock, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let granted = permit.clone().granted();
+    let mut granted = std::pin::pin!(granted);
+    if !permit.is_fenced() {
+        return stop.await;
+    }
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = &mut granted => return stop.await,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let store = Arc::clone(&store);
+        let cut = UnixMicros::from(clock.now()).minus(OVERLAP);
+        let forgot = tokio::task::spawn_blocking(move || store.outlet_sent_elsewhere(cut)).await;
+        if let Ok(Err(error)) = forgot {
+            tracing::warn!(error = %error, "transitions that another instance sent are kept until alerting's file can be written");
         }
     }
 }

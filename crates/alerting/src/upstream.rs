@@ -63,15 +63,23 @@ pub(crate) struct Reporter {
     store: Arc<Store>,
     /// Changes when something was committed.
     wake: watch::Receiver<u64>,
+    /// The one that is told stands by for this one, page by page.
+    mirrored: bool,
 }
 
 impl Reporter {
-    pub(crate) fn new(config: &Config, store: Arc<Store>, wake: watch::Receiver<u64>) -> Result<Self, TargetError> {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<Store>,
+        wake: watch::Receiver<u64>,
+        mirrored: bool,
+    ) -> Result<Self, TargetError> {
         Ok(Self {
             http: Http::new(config.url.reveal(), TIMEOUT, None)?.authorized(config.authorization.as_ref())?,
             instance: config.instance.clone(),
             store,
             wake,
+            mirrored,
         })
     }
 
@@ -159,8 +167,12 @@ impl Reporter {
     }
 
     fn body(&self, told: &Told) -> Value {
-        json!({"instance": self.instance, "alert_id": told.alert, "transition_id": told.transition,
-            "at_us": told.at.0, "acknowledged_by": told.acknowledged_by})
+        let mut body = json!({"instance": self.instance, "alert_id": told.alert, "transition_id": told.transition,
+            "at_us": told.at.0, "acknowledged_by": told.acknowledged_by});
+        if self.mirrored {
+            body["receiver"] = json!(told.receiver);
+        }
+        body
     }
 }
 

@@ -89,6 +89,7 @@ impl Node {
         let downlink = Arc::new(Downlink::default());
         crate::backup::go_on_from_a_copy(&config)?;
         let alerting = Alerting::build(alerting::Parts {
+            permit: alerting::permit::Permit::always(),
             config: config.alerting.clone(),
             log: alarms.clone(),
             registry: book.ahead(),

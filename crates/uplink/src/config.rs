@@ -34,6 +34,11 @@ pub struct RawConfig {
     pub instance: String,
     /// Shards that this ingestor or alerting instance owns.
     pub shards: ShardSet,
+    /// Several alerting instances with one name here and the same shards: one pages, the others stand by.
+    pub group: Option<String>,
+    /// How long nothing is heard of the one that pages before another takes over; 2 s to 5 min.
+    #[serde(with = "service::config::duration")]
+    pub takeover: Duration,
     /// Connections that a gateway forwards over.
     pub connections: u16,
     /// How long a batch waits for more.
@@ -62,6 +67,8 @@ impl Default for RawConfig {
             ca: None,
             instance: "one".to_owned(),
             shards: ShardSet::ALL,
+            group: None,
+            takeover: Duration::from_secs(10),
             connections: 4,
             linger: Duration::from_millis(20),
             batch_size: ByteSize::kib(256),
@@ -85,6 +92,17 @@ impl Validate for RawConfig {
         );
         let connections = (1..=CONNECTIONS_MAX).contains(&self.connections);
         at.check("connections", connections, "allowed are 1 to 64");
+        let group_is_id = self.group.as_deref().is_none_or(|group| GatewayId::new(group).is_ok());
+        at.check(
+            "group",
+            group_is_id,
+            "it is no id: a-z, 0-9 and -, at most 63 characters",
+        );
+        at.check(
+            "takeover",
+            (Duration::from_secs(2)..=Duration::from_secs(300)).contains(&self.takeover),
+            "allowed are 2s to 5m",
+        );
         at.check(
             "linger",
             self.linger <= Duration::from_secs(1),
@@ -119,6 +137,10 @@ pub struct Config {
     pub instance: String,
     /// See [`RawConfig::shards`].
     pub shards: ShardSet,
+    /// See [`RawConfig::group`].
+    pub group: Option<String>,
+    /// See [`RawConfig::takeover`].
+    pub takeover: Duration,
     /// See [`RawConfig::connections`].
     pub connections: u16,
     /// See [`RawConfig::linger`].
@@ -152,6 +174,8 @@ impl RawConfig {
             broker,
             instance: self.instance.clone(),
             shards: self.shards,
+            group: self.group.clone(),
+            takeover: self.takeover,
             connections: self.connections,
             linger: self.linger,
             batch_bytes: self.batch_size.as_usize(),
@@ -193,6 +217,16 @@ pub const SETTINGS: &[Setting] = &[
         "shards",
         "\"0-63\"",
         "Shards that this ingestor or alerting instance owns, as \"0-31\". Each needs one of either role.",
+    ),
+    Setting::new(
+        "group",
+        "# \"north\"",
+        "Alerting instances of one group own the same shards under names of their own: one pages, the others stand by. See docs/scaling.md.",
+    ),
+    Setting::new(
+        "takeover",
+        "\"10s\"",
+        "How long nothing is heard of the one that pages before another of its group takes over.",
     ),
     Setting::new(
         "connections",

@@ -20,6 +20,7 @@
 pub mod batch;
 pub mod config;
 pub mod downlink;
+pub mod fence;
 pub mod forward;
 pub mod held;
 mod kept;

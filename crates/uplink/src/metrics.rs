@@ -28,6 +28,12 @@ pub const REPEATED_BATCHES: &str = "uplink_batches_repeated_total";
 pub const REFUSED_BATCHES: &str = "uplink_batches_refused_total";
 /// Appends to the reader's log that failed and were tried again.
 pub const RECEIVE_RETRIES: &str = "uplink_receive_retries_total";
+/// 1 while this instance may page.
+pub const FENCE_HELD: &str = "uplink_fence_held";
+/// The highest epoch of the fence.
+pub const FENCE_EPOCH: &str = "uplink_fence_epoch";
+/// Times that this instance claimed the fence.
+pub const FENCE_CLAIMS: &str = "uplink_fence_claims_total";
 /// Commands to devices, by what became of them.
 pub const DOWNLINK_COMMANDS: &str = "uplink_downlink_commands_total";
 
@@ -90,6 +96,21 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         RECEIVE_RETRIES,
         "counter",
         "times that the reader's log did not take a batch and was tried again",
+    ),
+    (
+        FENCE_HELD,
+        "gauge",
+        "1 while this instance of a group pages, 0 while it stands by",
+    ),
+    (
+        FENCE_EPOCH,
+        "gauge",
+        "highest epoch of the group's fence that was heard of: it grows with each claim",
+    ),
+    (
+        FENCE_CLAIMS,
+        "counter",
+        "times that this instance claimed to page for its group",
     ),
     (
         DOWNLINK_COMMANDS,

@@ -215,6 +215,11 @@ pub fn says(topic: &str) -> Option<Says<'_>> {
     }
 }
 
+/// Where the instances of a group say which of them pages.
+pub fn fence(role: Role, group: &str) -> String {
+    format!("{PREFIX}fence/{}/{group}", role.as_str())
+}
+
 /// Commands for devices that are connected at a gateway.
 pub fn downlink(gateway: &GatewayId) -> String {
     format!("{PREFIX}downlink/{gateway}")

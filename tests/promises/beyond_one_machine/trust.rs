@@ -1,10 +1,8 @@
 //! What somebody else puts on the uplink costs that batch: kept aside with its reason, and nobody beside it notices.
 use bytes::Bytes;
-use prost::Message as _;
 use rumqttc::{Client, MqttOptions, QoS};
 use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros};
-use tests::{Apart, CLINIC, Mqtt, Source, StackSpec, TENANT, Version, Webhook, now_us};
-use uplink::ShardSet;
+use tests::{Apart, CLINIC, Mqtt, Source, StackSpec, TENANT, Version, Webhook, foreign_stretch, introduction, now_us};
 use uplink::batch::{pack, pack_messages};
 use uplink::stretch::Stretch;
 use uplink::topic::{Up, Way};
@@ -29,36 +27,9 @@ fn admitted(tenant: &str, frame: Vec<u8>) -> Admitted {
     }
 }
 
-/// The sender's log from `after` to `next`, in one part.
+/// The forger's log from `after` to `next`, in one part.
 fn stretch(after: u64, next: u64) -> Stretch {
-    Stretch {
-        sender: "forged".parse().unwrap(),
-        era: 1,
-        line: 0,
-        after,
-        next,
-        part: 0,
-        parts: 1,
-        floor: 0,
-        oldest: 0,
-        continues: None,
-    }
-}
-
-/// The sender tells its progress, on its own topic.
-fn introduction(shard: u16) -> (String, Bytes) {
-    let progress = telemetry::proto::UplinkProgress {
-        gateway: "forged".to_owned(),
-        shards: ShardSet::EMPTY.with(shard).mask(),
-        ..Default::default()
-    };
-    let gateway = "forged".parse().unwrap();
-    let hello = Stretch {
-        parts: 0,
-        ..stretch(0, 0)
-    };
-    let payload = pack(&progress.encode_to_vec()).payload(&hello);
-    (Up::Progress { shard, gateway }.to_string(), payload)
+    foreign_stretch("forged", after, next)
 }
 
 #[test]
@@ -80,7 +51,7 @@ fn apart_a_bad_batch_costs_that_batch_and_a_copy_of_a_good_one_counts_once() {
     let mut forged = Source::new("pen-1");
     let bad = batch(&[admitted("other", forged.hazard()).encode()]);
     put(&topic, bad.payload(&stretch(0, 1)));
-    let (own_topic, hello) = introduction(Up::parse(&topic).unwrap().shard());
+    let (own_topic, hello) = introduction("forged", Up::parse(&topic).unwrap().shard());
     put(&own_topic, hello);
     put(&topic, bad.payload(&stretch(0, 1)));
     put(&topic, Bytes::from_static(b"\x01no zlib"));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros};
 use tests::{
     Apart, CLINIC, Mosquitto, Mqtt, SOON, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, deliver_all,
-    now_us, wait_for,
+    foreign_stretch, introduction, now_us, wait_for,
 };
 use tokio::runtime::Runtime;
 use uplink::batch::pack_messages;
@@ -223,7 +223,9 @@ fn trouble_between(apart: &Apart, broker: &mut Mosquitto) {
 
 /// Puts a batch twice, and one that is none, on the topic of a clinic.
 fn somebody_else(port: u16) {
-    let topic = Up::clinic(Way::Uplink, TENANT.parse().unwrap(), CLINIC.parse().unwrap()).to_string();
+    let topic = Up::clinic(Way::Uplink, TENANT.parse().unwrap(), CLINIC.parse().unwrap());
+    let (own_topic, hello) = introduction("another", topic.shard());
+    let topic = topic.to_string();
     let mut pen = Source::new("pen-1");
     let message = Admitted {
         tenant: TENANT.parse().unwrap(),
@@ -241,11 +243,11 @@ fn somebody_else(port: u16) {
         retained: false,
     };
     let batch = pack_messages("another", vec![message.encode().into()], Vec::new());
+    let batch = batch.payload(&foreign_stretch("another", 0, 1));
     let (client, mut connection) = Client::new(MqttOptions::new("somebody-else", "127.0.0.1", port), 8);
     let polls = std::thread::spawn(move || connection.iter().take_while(Result::is_ok).count());
-    // A copy of what was refused would be a copy.
-    let bad = format!("\x01no zlib {}", now_us());
-    for payload in [batch.clone(), batch, bad.into()] {
+    client.publish(own_topic, QoS::AtLeastOnce, false, hello).unwrap();
+    for payload in [batch.clone(), batch, "\x01no zlib".into()] {
         client.publish(&topic, QoS::AtLeastOnce, false, payload).unwrap();
     }
     client.disconnect().unwrap();

@@ -75,6 +75,7 @@ pub(crate) fn status(error: &CommandError) -> StatusCode {
         CommandError::NotFound => StatusCode::NOT_FOUND,
         CommandError::Text => StatusCode::BAD_REQUEST,
         CommandError::Silence(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        CommandError::StandsBy => StatusCode::CONFLICT,
         CommandError::NotYet => StatusCode::ACCEPTED,
         CommandError::Busy | CommandError::Append(_) | CommandError::Sync(_) | CommandError::Store(_) => {
             StatusCode::SERVICE_UNAVAILABLE

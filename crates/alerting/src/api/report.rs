@@ -21,6 +21,9 @@ pub(super) struct Report {
     at_us: i64,
     #[serde(default)]
     acknowledged_by: Option<String>,
+    /// Given by an instance for which this one stands by: who has the page.
+    #[serde(default)]
+    receiver: Option<String>,
 }
 
 fn done(result: Result<(), CommandError>) -> Response {
@@ -46,6 +49,9 @@ pub(super) async fn told(Extension(handle): Extension<Handle>, Json(report): Jso
             StatusCode::BAD_REQUEST,
             "an instance is a-z, 0-9 and -, at most 63 characters",
         );
+    }
+    if let (Some(receiver), true) = (&report.receiver, handle.is_fenced()) {
+        return done(handle.delivered_elsewhere(report.transition_id, receiver).await);
     }
     let told = Told {
         instance: report.instance,

@@ -19,6 +19,7 @@ use crate::id::{AlertId, TransitionId, hash16};
 use crate::intake::ReceiverState;
 use crate::links::Links;
 use crate::metrics;
+use crate::permit::Permit;
 use crate::store::journal::{Entry, EntryKind};
 use crate::store::{Due, Page, PageOutcome, Settlement, Store, StoreError, TestPage};
 
@@ -82,6 +83,8 @@ pub(crate) struct Sender {
     pub(crate) links: Option<Arc<Links>>,
     /// Changes when something was put into the outbox.
     pub(crate) wake: watch::Receiver<u64>,
+    /// Whether pages may leave.
+    pub(crate) permit: Permit,
     /// True when it has to end.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -123,6 +126,11 @@ impl Sender {
             self.settle(done, &mut flying, &mut duty).await?;
         }
         Ok(())
+    }
+
+    /// Another instance pages: this receiver is as ready as it can be.
+    pub(crate) fn stands_by(&self) {
+        self.standing.green(&self.terms.name);
     }
 
     fn now(&self) -> UnixMicros {
@@ -168,8 +176,12 @@ impl Sender {
     /// Starts attempts up to the bound.
     async fn launch(&self, flying: &mut JoinSet<Attempt>) -> Result<(), StoreError> {
         let room = self.target.in_flight().saturating_sub(flying.len());
-        if room == 0 {
+        if room == 0 || !self.permit.holds() {
             return Ok(());
+        }
+        if self.permit.is_fenced() {
+            self.blocking(|store, name, now| store.settle_elsewhere(name, now))
+                .await?;
         }
         let hold = self.now().plus(HOLD);
         let pages = self

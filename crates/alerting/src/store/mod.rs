@@ -3,6 +3,7 @@
 mod board;
 pub(crate) mod checkpoint;
 mod delivery;
+mod elsewhere;
 mod evidence;
 pub mod journal;
 mod links;
@@ -36,7 +37,7 @@ use crate::intake::Told;
 use crate::lifecycle::State;
 
 /// Version of the tables.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 /// How the tables came about, from each version to the next.
 const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema.sql"),
@@ -46,6 +47,7 @@ const SCHEMA: [&str; SCHEMA_VERSION as usize] = [
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
 ];
 /// Where it is kept what is judged by.
 const JUDGED_BY: &str = "judged_by";

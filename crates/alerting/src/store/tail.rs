@@ -16,6 +16,8 @@ pub(crate) struct Told {
     pub(crate) transition: TransitionId,
     pub(crate) at: UnixMicros,
     pub(crate) acknowledged_by: Option<String>,
+    /// Who has the page.
+    pub(crate) receiver: Option<String>,
 }
 
 /// A row of the journal.
@@ -41,6 +43,7 @@ fn told(at: i64, kind: &str, body: &str) -> Option<Told> {
         transition: text("transition")?.parse().ok()?,
         at: UnixMicros(at),
         acknowledged_by,
+        receiver: text("receiver").map(str::to_owned),
     })
 }
 

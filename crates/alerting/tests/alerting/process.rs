@@ -165,6 +165,7 @@ impl Running {
         let (health, shutdown) = (Health::default(), Shutdown::new());
         let outlet = Arc::new(Kept::default());
         let alerting = Alerting::build(Parts {
+            permit: alerting::permit::Permit::always(),
             config,
             log: log.clone(),
             owned_shards: u64::MAX,

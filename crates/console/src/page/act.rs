@@ -122,6 +122,7 @@ fn failed(console: &Console, error: CommandError, back: String) -> Refusal {
         CommandError::NotFound => Refusal::NotFound,
         CommandError::Text => not(StatusCode::BAD_REQUEST, "message.too_long", String::new()),
         CommandError::NotYet => not(StatusCode::ACCEPTED, "message.not_yet", String::new()),
+        CommandError::StandsBy => not(StatusCode::CONFLICT, "message.stands_by", String::new()),
         CommandError::Busy => not(StatusCode::SERVICE_UNAVAILABLE, "message.busy", String::new()),
         CommandError::Silence(why) => not(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,10 +1,13 @@
 //! `dermatel alerting`: what its shards get from the broker goes to its own log, is judged, and people are paged.
 use std::sync::Arc;
 
+use alerting::permit::Permit;
 use alerting::{Advise, Alerting};
 use anyhow::Result;
 use service::shutdown::Shutdown;
+use tokio::sync::watch;
 use uplink::downlink::Whereabouts;
+use uplink::fence;
 use uplink::receive::{self, Receiver};
 use uplink::sender::{Sender, sender_id};
 use uplink::topic::Role;
@@ -28,6 +31,11 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let sender = Sender::start(&base.uplink, &id)?;
     let whereabouts = Whereabouts::default();
     crate::backup::go_on_from_a_copy(&base.config)?;
+    let (window, windowed) = watch::channel(None);
+    let permit = match base.uplink.group {
+        Some(_) => Permit::fenced(windowed),
+        None => Permit::always(),
+    };
     let alerting = Alerting::build(alerting::Parts {
         config: base.config.alerting.clone(),
         log: log.clone(),
@@ -42,6 +50,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
             whereabouts: whereabouts.clone(),
             clock: base.clock.clone(),
         }) as Arc<dyn Advise>),
+        permit,
         gateway: id.clone(),
         health: base.health.clone(),
         clock: base.clock.clone(),
@@ -63,6 +72,13 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         gateway: id,
     };
     base.look_after("alerting", log, teller, &behind);
+    if let Some(group) = base.uplink.group.clone() {
+        let (uplink, condition) = (base.uplink.clone(), base.health.condition(fence::CONDITION));
+        let stop = behind.requested();
+        parts::spawn(&behind, "fence", async move {
+            fence::run(&uplink, &group, &window, &condition, stop).await
+        });
+    }
     parts::spawn(&behind, "alerting", alarms_first(alerting, behind.clone())?);
     let registry = base.registry_routes(Fleet {
         book,

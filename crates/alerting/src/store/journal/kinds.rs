@@ -40,8 +40,8 @@ kinds! {
     Held = "held": ["alert", "transition", "by", "id", "until_us"];
     /// No route is for it.
     NoRoute = "no_route": ["alert", "everybody_is_told"];
-    /// Another instance has done the first step.
-    ToldElsewhere = "told_elsewhere": ["alert", "transition"];
+    /// Another instance has done the first step; or, over the same frames as this one, delivered a page to a receiver.
+    ToldElsewhere = "told_elsewhere": ["alert", "transition", "receiver"];
     /// The telling of an alert had no alert any more.
     CourseWithoutAlert = "course_without_alert": ["alert"];
     /// It was over while its first page was held back: nobody was told.

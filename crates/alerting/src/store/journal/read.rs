@@ -187,7 +187,7 @@ mod tests {
     fn a_journal_of_an_older_program_is_read_without_its_index_and_gets_it_when_it_is_opened_to_write() {
         let dir = tempfile::tempdir().unwrap();
         let db = journal(dir.path());
-        db.execute_batch("DROP INDEX journal_alert; DROP TABLE alert; \
+        db.execute_batch("DROP INDEX journal_alert; DROP TABLE alert; DROP TABLE told_elsewhere; \
              CREATE TABLE alert (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, state TEXT NOT NULL, open INTEGER NOT NULL, \
              decided_us INTEGER NOT NULL, body TEXT NOT NULL, ended_us INTEGER) WITHOUT ROWID; PRAGMA user_version = 5;")
             .unwrap();

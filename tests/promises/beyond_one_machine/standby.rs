@@ -1,0 +1,132 @@
+//! Two alerting instances over the same shards: one pages, the other stands by. The one that pages dies with its disk: the other takes
+//! over, no page is missing, and none that had left leaves again.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tests::{NatsCluster, SOON, Source, Stack, StackSpec, TOKEN, Version, Webhook, deliver_all, uplink, wait_for};
+
+use super::one_broker::broker;
+
+const RULE: &str = "depth-above-limit";
+/// Two terms of the fence, and what a busy machine takes.
+const TAKEN_OVER: Duration = Duration::from_secs(60);
+
+/// An instance of the group that reports what it told to the other one.
+fn instance(webhook: &Webhook, port: u16, name: &str) -> Stack {
+    let more = format!(
+        "{}group = \"north\"\ntakeover = \"5s\"\n[alerting.upstream]\nurl = \"http://other/v1/told\"\nauthorization = \"Bearer {TOKEN}\"\ninstance = \"{name}\"\n",
+        uplink(port, name, "0-63")
+    );
+    let spec = StackSpec {
+        more,
+        ..StackSpec::plain(webhook)
+    };
+    Stack::prepare_part(&spec, "alerting")
+}
+
+fn part(webhook: &Webhook, port: u16, part: &'static str) -> Stack {
+    let spec = StackSpec {
+        more: uplink(port, "one", "0-63"),
+        ..StackSpec::plain(webhook)
+    };
+    Stack::prepare_part(&spec, part)
+}
+
+/// Treatments of a pen, a boot each, with a hazard in the middle of each.
+fn treat(gateway: &Stack, treatments: usize) {
+    for _ in 0..treatments {
+        let mut pen = Source::new("pen-1");
+        let frames = [
+            pen.start(),
+            pen.good(50),
+            pen.hazard(),
+            pen.good(50),
+            pen.end(Some(103), None),
+        ];
+        deliver_all(&pen.login(gateway.mqtt, Version::V5), &pen.topic(), &frames, |_| {});
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn pages(webhook: &Webhook) -> BTreeMap<String, usize> {
+    let mut pages = BTreeMap::new();
+    let firing = webhook
+        .of_rule(RULE)
+        .into_iter()
+        .filter(|page| page["state"] == "firing");
+    for page in firing {
+        *pages.entry(page["alert_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    pages
+}
+
+fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
+    wait_for("a page of each hazard", TAKEN_OVER, || match pages(webhook).len() {
+        all if all == alerts => Ok(()),
+        some => Err(format!("{some} of {alerts}\n{}\n{}", of[0].log(), of[1].log())),
+    });
+}
+
+fn one_pages_and_the_other_takes_over(port: u16) {
+    let webhook = Webhook::start();
+    let mut both = [instance(&webhook, port, "a"), instance(&webhook, port, "b")];
+    for at in 0..2 {
+        let other = format!("http://{}/v1/told", both[1 - at].http);
+        both[at].edit("dermatel.toml", "http://other/v1/told", &other);
+    }
+    let (mut gateway, mut ingestor) = (part(&webhook, port, "gateway"), part(&webhook, port, "ingestor"));
+    gateway.spawn();
+    ingestor.up();
+    both.iter_mut().for_each(Stack::up);
+    gateway.wait_ready();
+    let holds = |stack: &Stack| stack.metric("uplink_fence_held") == 1.0;
+    let holder = wait_for("one that pages", TAKEN_OVER, || {
+        (0..2).find(|at| holds(&both[*at])).ok_or_else(|| both[0].log())
+    });
+    let other = 1 - holder;
+    treat(&gateway, 3);
+    wait_paged(&webhook, 3, &both);
+    assert!(!holds(&both[other]));
+    // What a person did there is known here.
+    let first = pages(&webhook).into_keys().next().unwrap();
+    let (done, said) = both[other].command(&["alert", "ack", &first, "--actor", "ann"]);
+    assert!(!done && said.contains("stands by"), "{said}");
+    let (done, said) = both[holder].command(&["alert", "ack", &first, "--actor", "ann"]);
+    assert!(done, "{said}");
+    wait_for("the acknowledgement at the one that stands by", SOON, || {
+        let alert = both[other].json(&format!("/v1/alerts/{first}"));
+        if alert["acknowledged_by"] == "ann" {
+            Ok(())
+        } else {
+            Err(alert)
+        }
+    });
+    both[holder].wait_metric("alerting_upstream_reports_total{outcome=\"taken\"}", 4.0);
+
+    both[holder].kill();
+    std::fs::remove_dir_all(both[holder].folder().join("data")).unwrap();
+    treat(&gateway, 3);
+    wait_paged(&webhook, 6, &both);
+    both[other].wait_metric("uplink_fence_held", 1.0);
+    assert_eq!(pages(&webhook).into_values().max(), Some(1), "{:#?}", webhook.pages());
+
+    // It comes back with an empty disk, and stands by.
+    both[holder].up();
+    treat(&gateway, 1);
+    wait_paged(&webhook, 7, &both);
+    assert!(!holds(&both[holder]) && holds(&both[other]));
+    assert_eq!(pages(&webhook).into_values().max(), Some(1), "{:#?}", webhook.pages());
+    ingestor.wait_number("SELECT sum(count) FROM stroke_window", 7 * 103);
+    let told = "SELECT count(DISTINCT alert_id) FROM alert_transition WHERE rule = 'depth-above-limit' AND to_state = 'firing'";
+    ingestor.wait_number(told, 7);
+}
+
+#[test]
+fn apart_an_alerting_instance_dies_with_its_disk_and_the_one_that_stands_by_pages_what_it_did_not() {
+    one_pages_and_the_other_takes_over(broker().port());
+}
+
+#[test]
+fn apart_over_a_cluster_an_alerting_instance_dies_with_its_disk_and_the_one_that_stands_by_takes_over() {
+    one_pages_and_the_other_takes_over(NatsCluster::start().port);
+}
