@@ -27,6 +27,10 @@ impl Engine {
         let Some(alert) = self.alerts.get_mut(&id).filter(|alert| alert.life.is_confirmed()) else {
             return false;
         };
+        if alert.acknowledged_by.is_some() && !alert.life.needs_person() {
+            // Of two at once the first one knows; that the second one said so too stands in the journal.
+            return true;
+        }
         alert.acknowledged_by = Some(actor.to_owned());
         alert.acknowledged_at = Some(at);
         alert.told = alert.value;

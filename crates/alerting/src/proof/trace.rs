@@ -6,7 +6,7 @@ use serde::Serialize;
 use telemetry::{Body, Pulse, UnixMicros};
 
 use crate::engine::Alert;
-use crate::id::TransitionId;
+use crate::id::{Opaque, TransitionId};
 use crate::intake::{self, Input, Said};
 use crate::rules::Kind;
 use crate::store::KeptFrame;
@@ -119,7 +119,7 @@ struct Point {
     set: Option<f64>,
 }
 
-/// The readings of the frames that were kept, of the alert's device and one boot. `None`: there are none.
+/// The readings of the frames that were kept, of the alert's device and session. `None`: there are none.
 pub fn trace(alert: &Alert, evidence: &BTreeMap<TransitionId, Vec<KeptFrame>>) -> Option<Trace> {
     let first = first(alert);
     let mut seen = BTreeSet::new();
@@ -131,7 +131,12 @@ pub fn trace(alert: &Alert, evidence: &BTreeMap<TransitionId, Vec<KeptFrame>>) -
         };
         let Said::Telemetry(said) = &frame.said else { continue };
         let boot = said.header.boot.0;
-        if frame.admitted.device.as_str() != alert.device || first.is_some_and(|(wanted, _)| wanted != boot) {
+        // Ordinals begin anew with each session.
+        let session = said.header.session.as_ref().map(|session| Opaque(*session.id.bytes()));
+        let another = alert.session.is_some() && session != alert.session;
+        let elsewhere =
+            frame.admitted.device.as_str() != alert.device || frame.admitted.tenant.as_str() != alert.tenant;
+        if another || elsewhere || first.is_some_and(|(wanted, _)| wanted != boot) {
             continue;
         }
         match &said.body {

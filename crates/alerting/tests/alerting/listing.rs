@@ -239,7 +239,11 @@ fn the_picture_of_an_alert_shows_every_stroke_once_and_marks_the_one_that_crosse
     assert_eq!(trace.bound, Some(Bound::Most(step.alert.limit / 1_000.0)));
     let crossed = trace.columns.iter().find(|c| (c.from..=c.to).contains(&600)).unwrap();
     assert_eq!((crossed.most, crossed.set), (Some(2.4), Some(0.8)));
-    // What another device said is no part of it.
+    // What another device said is no part of it, nor what it said in another session.
+    let mut before = calm.clone();
+    before.session = Some(9);
+    let with_before = BTreeMap::from([(step.id, vec![(0, Some(before.record())), (2, Some(deep.record()))])]);
+    assert_eq!(alerting::proof::trace(&step.alert, &with_before).unwrap().readings, 300);
     let mut of_another = step.alert.clone();
     of_another.device = "pen-2".to_owned();
     assert_eq!(alerting::proof::trace(&of_another, &evidence), None);

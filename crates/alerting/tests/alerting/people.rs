@@ -1,7 +1,7 @@
 //! What people and other instances do to alerts.
 use alerting::engine::TAKE_BACK;
 use alerting::id::{AlertId, TransitionId};
-use alerting::intake::{Action, Told};
+use alerting::intake::{Action, Command, Told};
 use alerting::lifecycle::State;
 use telemetry::{IndicatorKind, Outcome, UnixMicros, proto};
 
@@ -78,6 +78,34 @@ fn an_acknowledgement_in_the_clinic_counts_here_whether_it_comes_before_or_after
             (State::Acknowledged, Some("ann"))
         );
     }
+}
+
+#[test]
+fn of_two_who_acknowledge_the_first_one_stays_until_it_gets_worse() {
+    let mut world = World::new();
+    let (id, _) = deep(&mut world);
+    let by = |name: &str, n: u8, at: i64| {
+        let command = Command {
+            id: [n; 16],
+            at: UnixMicros(T0 + at),
+            actor: name.to_owned(),
+            comment: String::new(),
+            action: Action::Acknowledge(id),
+        };
+        command.encode()
+    };
+    let known = |world: &World| {
+        let alert = world.engine.alert(id).unwrap();
+        (alert.acknowledged_by.clone().unwrap(), alert.acknowledged_at.unwrap())
+    };
+    world.apply(&by("ann", 1, 2 * SECOND));
+    world.apply(&by("bob", 2, 3 * SECOND));
+    assert_eq!(known(&world), ("ann".to_owned(), UnixMicros(T0 + 2 * SECOND)));
+    // Deeper than what ann knew of: it needs somebody again.
+    let deeper = strokes(Some(6), Some(800), 1, 4 * SECOND, vec![2_900]);
+    world.say(&Said::new("pen-4", 1, 4 * SECOND, deeper));
+    world.apply(&by("bob", 3, 5 * SECOND));
+    assert_eq!(known(&world).0, "bob");
 }
 
 #[test]
