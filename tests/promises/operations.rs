@@ -275,6 +275,7 @@ fn the_demo_shows_strokes_points_and_alerts_and_ends_by_itself() {
     {
         assert!(sum > 0, "{name}: {said}");
     }
+    assert!(said.contains("the console           http://127.0.0.1:"), "{said}");
     assert!(said.contains("0 were left without an acknowledgement"), "{said}");
     let pages = std::fs::read_to_string(folder.path().join("data/pages.jsonl")).unwrap();
     assert!(pages.lines().count() > 0, "{said}");

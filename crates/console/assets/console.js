@@ -21,7 +21,16 @@
     return [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
   };
 
+  // For whoever listens to the page.
+  const announce = (fresh) => {
+    const said = (root) => root.querySelector("[data-announce]")?.textContent;
+    const place = document.getElementById("announce");
+    if (place && said(fresh) && said(fresh) !== said(document)) place.textContent = said(fresh);
+  };
+
   const put = (fresh) => {
+    announce(fresh);
+    document.title = fresh.title;
     for (const region of regions()) {
       const next = region.id && fresh.getElementById(region.id);
       if (!next || inUse(region)) continue;
@@ -61,6 +70,16 @@
     state.dataset.state = on ? "on" : "off";
     state.textContent = on ? state.dataset.on : state.dataset.off;
   };
+
+  // On a desk: j and k go through the alerts, Enter opens one.
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    const step = { j: 1, k: -1 }[event.key];
+    const links = [...document.querySelectorAll(".alerts .what")];
+    if (!step || !links.length) return;
+    const at = links.indexOf(document.activeElement);
+    links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + step))].focus();
+  });
 
   local(document);
   if (!regions().length) return;

@@ -174,6 +174,37 @@ mod tests {
         }
     }
 
+    /// The keys that a template names: `t.a.b`.
+    fn keys(source: &str) -> Vec<&str> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        let starts = source.match_indices("t.").filter(|(at, _)| {
+            let before = source.get(..*at).and_then(|before| before.chars().next_back());
+            before.is_none_or(|c| !word(c) && c != '-' && c != '/')
+        });
+        starts
+            .map(|(at, _)| {
+                let rest = source.get(at + 2..).unwrap_or_default();
+                let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+                rest.get(..end).unwrap_or_default()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_text_that_a_template_names_is_there() {
+        let texts = Texts::english().unwrap();
+        let mut found = 0;
+        for (name, source) in TEMPLATES {
+            for key in keys(source) {
+                found += 1;
+                // A whole section is looked into by a name of ours.
+                let section = texts.all().get(key).is_some_and(toml::Value::is_table);
+                assert!(section || texts.get(key) != key, "{name} names {key}");
+            }
+        }
+        assert!(found > 100, "{found}");
+    }
+
     #[test]
     fn an_age_is_said_in_the_units_that_matter() {
         let second = 1_000_000;

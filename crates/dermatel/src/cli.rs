@@ -95,6 +95,8 @@ pub(crate) enum Command {
     },
     /// Make a device's secret and the line for the registry
     Secret,
+    /// Make the hash of a password for console.people; the password is asked for, or read from the standard input
+    Password,
     /// Copy everything that is written, beside the running process: docs/backup.md
     Backup(crate::backup::Backup),
     /// Say whether a running process is ready; the exit code says so too

@@ -19,6 +19,7 @@ mod local_client;
 mod node;
 mod outlets;
 mod parts;
+mod password;
 mod play;
 mod process;
 mod quarantine;
@@ -83,6 +84,7 @@ fn run(command: Command) -> Result<i32> {
             action: ConfigAction::Print,
         } => config_command::print(),
         Command::Secret => secret::make(),
+        Command::Password => password::make()?,
         Command::Backup(options) => backup::run(&options)?,
         Command::Health(options) => process::runtime()?.block_on(health::run(&options))?,
     }

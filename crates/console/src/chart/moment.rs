@@ -5,10 +5,10 @@ use super::{Drawing, Scale};
 use crate::render::Svg;
 use crate::text::{Texts, fill};
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 300.0;
 /// Where the readings are: left, top, right, bottom.
-const FIELD: (f64, f64, f64, f64) = (52.0, 14.0, 706.0, 262.0);
+const FIELD: (f64, f64, f64, f64) = (46.0, 22.0, 510.0, 262.0);
 /// Most columns of which each reading is a dot, as long as each is one reading.
 const DOTS: usize = 120;
 
@@ -108,7 +108,8 @@ pub(crate) fn draw(trace: &Trace, texts: &Texts) -> Svg {
         paper.line("grid", (left, y.at(tick)), (right, y.at(tick)));
         paper.text("", (left - 6.0, y.at(tick) + 4.0), "end", &format!("{tick:.1}"));
     }
-    for tick in x.ticks(6) {
+    // Strokes are counted.
+    for tick in x.ticks(5).into_iter().filter(|tick| tick.fract() == 0.0) {
         paper.text("", (x.at(tick), bottom + 16.0), "middle", &format!("{tick:.0}"));
     }
     let of = texts.get(match trace.of {

@@ -254,7 +254,11 @@ impl Page for Inbox {
     type Query = Asked;
     type View = View;
 
-    async fn view(console: &Console, who: &Person, _path: (), asked: Asked) -> Result<View, Refusal> {
+    async fn view(console: &Console, who: &Person, _path: (), mut asked: Asked) -> Result<View, Refusal> {
+        if who.tenant.is_some() {
+            // There is no choice.
+            asked.tenant.clear();
+        }
         let (wanted, page) = asked.wanted(who)?;
         let listing = console.alerts.list(wanted, (page - 1) * PAGE, PAGE).await;
         let listing = listing.map_err(|error| Refusal::failed("the list of alerts", error))?;

@@ -52,6 +52,16 @@ pub(crate) struct View {
     above: bool,
 }
 
+/// Whether a scope says something about an alert. What is a part of the installation has no tenant and no clinic: without its rule a
+/// silence would hide the devices of everybody who called one the same.
+fn fits(alert: &Alert, scope: &str) -> bool {
+    match (alert.tenant.is_empty(), alert.clinic.is_empty()) {
+        (true, _) => scope == "rule_on_device",
+        (false, true) => !scope.contains("clinic"),
+        (false, false) => true,
+    }
+}
+
 /// The silence that is asked for around an alert.
 pub(crate) fn wanted(
     alert: &Alert,
@@ -72,7 +82,7 @@ pub(crate) fn wanted(
     if !who.may(*least) || alert.tenant.is_empty() && who.tenant.is_some() {
         return Err(Refusal::NotAllowed);
     }
-    if alert.clinic.is_empty() && scope.contains("clinic") {
+    if !fits(alert, scope) {
         return Err(Refusal::Asked(format!("scope={scope}")));
     }
     let whole_device = scope.contains("device");
@@ -112,12 +122,10 @@ impl Page for MakeSilence {
         let (scope, span, silence) = wanted(&alert, who, &asked, console.now())?;
         let preview = console.alerts.preview_silence(silence.clone()).await;
         let preview = preview.map_err(|error| Refusal::failed("the preview of a silence", error))?;
-        let fits =
-            |(name, least): &(&str, Role)| who.may(*least) && !(alert.clinic.is_empty() && name.contains("clinic"));
         Ok(View {
             scopes: SCOPES
                 .iter()
-                .filter(|scope| fits(scope))
+                .filter(|(name, least)| who.may(*least) && fits(&alert, name))
                 .map(|(name, _)| *name)
                 .collect(),
             spans: SPANS.iter().map(|(name, _)| *name).collect(),
@@ -189,5 +197,48 @@ impl Page for Silences {
             silences,
             done: done(&told.done),
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn asked(scope: &str) -> Asked {
+        Asked {
+            scope: scope.to_owned(),
+            ..Asked::default()
+        }
+    }
+
+    #[test]
+    fn a_silence_is_never_wider_than_what_was_chosen() {
+        let (alert, who) = (crate::page::testing::alert(), Person::of_api());
+        let of = |scope: &str| wanted(&alert, &who, &asked(scope), UnixMicros(0)).map(|(.., silence)| silence);
+        for (scope, clinic, device, rule) in [
+            ("", "", "pen-1", "depth-above-limit"),
+            ("device", "", "pen-1", ""),
+            ("rule_in_clinic", "north", "", "depth-above-limit"),
+            ("clinic", "north", "", ""),
+        ] {
+            let made = of(scope).ok().unwrap_or_else(|| panic!("{scope}"));
+            let said = [&*made.tenant, &*made.clinic, &*made.device, &*made.rule];
+            assert_eq!(
+                (said, made.max_priority),
+                (["acme", clinic, device, rule], Priority::Medium)
+            );
+        }
+        assert!(matches!(of("tenant"), Err(Refusal::Asked(_))));
+    }
+
+    #[test]
+    fn a_part_of_the_installation_is_silenced_by_its_rule_only() {
+        let mut gateway = crate::page::testing::alert();
+        (gateway.tenant, gateway.clinic) = (String::new(), String::new());
+        for (scope, _) in SCOPES {
+            let made = wanted(&gateway, &Person::of_api(), &asked(scope), UnixMicros(0));
+            assert_eq!(made.is_ok(), scope == "rule_on_device", "{scope}");
+        }
     }
 }

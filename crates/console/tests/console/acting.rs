@@ -1,0 +1,195 @@
+//! What people do holds, once, and who comes second is told who was first.
+use alerting::lifecycle::State;
+use axum::http::StatusCode;
+
+use crate::support::{World, staffed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_responder_does_holds_and_stands_on_the_page_with_their_name() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let mut anna = world.signed_in("anna").await;
+    let page = format!("/alerts/{}", alert.id);
+    let done = anna.send(&alert, "acknowledge", &[]).await;
+    assert_eq!(
+        (done.status, done.leads_to()),
+        (StatusCode::SEE_OTHER, &*format!("{page}?done=acknowledged"))
+    );
+    let known = world.handle.alert(alert.id).await.unwrap().unwrap();
+    assert_eq!(
+        (known.state(), known.acknowledged_by.as_deref()),
+        (State::Acknowledged, Some("anna"))
+    );
+    let done = anna.send(&alert, "assign", &[("assignee", "rob")]).await;
+    assert_eq!(done.leads_to(), format!("{page}?done=assigned"));
+    let done = anna
+        .send(&alert, "comment", &[("comment", "the cartridge was loose")])
+        .await;
+    assert_eq!(done.leads_to(), format!("{page}?done=commented"));
+    let shown = anna.get(&format!("{page}?done=commented")).await.body;
+    for part in [
+        "The comment is kept.",
+        "the cartridge was loose",
+        "Taken care of by",
+        "rob",
+        "Acknowledged by",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let done = anna.send(&alert, "unacknowledge", &[]).await;
+    assert_eq!(done.leads_to(), format!("{page}?done=unacknowledged"));
+    assert_eq!(
+        world.handle.alert(alert.id).await.unwrap().unwrap().state(),
+        State::Firing
+    );
+    // From the inbox one comes back to the same place of it, and to no other.
+    let done = anna.send(&alert, "acknowledge", &[("next", "/?state=firing")]).await;
+    assert_eq!(done.leads_to(), "/?state=firing&done=acknowledged");
+    anna.send(&alert, "unacknowledge", &[]).await;
+    let done = anna.send(&alert, "acknowledge", &[("next", "//evil.example")]).await;
+    assert_eq!(done.leads_to(), format!("{page}?done=acknowledged"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_acknowledges_second_is_told_who_did_it_and_when_and_nothing_changes() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let (mut anna, mut rob) = (world.signed_in("anna").await, world.signed_in("rob").await);
+    assert_eq!(
+        anna.send(&alert, "acknowledge", &[]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let before = world.handle.alert(alert.id).await.unwrap();
+    let late = rob.send(&alert, "acknowledge", &[]).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    assert!(late.body.contains("anna acknowledged this at 20"), "{}", late.body);
+    assert_eq!(world.handle.alert(alert.id).await.unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_at_the_same_moment_one_acknowledges_and_the_other_is_told() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let (mut anna, mut rob) = (world.signed_in("anna").await, world.signed_in("rob").await);
+    let (one, two) = tokio::join!(
+        anna.send(&alert, "acknowledge", &[]),
+        rob.send(&alert, "acknowledge", &[])
+    );
+    let mut both = [one.status, two.status];
+    both.sort();
+    assert_eq!(both, [StatusCode::SEE_OTHER, StatusCode::CONFLICT]);
+    let by = world
+        .handle
+        .alert(alert.id)
+        .await
+        .unwrap()
+        .unwrap()
+        .acknowledged_by
+        .unwrap();
+    let told = if one.status == StatusCode::CONFLICT {
+        one.body
+    } else {
+        two.body
+    };
+    assert!(told.contains(&format!("{by} acknowledged this")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_acknowledges_what_has_become_far_worse_than_what_they_saw() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let mut anna = world.signed_in("anna").await;
+    let refused = anna.send(&alert, "acknowledge", &[("seen", "1600.000")]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.body.contains("become worse"), "{}", refused.body);
+    assert!(world.handle.alert(alert.id).await.unwrap().unwrap().life.needs_person());
+    let done = anna.send(&alert, "acknowledge", &[("seen", "2900.000")]).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_is_shown_no_form_and_may_do_nothing() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let mut vera = world.signed_in("vera").await;
+    let page = vera.get(&format!("/alerts/{}", alert.id)).await;
+    assert!(!page.body.contains("/acknowledge"), "{}", page.body);
+    assert!(!vera.get("/").await.body.contains("/acknowledge"));
+    // The one form there is, to sign out, has the token.
+    let csrf = page.csrf();
+    for what in ["acknowledge", "unacknowledge", "assign", "comment", "silence"] {
+        let path = format!("/alerts/{}/{what}", alert.id);
+        let refused = vera
+            .post(&path, &[("csrf", &csrf), ("comment", "x"), ("reason", "x")])
+            .await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{what}");
+        assert!(refused.body.contains("Not allowed"), "{}", refused.body);
+    }
+    assert_eq!(
+        vera.get(&format!("/alerts/{}/silence", alert.id)).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert!(world.handle.silences().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_says_first_what_it_hides_and_only_a_lead_silences_more_than_a_device() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let mut rob = world.signed_in("rob").await;
+    let page = rob.get(&format!("/alerts/{}/silence", alert.id)).await;
+    assert!(
+        page.body
+            .contains("It would hide first pages of 1 devices; 0 open alerts fit."),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("more urgent than a silence may hide"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("in the whole clinic"), "{}", page.body);
+    for scope in ["clinic", "rule_in_clinic"] {
+        let path = format!("/alerts/{}/silence?scope={scope}", alert.id);
+        assert_eq!(rob.get(&path).await.status, StatusCode::FORBIDDEN);
+        let refused = rob.send(&alert, "silence", &[("scope", scope), ("reason", "x")]).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    }
+    let refused = rob
+        .send(&alert, "silence", &[("scope", "device"), ("reason", " ")])
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.body.contains("silence needs a reason"), "{}", refused.body);
+    let mut lea = world.signed_in("lea").await;
+    let page = lea
+        .get(&format!("/alerts/{}/silence?scope=clinic&span=4h", alert.id))
+        .await;
+    assert!(page.body.contains("first pages of 2 devices"), "{}", page.body);
+    let made = rob
+        .send(
+            &alert,
+            "silence",
+            &[("scope", "device"), ("span", "1h"), ("reason", "in repair")],
+        )
+        .await;
+    assert_eq!(made.leads_to(), "/silences?done=silenced", "{}", made.body);
+    let held = world.handle.silences().await.unwrap();
+    let (id, silence) = held.first().unwrap();
+    assert_eq!(
+        (
+            silence.owner.as_str(),
+            silence.what.device.as_str(),
+            silence.what.rule.as_str()
+        ),
+        ("rob", "pen-1", "")
+    );
+    let mut anna = world.signed_in("anna").await;
+    let list = anna.get("/silences").await;
+    assert!(list.body.contains("pen-1 · acme"), "{}", list.body);
+    let ended = anna
+        .post(&format!("/silences/{id}/end"), &[("csrf", &list.csrf())])
+        .await;
+    assert_eq!(ended.leads_to(), "/silences?done=silence_ended", "{}", ended.body);
+    assert!(world.handle.silences().await.unwrap().is_empty());
+}

@@ -1,0 +1,225 @@
+//! The console of the real binary: who may see it, that an alert comes in live and is acknowledged there, and that what is not
+//! configured is not served.
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tests::{Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, dermatel, wait_for};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// What `dermatel password` prints.
+fn hash() -> String {
+    let mut child = Command::new(dermatel())
+        .arg("password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(format!("{PASSWORD}\n").as_bytes())
+        .unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success());
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// An answer: status, where it leads or what it sets, and body.
+struct Answer {
+    status: u16,
+    location: String,
+    cookie: String,
+    body: String,
+}
+
+/// Somebody's browser, which follows nothing by itself.
+struct Browser {
+    base: String,
+    cookie: String,
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Browser {
+    fn new(stack: &Stack) -> Self {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        Self {
+            base: format!("http://{}", stack.http),
+            cookie: String::new(),
+            client,
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+        }
+    }
+
+    fn send(&mut self, request: reqwest::RequestBuilder) -> Answer {
+        let request = request.header("cookie", &self.cookie);
+        self.runtime.block_on(async {
+            let answer = request.send().await.unwrap();
+            let said = |name: &str| {
+                answer
+                    .headers()
+                    .get(name)
+                    .map_or("", |v| v.to_str().unwrap())
+                    .to_owned()
+            };
+            let (location, cookie) = (said("location"), said("set-cookie"));
+            Answer {
+                status: answer.status().as_u16(),
+                location,
+                cookie,
+                body: answer.text().await.unwrap(),
+            }
+        })
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        let request = self.client.get(format!("{}{path}", self.base));
+        self.send(request)
+    }
+
+    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.base)).form(fields);
+        self.send(request)
+    }
+
+    fn sign_in(&mut self, name: &str) -> Answer {
+        let answer = self.post("/sign-in", &[("name", name), ("password", PASSWORD)]);
+        answer.cookie.split(';').next().unwrap().clone_into(&mut self.cookie);
+        answer
+    }
+
+    /// Begins to listen to what is new.
+    fn listen(&self) -> reqwest::Response {
+        let request = self
+            .client
+            .get(format!("{}/console/live", self.base))
+            .header("cookie", &self.cookie);
+        self.runtime.block_on(async { request.send().await }).unwrap()
+    }
+
+    /// What is told next.
+    fn told(&self, live: &mut reqwest::Response) -> String {
+        let chunk = self
+            .runtime
+            .block_on(async { live.chunk().await })
+            .unwrap()
+            .expect("it goes on");
+        String::from_utf8(chunk.to_vec()).unwrap()
+    }
+}
+
+/// What stands between two texts.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    let rest = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {text}"))
+        .1;
+    rest.split_once(after).unwrap().0
+}
+
+fn staffed(webhook: &Webhook) -> StackSpec {
+    let person = |name: &str, role: &str, more: &str| {
+        format!(
+            "[[console.people]]\nname = \"{name}\"\nrole = \"{role}\"\npassword = \"{}\"\n{more}\n",
+            hash()
+        )
+    };
+    StackSpec {
+        more: person("anna", "responder", "tenant = \"acme\"") + &person("otto", "lead", "tenant = \"other\""),
+        ..StackSpec::plain(webhook)
+    }
+}
+
+#[test]
+fn an_alert_comes_in_live_and_is_acknowledged_by_whoever_is_signed_in() {
+    let webhook = Webhook::start();
+    let mut stack = Stack::start(&staffed(&webhook));
+    let mut anna = Browser::new(&stack);
+    assert_eq!(anna.get("/").location, "/sign-in?next=/");
+    assert_eq!(anna.sign_in("anna").status, 303);
+    assert!(anna.get("/").body.contains("Nothing needs anybody."));
+    let mut live = anna.listen();
+    assert!(anna.told(&mut live).starts_with("event: live"));
+    let mut pen = Source::new("pen-1");
+    let (topic, frame) = (pen.topic(), pen.hazard());
+    let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
+    assert_eq!(mqtt.put(&topic, &frame), Some(0));
+    // Told without asking; then asked.
+    assert!(anna.told(&mut live).starts_with("event: changed"));
+    let inbox = wait_for("the alert in the inbox", SOON, || {
+        let inbox = anna.get("/?rule=depth-above-limit").body;
+        if inbox.contains("class=\"what\"") {
+            Ok(inbox)
+        } else {
+            Err(inbox)
+        }
+    });
+    let path = between(&inbox, "class=\"what\" href=\"", "\"").to_owned();
+    let page = anna.get(&path).body;
+    assert!(
+        page.contains("<svg class=\"chart\"") && page.contains("class=\"first\""),
+        "{page}"
+    );
+    let csrf = between(&page, "name=\"csrf\" value=\"", "\"");
+    let done = anna.post(&format!("{path}/acknowledge"), &[("csrf", csrf)]);
+    assert_eq!((done.status, done.location), (303, format!("{path}?done=acknowledged")));
+    // It is the same alert for the command line, and whoever was paged is told.
+    let id = path.trim_start_matches("/alerts/");
+    let (fine, said) = stack.command(&["alert", "show", id]);
+    assert!(fine && said.contains("anna"), "{said}");
+    wait_for("the page that says so", SOON, || {
+        let pages = webhook.of_rule("depth-above-limit");
+        let told = pages.iter().any(|page| page["state"] != "firing");
+        if told { Ok(()) } else { Err(format!("{pages:?}")) }
+    });
+    // Another tenant's lead sees nothing of it.
+    let mut otto = Browser::new(&stack);
+    otto.sign_in("otto");
+    assert!(otto.get("/").body.contains("Nothing needs anybody."));
+    assert_eq!(otto.get(&path).status, 404);
+    // A page that is live does not hold up the end.
+    assert_eq!(stack.stop(), Some(0));
+    assert!(!stack.log().contains("did not finish in time"), "{}", stack.log());
+}
+
+#[test]
+fn without_people_there_is_no_console_and_the_log_says_how_to_get_one() {
+    let webhook = Webhook::start();
+    let stack = Stack::start(&StackSpec::plain(&webhook));
+    assert_eq!(stack.get("/").unwrap().0, 404);
+    assert_eq!(stack.get("/sign-in").unwrap().0, 404);
+    assert!(stack.log().contains("the console is not served"), "{}", stack.log());
+    // Its JSON is a part of the API, behind the token.
+    assert_eq!(stack.json("/v1/console/inbox")["total"], 0);
+}
+
+#[test]
+fn a_console_without_sign_in_is_refused_where_others_could_reach_it() {
+    let webhook = Webhook::start();
+    let stack = Stack::prepare(&StackSpec {
+        more: "[console]\nopen = true\n".to_owned(),
+        ..StackSpec::plain(&webhook)
+    });
+    let check = || {
+        let file = stack.folder().join("dermatel.toml");
+        stack.command(&["config", "check", file.to_str().unwrap()])
+    };
+    assert!(check().0, "{}", check().1);
+    stack.edit(
+        "dermatel.toml",
+        &format!("listen = \"{}\"", stack.http),
+        "listen = \"0.0.0.0:19464\"",
+    );
+    let (fine, said) = check();
+    assert!(
+        !fine && said.contains("console.open") && said.contains("0.0.0.0:19464"),
+        "{said}"
+    );
+}
