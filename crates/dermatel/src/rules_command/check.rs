@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alerting::RegistryFleet;
-use alerting::rules::expect::{Assumptions, Expected, expect};
+use alerting::rules::expect::{Assumptions, Expected, Noise, expect};
 use alerting::rules::{Budget, RulesError, files_of, parse, places};
 use anyhow::Result;
 use clap::Args;
@@ -100,10 +100,14 @@ fn refusals(expected: &[Expected], budget: Budget, places: &[(String, String, us
 fn table(expected: &[Expected], assumed: &Assumptions) -> String {
     use std::fmt::Write as _;
     let mut out = String::from("expected false pages in 1,000 device-days, at most\n");
-    let (mut sum, mut silent) = (0.0, Vec::new());
+    let mut sum = 0.0;
+    let (mut undeclared, mut without): (Vec<&str>, Vec<&str>) = Default::default();
     for e in expected {
         let Some(rate) = e.per_1000_device_days else {
-            silent.push(&*e.head.id);
+            match e.noise {
+                Noise::None => without.push(&e.head.id),
+                Noise::Declared | Noise::Undeclared => undeclared.push(&e.head.id),
+            }
             continue;
         };
         sum += rate;
@@ -135,14 +139,18 @@ fn table(expected: &[Expected], assumed: &Assumptions) -> String {
     let _ = writeln!(
         out,
         "not judged, nobody declares their noise (see bench detection): {}",
-        silent.join(", ")
+        undeclared.join(", ")
+    );
+    let _ = writeln!(
+        out,
+        "without noise, they look at what is set, counted, dated or told: {}",
+        without.join(", ")
     );
     out
 }
 
 fn show(rate: f64) -> String {
     match rate {
-        0.0 => "0".to_owned(),
         small if small < 1e-6 => "below 1e-6".to_owned(),
         rate if rate < 0.01 => format!("{rate:.1e}"),
         rate => format!("{rate:.2}"),
@@ -165,10 +173,18 @@ mod tests {
     }
 
     fn expected(text: &str) -> (Vec<Expected>, Vec<String>) {
+        expected_of(text, "")
+    }
+
+    /// Of the devices that are called so; empty: of all.
+    fn expected_of(text: &str, name: &str) -> (Vec<Expected>, Vec<String>) {
         let files = [("r.toml".to_owned(), text.to_owned())];
         let rules = parse(&files).unwrap();
         let registry = Registry::load(&deploy("registry")).unwrap();
-        let pens: Vec<_> = registry.devices().map(|d| d.key.clone()).collect();
+        let called = registry
+            .devices()
+            .filter(|d| name.is_empty() || d.key.to_string() == name);
+        let pens: Vec<_> = called.map(|d| d.key.clone()).collect();
         let fleet = RegistryFleet(Arc::new(registry));
         let expected = expect(&rules, &fleet, &pens, &Assumptions::default());
         let refused = refusals(&expected, rules.budget, &places(&files));
@@ -235,6 +251,74 @@ mod tests {
         };
         assert_eq!(expected(&lamp(150)).1, Vec::<String>::new());
         assert_eq!(expected(&lamp(55)).1.len(), 1);
+    }
+
+    fn of_seconds(id: &str, parameters: &str) -> String {
+        format!(
+            "[[rule]]\nid = \"{id}\"\nkind = \"{}\"\npriority = \"low\"\nwhat_to_do = \"Look.\"\nparameters = {{ {parameters} }}\n",
+            id.replace('-', "_")
+        )
+    }
+
+    /// The shipped pens declare 20 um, at most 160 Hz, and a tolerance of 150 um. Three strokes alike have a chance of 6.215e-4.
+    /// Seconds wider than 9 sigma, 2 x 160 x Q(4.5) = 1.087e-3 each, three in a row: its cube. Strokes below 0.9 x 150 are 15 um
+    /// away, 0.75 sigma: twice Q(0.75), 0.4533, one second is enough.
+    #[test]
+    fn rules_on_the_sensor_are_judged_by_the_noise_that_its_pen_declares() {
+        for (id, parameters, wrong, by_hand, right) in [
+            (
+                "depth-sensor-stuck",
+                "n_strokes = 3, clear_after_strokes = 600",
+                540_000.0,
+                6.215e-4,
+                "n_strokes = 300, clear_after_strokes = 600",
+            ),
+            (
+                "depth-sensor-jitter",
+                "range_sigma = 9, k_s = 3, n_s = 3, clear_after_s = 10",
+                3_600.0,
+                1.284e-9,
+                "range_sigma = 12, k_s = 5, n_s = 8, clear_after_s = 10",
+            ),
+            (
+                "depth-too-shallow",
+                "share_permille = 900, k_s = 1, n_s = 1, clear_after_s = 10",
+                3_600.0,
+                0.4533,
+                "share_permille = 250, k_s = 5, n_s = 8, clear_after_s = 10",
+            ),
+        ] {
+            let (found, refused) = expected_of(&of_seconds(id, parameters), "aurora/pen-0001");
+            let rate = found[0].per_1000_device_days.unwrap();
+            assert!((rate / (wrong * 1_000.0 * by_hand) - 1.0).abs() < 0.01, "{id}: {rate}");
+            assert_eq!(refused.len(), usize::from(rate > 1.0), "{refused:?}");
+            assert!(
+                expected(&of_seconds(id, right)).0[0].per_1000_device_days.unwrap() < 1e-6,
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_not_judged_says_whether_that_is_because_nobody_declares_noise_or_because_there_is_none() {
+        let rules = parse(&files_of(&deploy("rules")).unwrap()).unwrap();
+        let registry = Registry::load(&deploy("registry")).unwrap();
+        let devices: Vec<_> = registry.devices().map(|d| d.key.clone()).collect();
+        let assumed = Assumptions::default();
+        let table = table(
+            &expect(&rules, &RegistryFleet(Arc::new(registry)), &devices, &assumed),
+            &assumed,
+        );
+        let line = |begins: &str| table.lines().find(|line| line.starts_with(begins)).unwrap().to_owned();
+        let (undeclared, without) = (line("not judged"), line("without noise"));
+        assert!(
+            undeclared.contains("skin-too-hot") && !undeclared.contains("cartridge-reused"),
+            "{undeclared}"
+        );
+        assert!(
+            without.contains("cartridge-reused") && !without.contains("depth-sensor-stuck"),
+            "{without}"
+        );
     }
 
     #[test]

@@ -13,11 +13,17 @@ pub fn k_of_n(k: u32, n: u32, z: f64, sides: f64, lag_1: f64) -> f64 {
     let union = sides
         * (choices(n.saturating_sub(1), k.saturating_sub(1)).ln() + above_ln(z * effective(k, lag_1).sqrt())).exp();
     let binomial = if lag_1 == 0.0 {
-        p * at_least(n.saturating_sub(1), k.saturating_sub(1), p)
+        k_of_n_independent(k, n, p)
     } else {
         f64::INFINITY
     };
     p.min(union).min(binomial).min(1.0)
+}
+
+/// New alarms per sample, at most, of a rule that fires with `k` of the last `n` samples, each bad with chance `p` whatever the
+/// others are: this one is, and so are `k` - 1 of those before.
+pub fn k_of_n_independent(k: u32, n: u32, p: f64) -> f64 {
+    p * at_least(n.saturating_sub(1), k.saturating_sub(1), p)
 }
 
 /// How many independent readings have a mean that varies as that of `k` neighbours.
