@@ -114,6 +114,11 @@ fn events(place: Place) -> impl Stream<Item = Result<Event, Infallible>> {
     })
 }
 
+/// A browser passes over an event without data, and no line of data is written for an empty text.
+fn event(name: &str) -> Event {
+    Event::default().event(name).data(name)
+}
+
 /// Waits for something new. `None`: the page has to ask again.
 async fn next(place: &mut Place) -> Option<Event> {
     loop {
@@ -124,11 +129,11 @@ async fn next(place: &mut Place) -> Option<Event> {
         let newest = place.console.news.newest(&place.console).await.ok().or(place.known);
         if place.known.is_none() {
             place.known = Some(newest.unwrap_or(0));
-            return Some(Event::default().event("live").data("").retry(RETRY));
+            return Some(event("live").retry(RETRY));
         }
         if newest > place.known {
             place.known = newest;
-            return Some(Event::default().event("changed").data(""));
+            return Some(event("changed"));
         }
         tokio::select! {
             () = place.shutdown.requested() => return None,
