@@ -3,6 +3,7 @@
 
 mod apart;
 mod binary;
+mod browser;
 mod device;
 mod foreign;
 mod look;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 pub use apart::{Apart, uplink};
 pub use binary::dermatel;
+pub use browser::{Browser, Look};
 pub use device::{DeviceReport, IndependentDevice, python};
 pub use foreign::{foreign_stretch, introduction};
 pub use look::{SOON, copy_folder, folder_bytes};

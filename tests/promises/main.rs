@@ -20,6 +20,7 @@ mod one_bad_message_costs_one_message;
 mod operations;
 mod puback_means_on_disk;
 mod the_console;
+mod the_console_in_a_browser;
 mod the_deployment;
 mod the_registry_changes_while_it_runs;
 mod the_runbook;

@@ -19,6 +19,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("systemd-analyze", "systemd"),
     ("xz", "xz-utils"),
     ("protoc", "protobuf-compiler"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    // What pages are drawn with where a test looks at them.
+    ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "fonts-dejavu-core"),
     ("cc", "gcc"),
 ];
 
