@@ -147,6 +147,30 @@ fn apart_a_gateway_and_an_ingestor_go_on_from_their_backups_and_say_so_and_nothi
 }
 
 #[test]
+fn apart_an_ingestor_that_goes_on_from_its_backup_gets_again_what_its_gateway_still_keeps() {
+    let mut site = Site::start();
+    let mut pen = Source::new("pen-1");
+    let mut mqtt = site.connect(&pen);
+    put(&mut mqtt, &mut pen, &[Source::start, good]);
+    let strokes = "SELECT sum(count) FROM stroke_window";
+    site.apart.ingestor.wait_number(strokes, BATCH as i64);
+    let copy = site.back_up(&site.apart.ingestor, "ingestor");
+    put(&mut mqtt, &mut pen, &[good as Next; 3]);
+    let end = pen.end(Some(4 * BATCH as u64), None);
+    assert_eq!(mqtt.put(&pen.topic(), &end), Some(0));
+    site.apart.ingestor.wait_number(strokes, 4 * BATCH as i64);
+    site.apart.ingestor.kill();
+    let now_us = tests::now_us();
+    site.apart.ingestor = site.restored("ingestor", &copy);
+    site.apart.ingestor.up();
+    assert_told(&site.apart.ingestor, now_us);
+    site.apart.ingestor.wait_number(strokes, 4 * BATCH as i64);
+    site.apart
+        .ingestor
+        .wait_number("SELECT count(*) FROM session_summary WHERE complete", 1);
+}
+
+#[test]
 fn apart_alerting_goes_on_from_its_backup_with_its_alerts_and_marks_what_may_be_repeats() {
     let mut site = Site::start();
     let mut pen = Source::new("pen-1");

@@ -5,13 +5,11 @@ use std::time::Duration;
 use ingestor::testing::{Influx1, VictoriaMetrics};
 use rumqttc::{Client, MqttOptions, QoS};
 use serde_json::Value;
-use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros};
 use tests::{
     Apart, CLINIC, Mosquitto, Mqtt, SOON, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, deliver_all,
-    foreign_stretch, introduction, now_us, wait_for,
+    now_us, wait_for,
 };
 use tokio::runtime::Runtime;
-use uplink::batch::pack_messages;
 use uplink::topic::{Up, Way};
 
 use super::grafana::{list, shipped, text};
@@ -65,10 +63,10 @@ fn every_panel_about_what_goes_between_processes_answers_from_the_metrics_of_pro
     let webhook = Webhook::start();
     let folder = tempfile::tempdir().unwrap();
     let mut broker = Mosquitto::start(folder.path());
-    let apart = Apart::start(&StackSpec::plain(&webhook), broker.port);
+    let mut apart = Apart::start(&StackSpec::plain(&webhook), broker.port);
     let mut scrapes = Vec::new();
     for _ in 0..2 {
-        trouble_between(&apart, &mut broker);
+        trouble_between(&mut apart, &mut broker);
         scrapes.push(
             [
                 ("gateway", &apart.gateway),
@@ -173,83 +171,77 @@ fn trouble(stack: &Stack, webhook: &Webhook, pen: &mut Source) -> String {
     stack.get("/metrics").unwrap().1
 }
 
-/// Readings and a hazard, whose warning goes down, a broker that ends and comes back, a copy of a batch, and a bad one.
-fn trouble_between(apart: &Apart, broker: &mut Mosquitto) {
-    let readers = [&apart.ingestor, &apart.alerting];
-    let moved = |by: &mut dyn FnMut(), moves: &[(&Stack, &str)]| {
-        let before: Vec<f64> = moves.iter().map(|(stack, name)| stack.metric(name)).collect();
-        by();
+/// Readings and a hazard, whose warning goes down, a broker that ends and comes back, an ingestor that lost its disk, and a bad batch.
+fn trouble_between(apart: &mut Apart, broker: &mut Mosquitto) {
+    let before = |moves: &[(&Stack, &'static str)]| -> Vec<f64> {
+        moves.iter().map(|(stack, name)| stack.metric(name)).collect()
+    };
+    let moved = |moves: &[(&Stack, &'static str)], before: &[f64]| {
         for ((stack, name), before) in moves.iter().zip(before) {
             stack.wait_metric(name, before + 1.0);
         }
     };
+    let flow = [
+        (&apart.gateway, "uplink_batches_forwarded_total"),
+        (&apart.ingestor, "uplink_batches_received_total"),
+        (&apart.alerting, "uplink_batches_received_total"),
+        (&apart.gateway, "uplink_downlink_commands_total"),
+    ];
+    let was = before(&flow);
     let mut pen = Source::new("pen-1");
     let frames = [pen.start(), pen.good(20), pen.hazard()];
+    deliver_all(
+        &pen.login(apart.gateway.mqtt, Version::V5),
+        &pen.topic(),
+        &frames,
+        |_| {},
+    );
+    moved(&flow, &was);
+
+    let broken = [(&apart.gateway, "uplink_forwarder_restarts_total")];
+    let was = before(&broken);
+    broker.stop_and_start();
+    moved(&broken, &was);
+    wait_ready(apart);
+
+    let was = before(&[
+        (&apart.gateway, "uplink_went_back_total"),
+        (&apart.alerting, "uplink_batches_repeated_total"),
+    ]);
+    apart.ingestor.kill();
+    for lost in ["spool", "uplink"] {
+        std::fs::remove_dir_all(apart.ingestor.folder().join("data").join(lost)).unwrap();
+    }
+    apart.ingestor.up();
     moved(
-        &mut || {
-            deliver_all(
-                &pen.login(apart.gateway.mqtt, Version::V5),
-                &pen.topic(),
-                &frames,
-                |_| {},
-            )
-        },
         &[
-            (&apart.gateway, "uplink_batches_forwarded_total"),
-            (readers[0], "uplink_batches_received_total"),
-            (readers[1], "uplink_batches_received_total"),
-            (&apart.gateway, "uplink_downlink_commands_total"),
+            (&apart.gateway, "uplink_went_back_total"),
+            (&apart.alerting, "uplink_batches_repeated_total"),
         ],
+        &was,
     );
-    moved(
-        &mut || broker.stop_and_start(),
-        &[(&apart.gateway, "uplink_forwarder_restarts_total")],
-    );
-    for stack in [&apart.gateway, readers[0], readers[1]] {
+    wait_ready(apart);
+
+    let refused = [&apart.ingestor, &apart.alerting].map(|reader| (reader, "uplink_batches_refused_total"));
+    let was = before(&refused);
+    somebody_else(broker.port);
+    moved(&refused, &was);
+}
+
+fn wait_ready(apart: &Apart) {
+    for stack in [&apart.gateway, &apart.ingestor, &apart.alerting] {
         wait_for("readiness", SOON, || {
             if stack.is_ready() { Ok(()) } else { Err(stack.log()) }
         });
     }
-    let both = |name| readers.map(|reader| (reader, name));
-    moved(
-        &mut || somebody_else(broker.port),
-        &[
-            both("uplink_batches_repeated_total"),
-            both("uplink_batches_refused_total"),
-        ]
-        .concat(),
-    );
 }
 
-/// Puts a batch twice, and one that is none, on the topic of a clinic.
+/// Puts what is no batch on the topic of a clinic.
 fn somebody_else(port: u16) {
-    let topic = Up::clinic(Way::Uplink, TENANT.parse().unwrap(), CLINIC.parse().unwrap());
-    let (own_topic, hello) = introduction("another", topic.shard());
-    let topic = topic.to_string();
-    let mut pen = Source::new("pen-1");
-    let message = Admitted {
-        tenant: TENANT.parse().unwrap(),
-        clinic: CLINIC.parse().unwrap(),
-        device: "pen-1".parse().unwrap(),
-        content: Content::Telemetry,
-        payload: pen.good(5).into(),
-        received_at: UnixMicros(now_us()),
-        anchor: Some(UnixMicros(now_us() - 100_000_000)),
-        clock: ClockQuality::Device,
-        origin: Origin::Endpoint,
-        sequence_reused: false,
-        maybe_seen_before: false,
-        gateway: "another".parse().unwrap(),
-        retained: false,
-    };
-    let batch = pack_messages("another", vec![message.encode().into()], Vec::new());
-    let batch = batch.payload(&foreign_stretch("another", 0, 1));
+    let topic = Up::clinic(Way::Uplink, TENANT.parse().unwrap(), CLINIC.parse().unwrap()).to_string();
     let (client, mut connection) = Client::new(MqttOptions::new("somebody-else", "127.0.0.1", port), 8);
     let polls = std::thread::spawn(move || connection.iter().take_while(Result::is_ok).count());
-    client.publish(own_topic, QoS::AtLeastOnce, false, hello).unwrap();
-    for payload in [batch.clone(), batch, "\x01no zlib".into()] {
-        client.publish(&topic, QoS::AtLeastOnce, false, payload).unwrap();
-    }
+    client.publish(&topic, QoS::AtLeastOnce, false, "\u{1}no zlib").unwrap();
     client.disconnect().unwrap();
     polls.join().unwrap();
 }

@@ -108,12 +108,23 @@ fn messages() -> Panel {
 fn again() -> Panel {
     Panel::bars(
         "Sent again",
-        "Connections that broke, after which the last batches are sent again, and batches that a reader had already. It costs time, nothing else.",
+        "Connections that broke, times that a gateway went back because a reader lacked something, and batches that a reader had already. \
+         It costs time, nothing else.",
     )
     .size(8, 9)
     .unit("ops")
-    .ask("{{instance}} began again", "sum by (instance) (rate(uplink_forwarder_restarts_total[$__rate_interval]))")
-    .ask("{{instance}} had it", "sum by (instance) (rate(uplink_batches_repeated_total[$__rate_interval]))")
+    .ask(
+        "{{instance}} broke",
+        "sum by (instance) (rate(uplink_forwarder_restarts_total[$__rate_interval]))",
+    )
+    .ask(
+        "{{instance}} went back: {{why}}",
+        "sum by (instance, why) (rate(uplink_went_back_total[$__rate_interval]))",
+    )
+    .ask(
+        "{{instance}} had it",
+        "sum by (instance) (rate(uplink_batches_repeated_total[$__rate_interval]))",
+    )
 }
 
 fn refused() -> Panel {
