@@ -7,8 +7,9 @@ mod presence;
 use std::collections::HashMap;
 
 use registry::DeviceState;
-use telemetry::{ClinicId, DeviceKey, DeviceKind, TenantId, UnixMicros};
+use telemetry::{ClinicId, DeviceKey, DeviceKind, Priority, TenantId, UnixMicros};
 
+use crate::engine::Alert;
 use crate::engine::state::{Item, Sterilizer};
 use crate::fleet::{Facts, Fleet as _};
 use crate::handle::Handle;
@@ -23,6 +24,22 @@ pub use presence::{ONLINE_WITHIN, Presence, Seen, presence};
 
 /// Most items of a tenant that are looked at for one board: devices, tips and hand pieces.
 pub const MAX_ITEMS: usize = 10_000;
+
+/// Most alerts of one device that are shown for a stretch of time.
+pub const MAX_ALERTS_OF: usize = 500;
+
+/// How many alerts of one priority are open about a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAlerts {
+    /// The tenant; empty for a gateway.
+    pub tenant: String,
+    /// Device, sterilizer or gateway.
+    pub device: String,
+    /// The priority.
+    pub priority: Priority,
+    /// How many.
+    pub alerts: u32,
+}
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +107,23 @@ impl Handle {
     /// [`StoreError`].
     pub async fn seen(&self, tenant: Option<TenantId>) -> Result<Vec<(DeviceKey, Seen)>, StoreError> {
         self.blocking(move |own| own.store.seen(tenant.as_ref())).await
+    }
+
+    /// How many alerts are open by device and priority, of a tenant or of all; those that are told, not pending ones.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_alerts(&self, tenant: Option<TenantId>) -> Result<Vec<OpenAlerts>, StoreError> {
+        self.blocking(move |own| own.store.open_alerts(tenant.as_ref())).await
+    }
+
+    /// Alerts of a device that were raised between two times, in microseconds since 1970-01-01 UTC; oldest first, at most
+    /// [`MAX_ALERTS_OF`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn alerts_of(&self, key: DeviceKey, span_us: (i64, i64)) -> Result<Vec<Alert>, StoreError> {
+        self.blocking(move |own| own.store.alerts_of(&key, span_us)).await
     }
 }
 

@@ -5,8 +5,10 @@ use rusqlite::{OptionalExtension, params};
 use serde::de::DeserializeOwned;
 use telemetry::{DeviceId, DeviceKey, TenantId};
 
+use super::listing::priority_of;
 use super::{Store, StoreError};
-use crate::board::Seen;
+use crate::board::{MAX_ALERTS_OF, OpenAlerts, Seen};
+use crate::engine::Alert;
 use crate::engine::state::{Device, Item, Sterilizer};
 
 impl Store {
@@ -108,5 +110,45 @@ impl Store {
             what: "device",
             source: source.into(),
         })
+    }
+
+    /// How many alerts are open by device and priority, of a tenant or of all; pending ones are not told yet and not counted.
+    pub(crate) fn open_alerts(&self, tenant: Option<&TenantId>) -> Result<Vec<OpenAlerts>, StoreError> {
+        let db = self.db();
+        let read = || -> rusqlite::Result<Vec<OpenAlerts>> {
+            let mut statement = db.prepare_cached(
+                "SELECT tenant, device, urgency, count(*) FROM alert INDEXED BY alert_inbox \
+                 WHERE open = 1 AND state <> 'pending' AND (?1 IS NULL OR tenant = ?1) GROUP BY tenant, device, urgency",
+            )?;
+            let rows = statement.query_map([tenant.map(TenantId::as_str)], |row| {
+                Ok(OpenAlerts {
+                    tenant: row.get(0)?,
+                    device: row.get(1)?,
+                    priority: priority_of(row.get(2)?),
+                    alerts: row.get::<_, u32>(3)?,
+                })
+            })?;
+            rows.collect()
+        };
+        read().map_err(self.error("count alerts by device"))
+    }
+
+    /// Alerts of a device that were raised in a span, open or not, oldest first; at most [`MAX_ALERTS_OF`].
+    pub(crate) fn alerts_of(&self, key: &DeviceKey, (from_us, to_us): (i64, i64)) -> Result<Vec<Alert>, StoreError> {
+        let bodies = {
+            let db = self.db();
+            let read = || -> rusqlite::Result<Vec<String>> {
+                let mut statement = db.prepare_cached(
+                    "SELECT body FROM alert INDEXED BY alert_of_device \
+                     WHERE tenant = ?1 AND device = ?2 AND decided_us BETWEEN ?3 AND ?4 ORDER BY decided_us LIMIT ?5",
+                )?;
+                let limit = i64::try_from(MAX_ALERTS_OF).unwrap_or(i64::MAX);
+                let (tenant, device) = (key.tenant.as_str(), key.device.as_str());
+                let rows = statement.query_map(params![tenant, device, from_us, to_us, limit], |row| row.get(0))?;
+                rows.collect()
+            };
+            read().map_err(self.error("read the alerts of a device"))?
+        };
+        bodies.iter().map(|body| self.parse("alert", body)).collect()
     }
 }

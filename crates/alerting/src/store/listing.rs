@@ -65,7 +65,7 @@ const PLACE: &str = "(?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR clinic = ?3)
 const CHOSEN: &str =
     "(?6 IS NULL OR urgency = ?6) AND (?7 IS NULL OR state = ?7) AND (?7 IS NOT NULL OR state <> 'pending')";
 
-fn priority_of(urgency: i64) -> Priority {
+pub(super) fn priority_of(urgency: i64) -> Priority {
     match urgency {
         3 => Priority::High,
         2 => Priority::Medium,

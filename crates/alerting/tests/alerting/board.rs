@@ -151,6 +151,34 @@ async fn the_board_says_what_is_done_due_and_overdue_and_what_a_failed_cycle_aff
     let south = running.handle.hygiene(place(Some("south"))).await.unwrap();
     let names: Vec<&str> = south.items.iter().map(|item| item.name.as_str()).collect();
     assert_eq!(names, ["pen-4", "pen-5", "pen-6", "pen-7", "pen-8"]);
+    // By the failed cycle on pen-2: opened by its use, and read back by device and time.
+    let counted = running.handle.open_alerts(Some("acme".parse().unwrap())).await.unwrap();
+    let of_pen_2: Vec<_> = counted.iter().filter(|open| open.device == "pen-2").collect();
+    let key = DeviceKey {
+        tenant: "acme".parse().unwrap(),
+        device: "pen-2".parse().unwrap(),
+    };
+    let raised = running.handle.alerts_of(key.clone(), (T0, T0 + HOUR)).await.unwrap();
+    assert!(
+        raised.iter().any(|alert| alert.rule == "failed-cycle-used"),
+        "{raised:?}"
+    );
+    assert_eq!(
+        of_pen_2.iter().map(|open| open.alerts as usize).sum::<usize>(),
+        raised.len()
+    );
+    assert_eq!(
+        running.handle.alerts_of(key, (T0 + HOUR, T0 + 2 * HOUR)).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        running
+            .handle
+            .open_alerts(Some("other".parse().unwrap()))
+            .await
+            .unwrap(),
+        []
+    );
     let alone = DeviceKey {
         tenant: "acme".parse().unwrap(),
         device: "pen-1".parse().unwrap(),
