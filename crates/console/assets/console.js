@@ -81,11 +81,13 @@
     links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + step))].focus();
   });
 
+  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());
   local(document);
   if (!regions().length) return;
   document.addEventListener("visibilitychange", () => { if (!document.hidden) read(); });
-  // Ages go on, and where nothing is told this is how news come.
-  setInterval(read, 15000);
+  // Ages go on, and where nothing is told this is how news come; a region may ask more often: readings are no news to be told.
+  const often = [...regions()].map((region) => Number(region.dataset.every) * 1000 || 15000);
+  setInterval(read, Math.min(...often));
   const listen = () => {
     const source = new EventSource("/console/live");
     let begun = false;

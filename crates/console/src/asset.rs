@@ -7,7 +7,11 @@ pub(crate) const STYLE_PATH: &str = "/console/console.css";
 /// Where the script is.
 pub(crate) const SCRIPT_PATH: &str = "/console/console.js";
 
-const STYLE: &str = include_str!("../assets/console.css");
+const STYLE: &str = concat!(
+    include_str!("../assets/console.css"),
+    "\n",
+    include_str!("../assets/pages.css")
+);
 const SCRIPT: &str = include_str!("../assets/console.js");
 
 pub(crate) async fn style() -> Response {

@@ -2,11 +2,13 @@
 use std::sync::Arc;
 
 use service::clock::Clock;
+use service::health::Health;
 use telemetry::UnixMicros;
 
 use crate::access::Access;
 use crate::config::Config;
 use crate::live::News;
+use crate::pipeline::Pipeline;
 use crate::render::{RenderError, Templates};
 
 /// What the console is made of.
@@ -15,6 +17,14 @@ pub struct Parts {
     pub config: Config,
     /// Asks and commands alerting.
     pub alerts: alerting::Handle,
+    /// Asks the store.
+    pub store: ingestor::read::Reader,
+    /// Takes what people record, and knows who is connected and what was refused.
+    pub gateway: gateway::Handle,
+    /// How the pipeline is.
+    pub pipeline: Arc<dyn Pipeline>,
+    /// What is red.
+    pub health: Health,
     /// The fleet as it should be.
     pub registry: Arc<registry::Shared>,
     /// What time it is.
@@ -36,6 +46,10 @@ pub struct Console(Arc<Inner>);
 /// What the clones share.
 pub struct Inner {
     pub(crate) alerts: alerting::Handle,
+    pub(crate) store: ingestor::read::Reader,
+    pub(crate) gateway: gateway::Handle,
+    pub(crate) pipeline: Arc<dyn Pipeline>,
+    pub(crate) health: Health,
     pub(crate) registry: Arc<registry::Shared>,
     pub(crate) clock: Clock,
     pub(crate) templates: Templates,
@@ -62,6 +76,10 @@ impl Console {
             access: Access::new(&parts.config),
             news: News::default(),
             alerts: parts.alerts,
+            store: parts.store,
+            gateway: parts.gateway,
+            pipeline: parts.pipeline,
+            health: parts.health,
             registry: parts.registry,
             clock: parts.clock,
         })))

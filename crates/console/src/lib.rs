@@ -10,11 +10,15 @@ mod asset;
 mod chart;
 pub mod config;
 mod console;
+mod fleet;
+mod known;
 mod live;
 pub mod metrics;
 mod page;
+pub mod pipeline;
 mod render;
 mod text;
+mod time;
 mod url;
 
 pub use crate::access::password::{PasswordError, hash as hash_password};

@@ -12,6 +12,7 @@ use crate::asset;
 use crate::console::Inner;
 use crate::page::NAV;
 use crate::text::{Texts, fill};
+use crate::time;
 
 /// Every template, by name.
 const TEMPLATES: &[(&str, &str)] = &[
@@ -24,6 +25,14 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("alert.html", include_str!("../templates/alert.html")),
     ("silence.html", include_str!("../templates/silence.html")),
     ("silences.html", include_str!("../templates/silences.html")),
+    ("views.html", include_str!("../templates/views.html")),
+    ("fleet.html", include_str!("../templates/fleet.html")),
+    ("clinic.html", include_str!("../templates/clinic.html")),
+    ("device.html", include_str!("../templates/device.html")),
+    ("session.html", include_str!("../templates/session.html")),
+    ("hygiene.html", include_str!("../templates/hygiene.html")),
+    ("scan.html", include_str!("../templates/scan.html")),
+    ("pipeline.html", include_str!("../templates/pipeline.html")),
 ];
 
 /// Most steps of one rendering: a loop without end costs its page.
@@ -76,6 +85,7 @@ impl Templates {
         env.add_filter("utc", utc);
         env.add_filter("iso", iso);
         env.add_filter("age", age);
+        time::add_filters(&mut env);
         for (name, source) in TEMPLATES {
             env.add_template(name, source)
                 .map_err(|source| RenderError::Template { name, source })?;

@@ -20,6 +20,7 @@ mod node;
 mod outlets;
 mod parts;
 mod password;
+mod pipeline_watch;
 mod play;
 mod process;
 mod quarantine;

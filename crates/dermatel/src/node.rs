@@ -9,6 +9,7 @@ use std::sync::Arc;
 use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
 use console::Console;
+use console::pipeline::Pipeline;
 use gateway::{Deps, Gateway, TelemetryOutlet};
 use ingestor::Ingestor;
 use registry::Book;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::fleet::{self, Fleet};
 use crate::outlets::{AlarmOutlet, Downlink, RegistryFleet, TransitionOutlet};
 use crate::parts;
+use crate::pipeline_watch::{self, Watched};
 use crate::process;
 use crate::spool_watch::{Teller, watch};
 
@@ -43,6 +45,7 @@ pub(crate) struct Node {
     health: Health,
     metrics: Metrics,
     console: Console,
+    pipeline: Arc<Watched>,
     remote: Option<Listener>,
     local: Listener,
     socket: PathBuf,
@@ -116,12 +119,6 @@ impl Node {
             &health,
             clock.clone(),
         )?;
-        let console = Console::build(console::Parts {
-            config: config.console.clone(),
-            alerts: alerting.handle(),
-            registry: Arc::clone(&registry),
-            clock: clock.clone(),
-        })?;
         let gateway = Gateway::build(
             gateway_config,
             Deps {
@@ -136,6 +133,20 @@ impl Node {
             },
         )?;
         downlink.through(gateway.handle());
+        let pipeline = Watched::new(
+            metrics.clone(),
+            vec![("telemetry", telemetry.clone()), ("alerting", alarms.clone())],
+        );
+        let console = Console::build(console::Parts {
+            config: config.console.clone(),
+            alerts: alerting.handle(),
+            store: ingestor.reader(),
+            gateway: gateway.handle(),
+            pipeline: Arc::clone(&pipeline) as Arc<dyn Pipeline>,
+            health: health.clone(),
+            registry: book.shared(),
+            clock: Clock::system(),
+        })?;
         Ok(Self {
             gateway,
             ingestor,
@@ -147,6 +158,7 @@ impl Node {
             health,
             metrics,
             console,
+            pipeline,
             remote,
             local,
             socket,
@@ -178,7 +190,6 @@ impl Node {
         let routes = api::router(
             Api {
                 gateway: self.gateway.handle(),
-                clock: Clock::system(),
             },
             Fleet {
                 book: Arc::clone(&self.book),
@@ -202,6 +213,8 @@ impl Node {
             let watched = watch(name, spool.clone(), writable, teller, behind.requested());
             parts::spawn_plain(&behind, &format!("{name} log"), watched);
         }
+        let watched = pipeline_watch::watch(self.pipeline, behind.requested());
+        parts::spawn_plain(&behind, "pipeline figures", watched);
         let stop = behind.requested();
         parts::spawn_plain(&behind, "ingestor", async move { self.ingestor.run(stop).await });
         parts::spawn(&behind, "alerting", alarms_first(self.alerting, behind.clone())?);

@@ -1,4 +1,5 @@
 //! Drawings as SVG, made here: no script, no library. Every one has a title and a description for whoever cannot see it.
+pub(crate) mod course;
 pub(crate) mod moment;
 mod scale;
 

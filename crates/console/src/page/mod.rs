@@ -2,8 +2,14 @@
 //! page's JSON below `/v1/console`.
 mod act;
 mod alert;
+mod clinic;
+mod device;
+mod fleet;
+mod hygiene;
 mod inbox;
+mod pipeline;
 mod row;
+mod session;
 mod silence;
 #[cfg(test)]
 mod testing;
@@ -12,7 +18,7 @@ use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +29,13 @@ use crate::render::Svg;
 use crate::text::Texts;
 
 /// What stands in the head of every page: key of its text, where it is.
-pub(crate) const NAV: &[(&str, &str)] = &[("alerts", "/"), ("silences", "/silences")];
+pub(crate) const NAV: &[(&str, &str)] = &[
+    ("alerts", "/"),
+    ("silences", "/silences"),
+    ("fleet", "/fleet"),
+    ("sterilization", "/sterilization"),
+    ("pipeline", "/pipeline"),
+];
 
 /// A page.
 pub(crate) trait Page: Send + Sync + 'static {
@@ -60,6 +72,15 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/alerts/{id}/silence", html::<silence::MakeSilence>())
         .route("/silences", html::<silence::Silences>())
         .merge(act::routes())
+        .route("/fleet", html::<fleet::Fleet>())
+        .route("/clinics/{tenant}/{clinic}", html::<clinic::Clinic>())
+        .route("/devices/{tenant}/{device}", html::<device::Device>())
+        .route("/sessions/{tenant}/{device}/{session}", html::<session::Treatment>())
+        .route("/sterilization", html::<hygiene::Board>())
+        .route("/sterilization/scan", html::<hygiene::scan::Scan>())
+        .route("/sterilization/record", post(hygiene::record::take))
+        .route("/pipeline", html::<pipeline::Pipeline>())
+        .route("/pipeline/replay", post(pipeline::replay::take))
 }
 
 /// The same as JSON.
@@ -69,6 +90,15 @@ pub(crate) fn api_routes() -> Router<Console> {
         .route("/v1/console/alerts/{id}", json::<alert::OneAlert>())
         .route("/v1/console/alerts/{id}/silence", json::<silence::MakeSilence>())
         .route("/v1/console/silences", json::<silence::Silences>())
+        .route("/v1/console/fleet", json::<fleet::Fleet>())
+        .route("/v1/console/clinics/{tenant}/{clinic}", json::<clinic::Clinic>())
+        .route("/v1/console/devices/{tenant}/{device}", json::<device::Device>())
+        .route(
+            "/v1/console/sessions/{tenant}/{device}/{session}",
+            json::<session::Treatment>(),
+        )
+        .route("/v1/console/sterilization", json::<hygiene::Board>())
+        .route("/v1/console/pipeline", json::<pipeline::Pipeline>())
 }
 
 type Asked<P> = (

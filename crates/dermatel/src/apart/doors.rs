@@ -78,7 +78,6 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     parts::spawn_plain(&behind, "downlink", down.run(deliver, behind.requested()));
     let api = Api {
         gateway: gateway.handle(),
-        clock: base.clock.clone(),
     };
     let routes = api::of_gateway(api).merge(base.registry_routes(Fleet {
         book,

@@ -11,9 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use gateway::{Handle, Record, Verdict};
 use serde_json::{Value, json};
-use service::clock::Clock;
 use service::config::Secret;
-use telemetry::UnixMicros;
 
 use crate::fleet::Fleet;
 
@@ -21,7 +19,6 @@ use crate::fleet::Fleet;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) gateway: Handle,
-    pub(crate) clock: Clock,
 }
 
 /// The routes that change something or show what is not for everybody, without a lock: for the Unix socket.
@@ -48,8 +45,7 @@ pub(crate) fn remote(router: Router, token: Option<Secret>) -> Router {
 }
 
 async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Response {
-    let submission = record.submission(UnixMicros::from(api.clock.now()));
-    match api.gateway.submit(submission).await {
+    match api.gateway.submit(record.submission()).await {
         Verdict::Stored => answer(StatusCode::OK, json!({ "verdict": "stored" })),
         Verdict::Duplicate => answer(StatusCode::OK, json!({ "verdict": "recorded before" })),
         Verdict::Quarantined(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string()),

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use telemetry::proto;
-use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic, UnixMicros};
+use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic};
 
 use super::submit::Submission;
 
@@ -80,24 +80,23 @@ impl Record {
         }
     }
 
-    /// As it is submitted, told at `now`.
-    pub fn submission(&self, now: UnixMicros) -> Submission {
+    /// As it is submitted.
+    pub fn submission(&self) -> Submission {
         Submission {
             topic: self.topic(),
-            payload: self.frame(now).into(),
+            payload: self.frame().into(),
         }
     }
 
-    /// The frame. A record is a boot of its own with one frame, so that it never meets the device's own sequence numbers.
-    fn frame(&self, now: UnixMicros) -> Vec<u8> {
+    /// The frame. A record is a boot of its own with one frame, so that it never meets the device's own sequence numbers. It says
+    /// no wall time: it happened when it was received, and the same request is the same frame whenever it comes again.
+    fn frame(&self) -> Vec<u8> {
         let header = proto::Header {
             schema_version: Some(1),
             device_id: Some(self.topic().device.to_string()),
             boot_id: Some(self.request),
             sequence: Some(0),
             uptime_us: Some(0),
-            wall_time_us: Some(now.0),
-            wall_time_source: Some(proto::WallTimeSource::Host as i32),
             ..proto::Header::default()
         };
         proto::Frame {
@@ -191,10 +190,7 @@ mod tests {
         for event in events {
             let sent = record(event);
             let taken: Record = serde_json::from_value(serde_json::to_value(&sent).unwrap()).unwrap();
-            assert_eq!(
-                (taken.topic(), taken.frame(UnixMicros(5))),
-                (sent.topic(), sent.frame(UnixMicros(5)))
-            );
+            assert_eq!((taken.topic(), taken.frame()), (sent.topic(), sent.frame()));
         }
     }
 

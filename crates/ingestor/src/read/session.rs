@@ -13,6 +13,7 @@ pub const MAX_SESSIONS: usize = 500;
 
 const FIELDS: &[&str] = &[
     "session",
+    "visit",
     "complete",
     "strokes_stored",
     "strokes_total",
@@ -67,6 +68,9 @@ impl Scope {
 pub struct Session {
     /// The session: 32 hexadecimal digits, drawn at random by the device.
     pub session: String,
+    /// The visit, hexadecimal: to tell whether two sessions are of one client. Never shown.
+    #[serde(skip)]
+    pub visit: Option<String>,
     /// The clinic.
     pub clinic: String,
     /// The device.
@@ -215,6 +219,7 @@ fn session(row: &Row) -> Option<Session> {
         .or_else(|| Some(row.time_us().saturating_add(row.integer("duration_us")?)));
     Some(Session {
         session: row.text("session")?,
+        visit: row.text("visit"),
         clinic: tag("clinic"),
         device: tag("device"),
         model: tag("model"),

@@ -1,0 +1,56 @@
+//! What a page could ask in time, or why not: a part that does not answer costs its place on the page, and never the page.
+use std::time::Duration;
+
+use ingestor::store::ReadError;
+use serde::Serialize;
+
+use crate::answer::Refusal;
+use crate::text::{Texts, fill};
+
+/// How long a page waits for one answer of alerting or quarantine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// No answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", ANSWER_WITHIN.as_secs())]
+struct Late;
+
+/// What the store said, or why it did not.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Known<T> {
+    /// What it said.
+    pub(crate) value: Option<T>,
+    /// Why it did not, in plain words.
+    pub(crate) trouble: Option<String>,
+}
+
+impl<T> Known<T> {
+    /// From an answer of the store, which keeps its own time.
+    pub(crate) fn from_store(answer: Result<T, ReadError>, texts: &Texts) -> Self {
+        match answer {
+            Ok(value) => Self {
+                value: Some(value),
+                trouble: None,
+            },
+            Err(error) => {
+                ::metrics::counter!(crate::metrics::FAILED).increment(1);
+                tracing::warn!(error = %error, "the store did not answer a page");
+                Self {
+                    value: None,
+                    trouble: Some(fill(texts.get("store.trouble"), &[("reason", error.reason.as_str())])),
+                }
+            }
+        }
+    }
+}
+
+/// Waits for an answer without which there is no page.
+pub(crate) async fn in_time<T, E>(what: &'static str, ask: impl Future<Output = Result<T, E>>) -> Result<T, Refusal>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match tokio::time::timeout(ANSWER_WITHIN, ask).await {
+        Ok(answer) => answer.map_err(|error| Refusal::failed(what, error)),
+        Err(_) => Err(Refusal::failed(what, Late)),
+    }
+}

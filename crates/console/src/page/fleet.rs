@@ -1,0 +1,180 @@
+//! The fleet: each clinic with who is there, what is open, and what hygiene is owed.
+use std::collections::BTreeMap;
+
+use alerting::board::{Board, Disinfection, Place, Presence, Standing};
+use registry::Registry;
+use serde::{Deserialize, Serialize};
+use telemetry::TenantId;
+
+use super::Page;
+use crate::access::Person;
+use crate::answer::Refusal;
+use crate::console::Console;
+use crate::fleet::{DeviceRow, Open, devices};
+use crate::known::in_time;
+
+pub(crate) struct Fleet;
+
+/// What is asked of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wanted {
+    tenant: Option<TenantId>,
+}
+
+/// What it shows.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct View {
+    clinics: Vec<ClinicRow>,
+    /// All of them together.
+    total: Counts,
+}
+
+/// One clinic.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ClinicRow {
+    tenant: String,
+    clinic: String,
+    name: String,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub(crate) struct Counts {
+    /// Devices in use.
+    devices: u32,
+    silent: u32,
+    in_session: u32,
+    on_line: u32,
+    off_line: u32,
+    never_seen: u32,
+    open: Open,
+    /// Items and sterilizers for which something is overdue.
+    overdue: u32,
+    /// The same for what is due.
+    due: u32,
+    /// Items whose last cycle did not pass.
+    failed: u32,
+}
+
+impl Counts {
+    fn device(&mut self, row: &DeviceRow) {
+        // What is retired still has alerts.
+        self.open.add(row.open);
+        if row.retired {
+            return;
+        }
+        self.devices += 1;
+        *match row.presence {
+            Presence::Silent => &mut self.silent,
+            Presence::InSession => &mut self.in_session,
+            Presence::OnLine => &mut self.on_line,
+            Presence::OffLine => &mut self.off_line,
+            Presence::NeverSeen => &mut self.never_seen,
+        } += 1;
+    }
+
+    fn standing(&mut self, worst: Standing, failed: bool) {
+        match worst {
+            Standing::Overdue => self.overdue += 1,
+            Standing::Due => self.due += 1,
+            Standing::Done | Standing::NotAsked => {}
+        }
+        self.failed += u32::from(failed);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.devices += other.devices;
+        self.silent += other.silent;
+        self.in_session += other.in_session;
+        self.on_line += other.on_line;
+        self.off_line += other.off_line;
+        self.never_seen += other.never_seen;
+        self.open.add(other.open);
+        self.overdue += other.overdue;
+        self.due += other.due;
+        self.failed += other.failed;
+    }
+}
+
+/// The worst of what is owed for an item.
+pub(crate) fn worst(sterilization: Standing, disinfection: Disinfection) -> Standing {
+    sterilization.min(match disinfection {
+        Disinfection::Missing => Standing::Overdue,
+        Disinfection::BeforeNext => Standing::Due,
+        Disinfection::InUse | Disinfection::Done => Standing::Done,
+        Disinfection::NotAsked => Standing::NotAsked,
+    })
+}
+
+fn view(registry: &Registry, tenants: &[TenantId], devices: &[DeviceRow], boards: &[Board]) -> View {
+    let mut clinics: BTreeMap<(String, String), Counts> = tenants
+        .iter()
+        .flat_map(|tenant| registry.clinics_of(tenant))
+        .map(|clinic| ((clinic.tenant.to_string(), clinic.id.to_string()), Counts::default()))
+        .collect();
+    for row in devices {
+        clinics
+            .entry((row.tenant.clone(), row.clinic.clone()))
+            .or_default()
+            .device(row);
+    }
+    for (tenant, board) in tenants.iter().zip(boards) {
+        let items = board.items.iter().filter_map(|item| {
+            let worst = worst(item.sterilization, item.disinfection);
+            Some((item.clinic.clone()?, worst, item.failed.is_some()))
+        });
+        let sterilizers = board.sterilizers.iter().map(|s| (s.clinic.clone(), s.indicator, false));
+        for (clinic, worst, failed) in items.chain(sterilizers) {
+            clinics
+                .entry((tenant.to_string(), clinic))
+                .or_default()
+                .standing(worst, failed);
+        }
+    }
+    let mut total = Counts::default();
+    clinics.values().for_each(|counts| total.add(counts));
+    let name = |tenant: &str, clinic: &str| {
+        let clinic = registry.clinic(&tenant.parse().ok()?, &clinic.parse().ok()?)?;
+        Some(clinic.name.clone())
+    };
+    let clinics = clinics.into_iter().map(|((tenant, clinic), counts)| ClinicRow {
+        name: name(&tenant, &clinic).unwrap_or_else(|| clinic.clone()),
+        tenant,
+        clinic,
+        counts,
+    });
+    View {
+        clinics: clinics.collect(),
+        total,
+    }
+}
+
+impl Page for Fleet {
+    const TEMPLATE: &'static str = "fleet.html";
+    const SECTION: &'static str = "fleet";
+    type Path = ();
+    type Query = Wanted;
+    type View = View;
+
+    async fn view(console: &Console, who: &Person, _path: (), wanted: Wanted) -> Result<View, Refusal> {
+        let registry = console.registry.current();
+        let tenants: Vec<TenantId> = registry
+            .tenants()
+            .map(|tenant| tenant.id.clone())
+            .filter(|tenant| who.sees(tenant.as_str()) && wanted.tenant.as_ref().is_none_or(|wanted| wanted == tenant))
+            .collect();
+        let devices = devices(console, who, wanted.tenant.as_ref(), None).await?;
+        let mut boards = Vec::with_capacity(tenants.len());
+        for tenant in &tenants {
+            let place = Place {
+                tenant: tenant.clone(),
+                clinic: None,
+            };
+            boards.push(in_time("the hygiene of the fleet", console.alerts.hygiene(place)).await?);
+        }
+        Ok(view(&registry, &tenants, &devices, &boards))
+    }
+}

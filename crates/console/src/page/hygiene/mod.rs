@@ -1,0 +1,243 @@
+//! The sterilization board: what is overdue, due and done, which cycle did not pass and what it affects, and what was told lately.
+//! What was done is recorded here in three taps, or by a scanner that types a name and an enter.
+pub(crate) mod record;
+pub(crate) mod scan;
+
+use alerting::board::{Board as Standings, ItemStanding, Place, Standing, SterilizerStanding};
+use ingestor::read::{HygieneAsk, HygieneEvent, Scope, Span};
+use registry::Registry;
+use serde::{Deserialize, Serialize};
+use telemetry::{ClinicId, TenantId};
+
+use super::Page;
+use super::fleet::worst;
+use crate::access::{Person, Role};
+use crate::answer::Refusal;
+use crate::console::Console;
+use crate::known::{Known, in_time};
+
+pub(crate) struct Board;
+
+/// What was told in this time is shown.
+const TOLD_US: i64 = 7 * 86_400_000_000;
+/// Most events of the page.
+const MAX_TOLD: usize = 100;
+
+/// What is asked of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wanted {
+    tenant: Option<TenantId>,
+    clinic: Option<ClinicId>,
+    /// What was just recorded, for the message above.
+    done: Option<String>,
+}
+
+/// What it shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    tenant: String,
+    /// The tenants among which a person may choose.
+    tenants: Vec<String>,
+    /// The clinic; `null`: all.
+    clinic: Option<String>,
+    /// The clinics of the tenant: id and name.
+    clinics: Vec<(String, String)>,
+    /// The clock of the clinic, or of the first one.
+    time_zone: String,
+    done: Option<String>,
+    /// Items whose last cycle did not pass.
+    failed: Vec<Entry>,
+    overdue: Vec<Entry>,
+    due: Vec<Entry>,
+    fine: Vec<Entry>,
+    /// Items that are no devices and have nothing against them.
+    others: Vec<ItemStanding>,
+    sterilizers: Vec<SterilizerStanding>,
+    /// There are more items than are looked at.
+    cut: bool,
+    told: Known<Vec<HygieneEvent>>,
+    may_record: bool,
+    /// Drawn anew for each page: a form that is sent twice is one record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
+}
+
+/// An item, and the level of disinfection that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Entry {
+    #[serde(flatten)]
+    item: ItemStanding,
+    /// `low`, `intermediate` or `high`.
+    level: &'static str,
+}
+
+/// The board by what has to be done.
+#[derive(Debug, Default, PartialEq)]
+struct Sorted {
+    failed: Vec<Entry>,
+    overdue: Vec<Entry>,
+    due: Vec<Entry>,
+    fine: Vec<Entry>,
+    others: Vec<ItemStanding>,
+}
+
+fn sorted(board: &Standings, level: impl Fn(&ItemStanding) -> &'static str) -> Sorted {
+    let mut sorted = Sorted::default();
+    for item in &board.items {
+        let entry = || Entry {
+            level: level(item),
+            item: item.clone(),
+        };
+        if item.failed.is_some() {
+            sorted.failed.push(entry());
+        }
+        match worst(item.sterilization, item.disinfection) {
+            Standing::Overdue => sorted.overdue.push(entry()),
+            Standing::Due => sorted.due.push(entry()),
+            // A device is shown even if nothing is asked of it: it can be wiped.
+            Standing::Done | Standing::NotAsked if item.clinic.is_some() => sorted.fine.push(entry()),
+            Standing::Done | Standing::NotAsked if item.failed.is_none() => sorted.others.push(item.clone()),
+            Standing::Done | Standing::NotAsked => {}
+        }
+    }
+    sorted
+}
+
+/// The tenant that is shown: the asked one, or the first that this person sees.
+pub(crate) fn tenant_of(registry: &Registry, who: &Person, wanted: Option<&TenantId>) -> Option<TenantId> {
+    let mut seen = registry.tenants().filter(|tenant| who.sees(tenant.id.as_str()));
+    seen.find(|tenant| wanted.is_none_or(|wanted| *wanted == tenant.id))
+        .map(|tenant| tenant.id.clone())
+}
+
+impl Page for Board {
+    const TEMPLATE: &'static str = "hygiene.html";
+    const SECTION: &'static str = "sterilization";
+    type Path = ();
+    type Query = Wanted;
+    type View = View;
+
+    async fn view(console: &Console, who: &Person, _path: (), wanted: Wanted) -> Result<View, Refusal> {
+        let registry = console.registry.current();
+        let tenant = tenant_of(&registry, who, wanted.tenant.as_ref()).ok_or(Refusal::NotFound)?;
+        let clinics: Vec<_> = registry.clinics_of(&tenant).collect();
+        let clinic = wanted.clinic.as_ref();
+        if clinic.is_some_and(|wanted| clinics.iter().all(|clinic| clinic.id != *wanted)) {
+            return Err(Refusal::NotFound);
+        }
+        let shown = clinics
+            .iter()
+            .find(|known| clinic.is_none_or(|clinic| known.id == *clinic));
+        let place = Place {
+            tenant: tenant.clone(),
+            clinic: wanted.clinic.clone(),
+        };
+        let board = in_time("the sterilization board", console.alerts.hygiene(place)).await?;
+        let now_us = console.now().0;
+        let ask = HygieneAsk {
+            scope: Scope {
+                tenant: tenant.clone(),
+                clinic: wanted.clinic.clone(),
+                device: None,
+            },
+            span: Span {
+                from_us: now_us - TOLD_US,
+                to_us: now_us + 86_400_000_000,
+            },
+            about: None,
+            what: None,
+            newest_first: true,
+            limit: MAX_TOLD,
+        };
+        let told = Known::from_store(console.store.hygiene(&ask).await, console.templates.texts());
+        let level = |item: &ItemStanding| {
+            let device = item.name.parse().ok().map(|device| telemetry::DeviceKey {
+                tenant: tenant.clone(),
+                device,
+            });
+            let policy = device.and_then(|key| registry.policy(&key));
+            policy.map_or("intermediate", |policy| policy.disinfection_level.as_str())
+        };
+        let sorted = sorted(&board, level);
+        let tenants = registry.tenants().map(|tenant| tenant.id.to_string());
+        let may_record = who.may(Role::Responder);
+        Ok(View {
+            tenants: tenants.filter(|tenant| who.sees(tenant)).collect(),
+            clinic: wanted.clinic.map(|clinic| clinic.to_string()),
+            clinics: clinics.iter().map(|c| (c.id.to_string(), c.name.clone())).collect(),
+            time_zone: shown.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone()),
+            done: wanted.done.filter(|done| done.len() <= 128),
+            failed: sorted.failed,
+            overdue: sorted.overdue,
+            due: sorted.due,
+            fine: sorted.fine,
+            others: sorted.others,
+            sterilizers: board.sterilizers,
+            cut: board.cut,
+            told,
+            request: may_record.then(rand::random),
+            may_record,
+            tenant: tenant.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alerting::board::{Disinfection, FailedStanding};
+
+    use super::*;
+
+    fn item(name: &str, sterilization: Standing, disinfection: Disinfection, failed: bool) -> ItemStanding {
+        ItemStanding {
+            name: name.to_owned(),
+            clinic: name.starts_with("pen").then(|| "north".to_owned()),
+            model: None,
+            sterilized_at_us: None,
+            sterilization,
+            sterilization_due_us: None,
+            uses: 0,
+            uses_allowed: None,
+            failed: failed.then(|| FailedStanding {
+                sterilizer: "autoclave-1".to_owned(),
+                cycle: "c2".to_owned(),
+                ended_at_us: 0,
+                used_since: 0,
+                used_by: None,
+            }),
+            wiped: None,
+            disinfection,
+        }
+    }
+
+    #[test]
+    fn the_worst_of_sterilization_and_disinfection_says_where_an_item_stands() {
+        let board = Standings {
+            items: vec![
+                item("pen-1", Standing::Done, Disinfection::Missing, false),
+                item("pen-2", Standing::Overdue, Disinfection::Done, true),
+                item("pen-3", Standing::Done, Disinfection::BeforeNext, false),
+                item("pen-4", Standing::NotAsked, Disinfection::InUse, false),
+                item("tip-1", Standing::NotAsked, Disinfection::NotAsked, false),
+                item("tip-2", Standing::NotAsked, Disinfection::NotAsked, true),
+            ],
+            ..Standings::default()
+        };
+        let sorted = sorted(&board, |_| "high");
+        let names = |entries: &[Entry]| {
+            entries
+                .iter()
+                .map(|e| e.item.name.clone())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(names(&sorted.failed), "pen-2 tip-2");
+        assert_eq!(
+            (names(&sorted.overdue), names(&sorted.due)),
+            ("pen-1 pen-2".into(), "pen-3".into())
+        );
+        assert_eq!((names(&sorted.fine), sorted.others.len()), ("pen-4".into(), 1));
+        assert_eq!(sorted.due[0].level, "high");
+    }
+}

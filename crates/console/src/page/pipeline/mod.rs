@@ -1,0 +1,299 @@
+//! The pipeline: how much comes in, how far readers are behind and for how long there is room, what is red, and what was refused.
+pub(crate) mod replay;
+
+use gateway::quarantine::{Filter, Kept};
+use serde::{Deserialize, Serialize};
+use service::health::ConditionReport;
+use telemetry::RejectReason;
+
+use super::Page;
+use crate::access::{Person, Role};
+use crate::answer::Refusal;
+use crate::console::Console;
+use crate::known::in_time;
+use crate::pipeline::{Figures, Log};
+
+pub(crate) struct Pipeline;
+
+/// Most refused messages of the page.
+const MAX_REFUSED: usize = 100;
+/// Most of them that are looked at for one tenant's.
+const MAX_LOOKED_AT: usize = 2_000;
+
+/// What is asked of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wanted {
+    reason: Option<String>,
+    /// What was just replayed, for the message above.
+    done: Option<String>,
+}
+
+/// What it shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    /// Whether every condition is green.
+    ready: bool,
+    conditions: Vec<ConditionReport>,
+    /// `null`: the process has just begun.
+    figures: Option<Figures>,
+    rates: Option<Rates>,
+    logs: Vec<LogRow>,
+    /// Refused messages, newest first; of a tenant's own devices for a person of a tenant.
+    refused: Vec<RefusedRow>,
+    reason: Option<String>,
+    reasons: Vec<&'static str>,
+    done: Option<String>,
+    may_replay: bool,
+}
+
+/// What happens in a second, over the last minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Rates {
+    /// Over how many seconds.
+    over_s: f64,
+    messages_per_s: f64,
+    refused_per_s: f64,
+    points_per_s: f64,
+    pages_per_s: f64,
+}
+
+/// A log, and how long it lasts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LogRow {
+    #[serde(flatten)]
+    log: Log,
+    /// What its slowest reader has not read, in per cent of what it may take.
+    full_percent: u64,
+    room: Room,
+}
+
+/// How a backlog moves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(crate) enum Room {
+    /// Its readers keep up.
+    Even,
+    /// It grows: full in so many hours at this rate.
+    Fills {
+        /// Hours.
+        hours: f64,
+    },
+    /// It shrinks: read in so many hours at this rate.
+    Drains {
+        /// Hours.
+        hours: f64,
+    },
+    /// It stands, or nobody knows yet.
+    Stands,
+}
+
+/// A refused message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RefusedRow {
+    id: i64,
+    received_at_us: i64,
+    /// `tenant/device`; `null`: nobody known.
+    device: Option<String>,
+    topic: String,
+    reason: String,
+    field: Option<String>,
+    detail: String,
+    payload_bytes: u64,
+    replayed: bool,
+}
+
+/// A backlog below this is no backlog: readers are always a little behind.
+const EVEN_BYTES: u64 = 256 * 1024;
+
+fn slowest(log: &Log) -> u64 {
+    log.readers.iter().map(|reader| reader.backlog_bytes).max().unwrap_or(0)
+}
+
+/// How long a log lasts: from its slowest reader's backlog now and some minutes ago.
+fn room(now: &Log, before: Option<&Log>, seconds: f64) -> Room {
+    let backlog = slowest(now);
+    if backlog < EVEN_BYTES {
+        return Room::Even;
+    }
+    let Some(before) = before.filter(|_| seconds > 0.0) else {
+        return Room::Stands;
+    };
+    let grown_per_s = (backlog as f64 - slowest(before) as f64) / seconds;
+    let hours = |bytes: u64, rate: f64| bytes as f64 / rate / 3_600.0;
+    if grown_per_s >= 1.0 {
+        Room::Fills {
+            hours: hours(now.cap_bytes.saturating_sub(backlog), grown_per_s),
+        }
+    } else if grown_per_s <= -1.0 {
+        Room::Drains {
+            hours: hours(backlog, -grown_per_s),
+        }
+    } else {
+        Room::Stands
+    }
+}
+
+fn log_rows(now: &Figures, before: Option<&Figures>) -> Vec<LogRow> {
+    let seconds = before.map_or(0.0, |before| (now.at_us - before.at_us) as f64 / 1e6);
+    let row = |log: &Log| LogRow {
+        full_percent: slowest(log).saturating_mul(100) / log.cap_bytes.max(1),
+        room: room(
+            log,
+            before.and_then(|before| before.logs.iter().find(|other| other.name == log.name)),
+            seconds,
+        ),
+        log: log.clone(),
+    };
+    now.logs.iter().map(row).collect()
+}
+
+fn rates(now: &Figures, before: &Figures) -> Option<Rates> {
+    let over_s = (now.at_us - before.at_us) as f64 / 1e6;
+    let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / over_s;
+    (over_s > 0.0).then(|| Rates {
+        over_s,
+        messages_per_s: rate(now.messages, before.messages),
+        refused_per_s: rate(now.refused, before.refused),
+        points_per_s: rate(now.points, before.points),
+        pages_per_s: rate(now.pages, before.pages),
+    })
+}
+
+/// Whether a refused message is for this person: of its tenant's devices, or everything for whoever sees all.
+fn is_for(who: &Person, kept: &Kept) -> bool {
+    let owner = kept.share.as_deref().and_then(|share| share.split_once('/'));
+    who.tenant.is_none() || owner.is_some_and(|(tenant, _)| who.sees(tenant))
+}
+
+/// The refused messages that this person may see.
+pub(crate) async fn refused(
+    console: &Console,
+    who: &Person,
+    reason: Option<RejectReason>,
+) -> Result<Vec<Kept>, Refusal> {
+    let filter = Filter {
+        reason,
+        replayed_too: true,
+        ..Filter::default()
+    };
+    let gateway = console.gateway.clone();
+    let asked = tokio::task::spawn_blocking(move || gateway.quarantine().latest(&filter, MAX_LOOKED_AT));
+    let kept = in_time("the quarantine", async {
+        asked
+            .await
+            .map_err(std::io::Error::other)?
+            .map_err(std::io::Error::other)
+    });
+    let kept = kept.await?.into_iter().filter(|kept| is_for(who, kept));
+    Ok(kept.take(MAX_REFUSED).collect())
+}
+
+pub(crate) fn reason_of(label: Option<&str>) -> Result<Option<RejectReason>, Refusal> {
+    let unknown = |label: &str| Refusal::Asked(format!("no reason is called {label}"));
+    label
+        .filter(|label| !label.is_empty())
+        .map(|label| RejectReason::from_label(label).ok_or_else(|| unknown(label)))
+        .transpose()
+}
+
+fn refused_row(kept: Kept) -> RefusedRow {
+    RefusedRow {
+        id: kept.id,
+        received_at_us: kept.received_at.0,
+        device: kept.share,
+        topic: kept.topic,
+        reason: kept.reason,
+        field: Some(kept.field).filter(|field| !field.is_empty()),
+        detail: kept.detail,
+        payload_bytes: kept.payload_bytes,
+        replayed: kept.replayed_at.is_some(),
+    }
+}
+
+impl Page for Pipeline {
+    const TEMPLATE: &'static str = "pipeline.html";
+    const SECTION: &'static str = "pipeline";
+    type Path = ();
+    type Query = Wanted;
+    type View = View;
+
+    async fn view(console: &Console, who: &Person, _path: (), wanted: Wanted) -> Result<View, Refusal> {
+        let reason = reason_of(wanted.reason.as_deref())?;
+        let refused = refused(console, who, reason).await?;
+        let conditions = console.health.report();
+        // What all tenants together do is for whoever looks after all.
+        let known = console.pipeline.figures().filter(|_| who.tenant.is_none());
+        let (figures, before) = known.map_or((None, None), |(now, before)| (Some(now), before));
+        Ok(View {
+            ready: conditions.iter().all(|condition| condition.green),
+            conditions,
+            rates: figures
+                .as_ref()
+                .zip(before.as_ref())
+                .and_then(|(now, before)| rates(now, before)),
+            logs: figures
+                .as_ref()
+                .map(|now| log_rows(now, before.as_ref()))
+                .unwrap_or_default(),
+            figures,
+            refused: refused.into_iter().map(refused_row).collect(),
+            reason: wanted.reason.filter(|reason| !reason.is_empty()),
+            reasons: RejectReason::ALL.iter().map(|reason| reason.as_str()).collect(),
+            done: wanted.done.filter(|done| done.len() <= 128),
+            may_replay: who.may(Role::Lead),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::Reader;
+
+    fn log(backlog_bytes: u64) -> Log {
+        Log {
+            name: "telemetry".to_owned(),
+            cap_bytes: 10_000_000,
+            readers: vec![
+                Reader {
+                    backlog_bytes,
+                    ..Reader::default()
+                },
+                Reader::default(),
+            ],
+            ..Log::default()
+        }
+    }
+
+    #[test]
+    fn a_backlog_says_in_how_many_hours_it_is_full_or_read_at_its_own_rate() {
+        // 3.6 MB more in an hour; 4.6 MB are left.
+        let fills = room(&log(5_400_000), Some(&log(1_800_000)), 3_600.0);
+        assert_eq!(
+            fills,
+            Room::Fills {
+                hours: 4_600_000.0 / 3_600_000.0
+            }
+        );
+        let drains = room(&log(900_000), Some(&log(1_800_000)), 60.0);
+        assert_eq!(drains, Room::Drains { hours: 60.0 / 3_600.0 });
+        assert_eq!(room(&log(900_000), Some(&log(900_000)), 60.0), Room::Stands);
+        assert_eq!(room(&log(900_000), None, 0.0), Room::Stands);
+        assert_eq!(room(&log(1_000), Some(&log(9_000_000)), 60.0), Room::Even);
+    }
+
+    #[test]
+    fn rates_are_differences_and_a_counter_that_began_anew_is_no_negative_rate() {
+        let at = |at_us, messages, points| Figures {
+            at_us,
+            messages,
+            points,
+            ..Figures::default()
+        };
+        let told = rates(&at(70_000_000, 700, 5), &at(10_000_000, 100, 9));
+        let told = told.map(|rates| (rates.over_s, rates.messages_per_s, rates.points_per_s));
+        assert_eq!(told, Some((60.0, 10.0, 0.0)));
+        assert_eq!(rates(&at(0, 1, 1), &at(0, 0, 0)), None);
+    }
+}
