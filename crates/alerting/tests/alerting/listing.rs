@@ -184,7 +184,7 @@ fn alerts_of_an_older_file_are_listed_as_new_ones_are() {
     };
     let db = Connection::open(file(dir.path())).unwrap();
     db.execute_batch(
-        "DROP INDEX alert_inbox; DROP INDEX alert_of_device; \
+        "DROP INDEX alert_inbox; DROP INDEX alert_of_device; DROP TABLE told_elsewhere; \
          ALTER TABLE alert DROP COLUMN waits; ALTER TABLE alert DROP COLUMN urgency; ALTER TABLE alert DROP COLUMN clinic; \
          ALTER TABLE alert DROP COLUMN device; ALTER TABLE alert DROP COLUMN rule; PRAGMA user_version = 6;",
     )
