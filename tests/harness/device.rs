@@ -29,6 +29,11 @@ impl IndependentDevice {
         Self::start_program("listening_device.py", scratch, args)
     }
 
+    /// The same of the program that keeps its frames until the far end has them; `args` as keeping_device.py names them.
+    pub fn start_keeping(scratch: &Path, args: &[(&str, String)]) -> Self {
+        Self::start_program("keeping_device.py", scratch, args)
+    }
+
     fn start_program(program: &str, scratch: &Path, args: &[(&str, String)]) -> Self {
         let classes = compile_schema(scratch);
         let mut command = Command::new(python());

@@ -10,6 +10,7 @@ use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
 use console::Console;
 use console::pipeline::Pipeline;
+use gateway::ack_up_to::AckUpTo;
 use gateway::{Deps, Gateway, TelemetryOutlet};
 use ingestor::Ingestor;
 use registry::Book;
@@ -36,6 +37,7 @@ pub(crate) const LEDGER_CURSOR: &str = "gateway-ledger";
 /// Everything, built and not running.
 pub(crate) struct Node {
     gateway: Gateway,
+    ack_up_to: AckUpTo,
     ingestor: Ingestor,
     alerting: Alerting,
     book: Arc<Book>,
@@ -119,6 +121,7 @@ impl Node {
             &health,
             clock.clone(),
         )?;
+        let ack_up_to = AckUpTo::default();
         let gateway = Gateway::build(
             gateway_config,
             Deps {
@@ -127,6 +130,7 @@ impl Node {
                     Arc::new(AlarmOutlet { spool: alarms.clone() }),
                     Arc::new(TelemetryOutlet::new(telemetry.clone())),
                 ],
+                ack_up_to: ack_up_to.clone(),
                 health: health.clone(),
                 clock,
                 disk: Arc::new(OsDisk),
@@ -149,6 +153,7 @@ impl Node {
         })?;
         Ok(Self {
             gateway,
+            ack_up_to,
             ingestor,
             alerting,
             book,
@@ -200,6 +205,12 @@ impl Node {
             alerting::api::router(self.alerting.handle()),
         )
         .merge(console::api_router(self.console.clone()));
+        // Here whoever stores and whoever judges have what is durable in the logs.
+        let far_end = self.telemetry.clone();
+        let told = self
+            .ack_up_to
+            .run(self.gateway.handle(), move || far_end.durable(), behind.requested());
+        parts::spawn_plain(&behind, "ack-up-to", told);
         for (name, spool) in [("telemetry", &self.telemetry), ("alerting", &self.alarms)] {
             let writable = self.health.condition(if name == "telemetry" {
                 "telemetry-log"

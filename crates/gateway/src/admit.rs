@@ -90,7 +90,12 @@ fn try_admit(context: &Context<'_>, ledger: &mut Ledger, delivery: &Delivery<'_>
         Channel::Telemetry => {
             let telemetry = decode(&topic, delivery.payload)?;
             check_times(&telemetry, context.clocks)?;
-            if let Some(known) = place(context, ledger, &key, &telemetry, &mut entry) {
+            let known = place(context, ledger, &key, &telemetry, &mut entry);
+            if telemetry.header.wants_ack_up_to {
+                let oldest = telemetry.header.oldest_unacknowledged.unwrap_or(0);
+                ledger.ask(&key, telemetry.header.boot, oldest);
+            }
+            if let Some(known) = known {
                 return Ok(known);
             }
         }

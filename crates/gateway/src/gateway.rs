@@ -12,6 +12,7 @@ use spool::Disk;
 use telemetry::DeviceKey;
 use tokio::sync::{mpsc, watch};
 
+use crate::ack_up_to::AckUpTo;
 use crate::commit::{Conditions, Inbox, Item, Parts, StartError, Verdict, start};
 use crate::config::Config;
 use crate::endpoint::{BindError, CommandError, Commands, Delivered, Doors, Drained, Endpoint, Inbound};
@@ -39,6 +40,8 @@ pub struct Deps {
     pub health: Health,
     /// Wall time.
     pub clock: Clock,
+    /// Takes who asks to be told how far the far end has everything; nobody is told before [`AckUpTo::run`] runs.
+    pub ack_up_to: AckUpTo,
     /// The file system of the ledger's files; that of the spools has been given to them.
     pub disk: Arc<dyn Disk>,
 }
@@ -106,6 +109,7 @@ impl Gateway {
             registry: deps.registry,
             clocks: config.clocks,
             gateway: config.id,
+            ack_up_to: deps.ack_up_to,
             clock: deps.clock.clone(),
             outlets: deps.outlets,
             quarantine: Arc::clone(&quarantine),

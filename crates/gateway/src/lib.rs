@@ -11,6 +11,7 @@
 //!                  └── snapshots of the ledger, cursor `gateway-ledger`
 //! ```
 
+pub mod ack_up_to;
 pub mod admit;
 pub mod commit;
 pub mod config;

@@ -30,6 +30,10 @@ pub const COMMIT_BATCH_MESSAGES: &str = "gateway_commit_batch_messages";
 pub const COMMIT_DURATION: &str = "gateway_commit_duration_seconds";
 /// Commits that a log did not take, by `log` and `reason`.
 pub const COMMITS_FAILED: &str = "gateway_commits_failed_total";
+/// Devices that were told how far the far end has everything, by `outcome`.
+pub const ACK_UP_TO: &str = "gateway_ack_up_to_total";
+/// Devices that asked and could not be remembered.
+pub const ACK_UP_TO_UNASKED: &str = "gateway_ack_up_to_unasked_total";
 /// Watermarks written.
 pub const WATERMARKS: &str = "gateway_watermarks_written_total";
 /// Devices in the ledger.
@@ -107,6 +111,16 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         COMMITS_FAILED,
         "counter",
         "commits that a log did not take, by log and reason",
+    ),
+    (
+        ACK_UP_TO,
+        "counter",
+        "devices that were told how far the far end has everything, by outcome",
+    ),
+    (
+        ACK_UP_TO_UNASKED,
+        "counter",
+        "devices that asked how far the far end has everything and could not be remembered",
     ),
     (WATERMARKS, "counter", "watermarks written"),
     (LEDGER_DEVICES, "gauge", "devices in the ledger"),

@@ -22,6 +22,7 @@ fn bytes(body: frame::Body) -> Vec<u8> {
             session_start_uptime_us: Some(3_000_000_000),
             visit_id: Some(vec![9; 16]),
             oldest_unacknowledged_sequence: Some(4_700),
+            wants_ack_up_to: None,
             ..Default::default()
         }),
         body: Some(body),

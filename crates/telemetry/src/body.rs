@@ -38,6 +38,8 @@ pub struct Header {
     pub visit: Option<VisitId>,
     /// Below this the device keeps nothing.
     pub oldest_unacknowledged: Option<u64>,
+    /// It keeps its frames until the far end has them.
+    pub wants_ack_up_to: bool,
 }
 
 /// A device's wall clock.

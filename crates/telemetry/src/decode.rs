@@ -206,6 +206,7 @@ impl Seen {
                 h.oldest_unacknowledged_sequence,
                 "header.oldest_unacknowledged_sequence",
             )?,
+            wants_ack_up_to: h.wants_ack_up_to.unwrap_or(false),
         })
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct HeaderView<'p> {
     pub(crate) session_start_uptime_us: Option<u64>,
     pub(crate) visit_id: Option<&'p [u8]>,
     pub(crate) oldest_unacknowledged_sequence: Option<u64>,
+    pub(crate) wants_ack_up_to: Option<bool>,
 }
 
 impl<'p> From<&'p proto::Header> for HeaderView<'p> {
@@ -35,6 +36,7 @@ impl<'p> From<&'p proto::Header> for HeaderView<'p> {
             session_start_uptime_us: h.session_start_uptime_us,
             visit_id: h.visit_id.as_deref(),
             oldest_unacknowledged_sequence: h.oldest_unacknowledged_sequence,
+            wants_ack_up_to: h.wants_ack_up_to,
         }
     }
 }
@@ -90,6 +92,7 @@ fn header(mut wire: Wire<'_>) -> Option<HeaderView<'_>> {
                     7 => h.wall_time_source = Some(value as i32),
                     9 => h.session_start_uptime_us = Some(value),
                     11 => h.oldest_unacknowledged_sequence = Some(value),
+                    12 => h.wants_ack_up_to = Some(value != 0),
                     _ => return None,
                 }
             }

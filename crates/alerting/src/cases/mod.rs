@@ -336,6 +336,7 @@ fn frame(step: &In, sequence: u64) -> proto::Frame {
             session_id: step.session.map(|s| vec![s; 16]),
             visit_id: step.visit.map(|v| vec![v; 16]),
             oldest_unacknowledged_sequence: step.oldest,
+            wants_ack_up_to: None,
             wall_time_us: step.skewed_s.map(|s| T0_US + step.us() + (s * 1e6).round() as i64),
             ..Default::default()
         }),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
+use gateway::ack_up_to::AckUpTo;
 use gateway::endpoint::Delivered;
 use gateway::{Deps, Gateway};
 use registry::Shared;
@@ -41,6 +42,8 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         base.health.condition(forward::CONDITION),
     )?;
     let down = Down::start(&base.uplink, &id, base.clock.clone())?;
+    let ack_up_to = AckUpTo::default();
+    let far_end = log.reader(forward::CURSOR)?;
     let gateway = Gateway::build(
         gateway_config,
         Deps {
@@ -49,6 +52,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
                 spool: log.clone(),
                 registry,
             })],
+            ack_up_to: ack_up_to.clone(),
             health: base.health.clone(),
             clock: base.clock.clone(),
             disk: Arc::new(OsDisk),
@@ -64,6 +68,8 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     };
     base.look_after("telemetry", log, teller, &behind);
     parts::spawn(&behind, "forwarder", forwarder.run(behind.requested()));
+    let told = ack_up_to.run(gateway.handle(), move || far_end.committed(), behind.requested());
+    parts::spawn_plain(&behind, "ack-up-to", told);
     let handle = gateway.handle();
     let deliver = move |device, payload| {
         let handle = handle.clone();

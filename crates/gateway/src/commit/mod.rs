@@ -34,6 +34,7 @@ pub(crate) use mark::FILE_NAME as MARK_FILE;
 pub use start::{LEDGER_CURSOR, RECORD_BYTES_MIN, SEGMENT_BYTES_MIN, StartError};
 pub(crate) use start::{Parts, start};
 
+use crate::ack_up_to::AckUpTo;
 use crate::admit::{Admission, Context, Delivery, Entry, admit};
 use crate::ledger::{ClockPolicy, Ledger};
 use crate::metrics::Metrics;
@@ -82,6 +83,7 @@ pub(crate) struct Committer {
     metrics: Metrics,
     watermarks: WatermarkClock,
     tally: Tally,
+    ack_up_to: AckUpTo,
     /// The store up to here is in the ledger.
     recorded: Offset,
     since_snapshot: u64,
@@ -181,6 +183,9 @@ impl Committer {
             }
         };
         self.settle(&fate, decided.entries.len());
+        for (device, boot, sequence) in self.ledger.take_asks() {
+            self.ack_up_to.asked(device, boot, sequence, self.recorded);
+        }
         let kept = self.keep(&decided.refused);
         self.count(&decided, &fate, kept);
         if kept {

@@ -70,6 +70,8 @@ pub enum StartError {
 
 /// What the committer is made of.
 pub(crate) struct Parts {
+    /// Who asks to be told how far the far end has everything.
+    pub(crate) ack_up_to: crate::ack_up_to::AckUpTo,
     pub(crate) inbox: Inbox,
     pub(crate) registry: Arc<registry::Shared>,
     pub(crate) clocks: ClockPolicy,
@@ -117,6 +119,7 @@ pub(crate) fn start(mut parts: Parts) -> Result<JoinHandle<()>, StartError> {
         metrics,
         watermarks: WatermarkClock::new(parts.watermark_every, now),
         tally: Tally::default(),
+        ack_up_to: parts.ack_up_to,
         recorded: rebuilt.next,
         since_snapshot: rebuilt.replayed,
         snapshot_due: now + SNAPSHOT_EVERY,

@@ -81,6 +81,8 @@ pub struct Ledger {
     devices: foldhash::HashMap<DeviceKey, Vec<Boot>>,
     provisional: foldhash::HashMap<(DeviceKey, BootId), Provisional>,
     held: Held,
+    /// Who asked in this batch to be told how far the far end has everything, and what each keeps at the oldest.
+    asks: Vec<(DeviceKey, BootId, u64)>,
     forgotten: Forgotten,
 }
 
@@ -151,6 +153,27 @@ impl Ledger {
             known,
             undurable,
         );
+    }
+
+    /// A device asks to be told how far the far end has everything from `oldest` on.
+    pub fn ask(&mut self, key: &DeviceKey, boot: BootId, oldest: u64) {
+        self.asks.push((key.clone(), boot, oldest));
+    }
+
+    /// Who asked since the last time, with the last sequence number up to which everything from its oldest on is recorded. A boot with
+    /// more than [`INTERVALS_MAX`] holes is answered as if those that were forgotten had been filled: see there.
+    pub fn take_asks(&mut self) -> Vec<(DeviceKey, BootId, u64)> {
+        let asks = std::mem::take(&mut self.asks);
+        let recorded = asks.into_iter().filter_map(|(key, id, oldest)| {
+            let boot = self.boot(&key, id)?;
+            let whole = boot
+                .seen
+                .intervals()
+                .iter()
+                .find(|(start, end)| (*start..*end).contains(&oldest))?;
+            Some((key, id, whole.1 - 1))
+        });
+        recorded.collect()
     }
 
     /// Whether a held frame rests on an anchor that is not on disk yet. Then the store (or a snapshot) must be synced before

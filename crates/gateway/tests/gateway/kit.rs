@@ -218,6 +218,7 @@ impl Ground {
             Arc::new(TelemetryOutlet::new(store.clone())),
         ];
         let deps = Deps {
+            ack_up_to: gateway::ack_up_to::AckUpTo::default(),
             registry: Arc::clone(&registry),
             outlets,
             health: health.clone(),

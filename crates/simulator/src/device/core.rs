@@ -147,6 +147,7 @@ impl Core {
             session_start_uptime_us: session.map(|s| self.uptime_us(s.started_us)),
             visit_id: session.map(|s| s.visit.to_vec()),
             oldest_unacknowledged_sequence: None,
+            wants_ack_up_to: None,
         }
     }
 

@@ -153,6 +153,7 @@ impl Connection {
             wall_time_us: Some(now.0),
             wall_time_source: Some(WallTimeSource::Ntp.to_wire()),
             oldest_unacknowledged_sequence: Some(self.sequence.saturating_sub(self.outstanding)),
+            wants_ack_up_to: None,
             ..self.header.clone()
         };
         let payload = proto::Frame {

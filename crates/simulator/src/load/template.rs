@@ -58,6 +58,7 @@ impl Template {
         let header = proto::Header {
             sequence: Some(MARKER),
             oldest_unacknowledged_sequence: Some(MARKER + 1),
+            wants_ack_up_to: None,
             uptime_us: Some(MARKER + 2),
             ..header.clone()
         };

@@ -34,6 +34,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
             session_start_uptime_us: number,
             visit_id: wall.map(|n| vec![7; n.rem_euclid(18) as usize]),
             oldest_unacknowledged_sequence: number,
+            wants_ack_up_to: number.map(|number| number % 2 == 0),
         };
         let batch = proto::StrokeBatch {
             first_ordinal: number.map(|n| n >> 20),

@@ -69,6 +69,7 @@ fn header(h: &Header) -> Value {
         .with("session", session)
         .with("visit", h.visit.map(|v| v.to_hex()))
         .with("oldest_unacknowledged", h.oldest_unacknowledged)
+        .with("wants_ack_up_to", h.wants_ack_up_to.then_some(true))
         .done()
 }
 
