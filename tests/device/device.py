@@ -197,6 +197,7 @@ def pen_session(pen):
     birth(pen, pb.DEVICE_KIND_PEN)
     frame = pen.frame(SESSION_AT_US)
     frame.session_start.cartridge_serial = f"PY-{pen.boot:016x}"
+    frame.session_start.cartridge_lot = "LOT-PY-7"
     frame.session_start.skin_type = pb.SKIN_TYPE_II
     pen.publish(frame)
     report = {"strokes": 0, "windows": args.batches, "deepest_um": 0, "depth_sum_um": 0, "deep_ordinal": None}

