@@ -1,6 +1,8 @@
 //! The console's promises, one module each, in one binary: its router over a real alerting.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "console/behind.rs"]
+mod behind;
 #[path = "console/support.rs"]
 mod support;
 
@@ -16,3 +18,5 @@ mod news;
 mod shown;
 #[path = "console/signing_in.rs"]
 mod signing_in;
+#[path = "console/views.rs"]
+mod views;

@@ -20,6 +20,8 @@ use spool::{NewRecord, OsDisk, Spool};
 use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros, proto};
 use tower::ServiceExt as _;
 
+use crate::behind::{Behind, Still};
+
 /// Longest wait for something that will come.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -172,6 +174,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) router: Router,
     pub(crate) shutdown: Shutdown,
+    pub(crate) gateway: gateway::Handle,
     _task: tokio::task::JoinHandle<Result<(), RunError>>,
 }
 
@@ -200,9 +203,14 @@ impl World {
         .unwrap();
         let handle = alerting.handle();
         let clock = Clock::manual(SystemTime::now());
+        let behind = Behind::start(dir.path(), &registry, &shutdown);
         let console = Console::build(console::Parts {
             config,
             alerts: handle.clone(),
+            store: behind.store,
+            gateway: behind.gateway.clone(),
+            pipeline: Arc::new(Still),
+            health: behind.health,
             registry,
             clock: clock.clone(),
         })
@@ -215,6 +223,7 @@ impl World {
             clock,
             router,
             shutdown: shutdown.clone(),
+            gateway: behind.gateway,
             _task: tokio::spawn(alerting.run(shutdown)),
         }
     }

@@ -61,9 +61,9 @@ fn record(form: &Form, now: UnixMicros, clinic_of: impl Fn(&DeviceKey) -> Option
     if minutes.is_some_and(|minutes| !(0..=MAX_MINUTES_AGO).contains(&minutes)) {
         return Err("record.fault.time");
     }
-    let at = minutes
-        .filter(|minutes| *minutes > 0)
-        .map(|minutes| now.0 - minutes * 60_000_000);
+    // On the minute: nobody knows it better, and a form that is sent twice says the same.
+    let ago = |minutes: i64| (now.0 - minutes * 60_000_000).div_euclid(60_000_000) * 60_000_000;
+    let at = minutes.filter(|minutes| *minutes > 0).map(ago);
     let outcome = || parsed::<Outcome>(&form.outcome, "record.fault.outcome");
     let cycle = || optional::<telemetry::CycleId>(&form.cycle, "record.fault.cycle");
     let event = match form.what.as_str() {
