@@ -441,14 +441,7 @@ impl Handle {
     /// [`StoreError`].
     pub async fn preview_silence(&self, what: Silence) -> Result<Preview, StoreError> {
         self.blocking(move |own| {
-            let told: std::collections::HashSet<AlertId> = {
-                let courses = own.store.courses()?.into_iter();
-                courses
-                    .filter(|(_, course)| course.is_told())
-                    .map(|(id, _)| id)
-                    .collect()
-            };
-            let open = own.store.alerts(None, usize::MAX)?;
+            let (open_alerts, already_told) = own.store.picked(&what)?;
             let registry = own.shared.registry.current();
             let devices = registry.devices().map(|device| {
                 (
@@ -457,7 +450,11 @@ impl Handle {
                     device.key.device.as_str(),
                 )
             });
-            Ok(paging::preview(&what, devices, open.iter(), |id| told.contains(&id)))
+            Ok(Preview {
+                open_alerts,
+                already_told,
+                ..paging::preview(&what, devices, std::iter::empty(), |_| false)
+            })
         })
         .await
     }

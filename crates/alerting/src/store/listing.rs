@@ -5,7 +5,9 @@ use telemetry::Priority;
 
 use super::{Store, StoreError, urgency};
 use crate::engine::Alert;
+use crate::intake::Silence;
 use crate::lifecycle::State;
+use crate::paging::Course;
 
 /// Most alerts of one page.
 pub const MAX_LISTED: usize = 200;
@@ -165,6 +167,36 @@ impl Store {
             read().map_err(self.error("list alerts of a device"))?
         };
         bodies.iter().map(|body| self.parse("alert", body)).collect()
+    }
+
+    /// The open alerts that a silence picks, whatever its times: how many, and of how many of them somebody was told.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn picked(&self, what: &Silence) -> Result<(usize, usize), StoreError> {
+        let courses = {
+            let db = self.db();
+            let read = || -> rusqlite::Result<Vec<Option<String>>> {
+                // The kind of a rule stands in the body only, and is looked for where the rule is called otherwise.
+                let mut picked = db.prepare_cached(
+                    "SELECT course.state FROM alert INDEXED BY alert_inbox LEFT JOIN course ON course.alert_id = alert.id \
+                     WHERE open = 1 AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR clinic = ?2) AND (?3 = '' OR device = ?3) \
+                     AND urgency <= ?4 AND (?5 = '' OR rule = ?5 OR json_extract(body, '$.kind') = ?5)",
+                )?;
+                let most = urgency(what.max_priority);
+                let rows = picked
+                    .query_map(params![what.tenant, what.clinic, what.device, most, what.rule], |row| {
+                        row.get(0)
+                    })?;
+                rows.collect()
+            };
+            read().map_err(self.error("list alerts that a silence picks"))?
+        };
+        let mut told = 0;
+        for course in courses.iter().flatten() {
+            told += usize::from(self.parse::<Course>("course", course)?.is_told());
+        }
+        Ok((courses.len(), told))
     }
 
     /// The number of the newest row of the journal: it grows with whatever happens to any alert.
