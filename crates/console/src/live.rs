@@ -122,7 +122,7 @@ fn event(name: &str) -> Event {
 /// Waits for something new. `None`: the page has to ask again.
 async fn next(place: &mut Place) -> Option<Event> {
     loop {
-        if place.shutdown.is_draining() || Instant::now() >= place.until {
+        if Instant::now() >= place.until {
             return None;
         }
         // A file that cannot be read says nothing new; the page itself says so when it is asked for.

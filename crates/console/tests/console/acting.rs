@@ -1,5 +1,5 @@
 //! What people do holds, once, and who comes second is told who was first.
-use alerting::lifecycle::State;
+use alerting::lifecycle::{Signal, State};
 use axum::http::StatusCode;
 
 use crate::support::{World, staffed};
@@ -64,6 +64,32 @@ async fn who_acknowledges_second_is_told_who_did_it_and_when_and_nothing_changes
     assert_eq!(late.status, StatusCode::CONFLICT);
     assert!(late.body.contains("anna acknowledged this at 20"), "{}", late.body);
     assert_eq!(world.handle.alert(alert.id).await.unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_said_to_be_over_and_takes_a_comment_only() {
+    let world = World::start(staffed());
+    let mut alert = world.hazard("acme", "pen-1").await;
+    let mut rob = world.signed_in("rob").await;
+    let csrf = rob.get(&format!("/alerts/{}", alert.id)).await.csrf();
+    // Somebody knew, and then it was over, while rob looked at his page.
+    for signal in [Signal::Acknowledged, Signal::Cleared] {
+        alert.life.step(signal);
+    }
+    assert_eq!(alert.state(), State::Resolved);
+    world.put([alert.clone()]);
+    for what in ["acknowledge", "unacknowledge", "assign"] {
+        let path = format!("/alerts/{}/{what}", alert.id);
+        let late = rob.post(&path, &[("csrf", &csrf), ("assignee", "rob")]).await;
+        assert_eq!(late.status, StatusCode::CONFLICT, "{what}");
+        assert!(late.body.contains("It is over since 20"), "{}", late.body);
+    }
+    let page = rob.get(&format!("/alerts/{}", alert.id)).await.body;
+    assert!(
+        page.contains("/comment\"") && !page.contains("/acknowledge\""),
+        "{page}"
+    );
+    assert!(rob.get("/?state=resolved").await.body.contains(&alert.id.to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

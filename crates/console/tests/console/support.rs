@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use alerting::engine::Alert;
+use alerting::engine::{Alert, Changes};
+use alerting::id::AlertId;
+use alerting::store::{Batch, Store};
 use alerting::{Alerting, CURSOR, Handle, RunError};
 use axum::Router;
 use axum::body::Body;
@@ -254,6 +256,34 @@ impl World {
             assert!(Instant::now() < end, "no alert");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Puts alerts into alerting's file, beside the process, whose engine knows nothing of them.
+    pub(crate) fn put(&self, alerts: impl IntoIterator<Item = Alert>) {
+        let changes = Changes {
+            alerts: alerts.into_iter().map(|alert| (alert.id, alert)).collect(),
+            ..Changes::default()
+        };
+        let batch = Batch {
+            changes,
+            now: now(),
+            ..Batch::default()
+        };
+        Store::open(&self.file()).unwrap().commit(&batch).unwrap();
+    }
+
+    /// As many more alerts like this one, of `pen-2`.
+    pub(crate) fn put_many(&self, one: &Alert, many: u32) {
+        let more = (0..many).map(|n| {
+            let mut id = [0xee; 16];
+            id[..4].copy_from_slice(&n.to_be_bytes());
+            Alert {
+                id: AlertId(id),
+                device: "pen-2".to_owned(),
+                ..one.clone()
+            }
+        });
+        self.put(more);
     }
 
     /// Somebody at this console who has no cookie yet.
