@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 use criterion::{Criterion, criterion_group, criterion_main};
 
+#[path = "../tests/console/behind.rs"]
+mod behind;
 #[path = "../tests/console/support.rs"]
 mod support;
 
@@ -30,6 +32,7 @@ fn pages(criterion: &mut Criterion) {
             format!("/alerts/{}/silence?scope=clinic", one.id),
         ),
         ("silences", "/silences".to_owned()),
+        ("fleet", "/fleet".to_owned()),
     ] {
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {

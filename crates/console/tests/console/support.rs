@@ -192,6 +192,7 @@ impl World {
         let registry = Arc::new(registry::Shared::new(registry()));
         let shutdown = Shutdown::new();
         let alerting = Alerting::build(alerting::Parts {
+            permit: alerting::permit::Permit::always(),
             config: alerting::Config::new(file(dir.path())),
             log: log.clone(),
             owned_shards: u64::MAX,

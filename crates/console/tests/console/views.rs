@@ -58,7 +58,10 @@ async fn who_belongs_to_a_tenant_sees_its_fleet_and_nothing_of_another() {
         "{all}"
     );
     let all = rob.get("/pipeline").await.body;
-    assert!(all.contains("other&#x2f;pen-1") && all.contains("Log telemetry"), "{all}");
+    assert!(
+        all.contains("other&#x2f;pen-1") && all.contains("Log telemetry"),
+        "{all}"
+    );
     // A hazard stands on the clinic's card and on the device's page.
     assert!(anna.get("/clinics/acme/north").await.body.contains("1 High"));
     assert!(anna.get("/devices/acme/pen-1").await.body.contains("2.900 mm deep"));
