@@ -158,6 +158,18 @@ impl Browser {
         });
     }
 
+    /// Chooses an option of a list by its value.
+    pub fn choose(&self, css: &str, value: &str) {
+        self.click(&format!("{css} option[value='{value}']"));
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub fn press(&self, key: &str) {
+        let steps = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        let keyboard = json!({"actions": [{"type": "key", "id": "keyboard", "actions": steps}]});
+        self.post("/actions", &keyboard).unwrap();
+    }
+
     /// What a person reads in an element.
     pub fn text(&self, css: &str) -> Result<String, String> {
         let text = self.ask("GET", &format!("{}/text", self.element(css)?), None)?;

@@ -1,5 +1,7 @@
 //! What a person with a browser relies on: an alert comes in by itself, is opened, seen, acknowledged, silenced, on a phone as at
 //! a desk, and the browser has nothing to complain of.
+mod demo;
+
 use serde_json::Value;
 use tests::{Browser, Look, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, wait_for};
 
@@ -45,6 +47,21 @@ fn assert_fits(browser: &Browser) {
     );
 }
 
+/// Letters that are lower than this are none on a phone, in points: half of what the text around them has.
+const LEAST_LINE: f64 = 9.0;
+
+fn assert_legible(browser: &Browser, css: &str) {
+    let lowest = format!(
+        "return Math.min(...[...document.querySelectorAll({css:?})].map((text) => text.getBoundingClientRect().height))"
+    );
+    let lowest = browser.run(&lowest).unwrap().as_f64();
+    assert!(
+        lowest >= Some(LEAST_LINE),
+        "{css} at {}: {lowest:?} points high",
+        browser.url()
+    );
+}
+
 #[test]
 fn an_alert_comes_in_by_itself_is_opened_seen_and_acknowledged_on_a_phone_and_at_a_desk() {
     for look in Look::ALL {
@@ -75,6 +92,7 @@ fn an_alert_comes_in_by_itself_is_opened_seen_and_acknowledged_on_a_phone_and_at
         // The picture is one that can be seen: its lines and marks have a place on the page.
         let (width, height) = wait_for("the picture", SOON, || browser.size("#picture svg"));
         assert!(width > 250.0 && height > 80.0, "{width} x {height}");
+        assert_legible(&browser, "#picture svg text");
         assert_fits(&browser);
         browser.picture("console-alert");
 
@@ -147,4 +165,47 @@ fn pages_work_without_a_script_and_in_the_dark() {
     browser.picture("console-alert-dark");
     browser.click("#acknowledge");
     browser.wait_text("#what .state", "Acknowledged");
+}
+
+#[test]
+fn at_a_desk_no_mouse_is_needed_and_what_somebody_writes_is_shown_and_not_run() {
+    let webhook = Webhook::start();
+    let stack = open_console(&webhook);
+    for id in ["pen-1", "pen-2"] {
+        hazard(&stack, &mut Source::new(id));
+    }
+    wait_for("both alerts", SOON, || {
+        let all = listed(&stack);
+        let of_rule = all.iter().filter(|alert| alert["rule"] == RULE).count();
+        if of_rule == 2 { Ok(()) } else { Err(all) }
+    });
+    let browser = Browser::start(Look::Desk);
+    browser.open(&format!("http://{}/?rule={RULE}", stack.http));
+    browser.wait_text("#live", "Live");
+    // Down to the first, the second, up again, and in.
+    for key in ["j", "j", "k"] {
+        browser.press(key);
+    }
+    let first = browser
+        .run("return document.querySelector('#inbox a.what').getAttribute('href')")
+        .unwrap();
+    browser.press("\u{e007}");
+    wait_for("the first alert", SOON, || match browser.url() {
+        url if url.ends_with(first.as_str().unwrap()) => Ok(()),
+        url => Err(url),
+    });
+    let script = "<script>window.ran = true</script><img src=x onerror='window.ran = true'>";
+    browser.write("#comment", script);
+    browser.click("form[action$='/comment'] button");
+    browser.wait_text("#happened", script);
+    assert!(browser.run("return window.ran === undefined").unwrap() == true);
+    // What is not there is a page that says so, and only its address is a complaint.
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    browser.open(&format!(
+        "http://{}/alerts/00000000000000000000000000000000",
+        stack.http
+    ));
+    browser.wait_text("h1", "");
+    browser.picture("console-not-here");
+    assert!(browser.text("main").unwrap().len() > 20, "{:?}", browser.text("main"));
 }
