@@ -184,19 +184,25 @@ impl Browser {
         })
     }
 
-    /// Width and height of an element in points, as it is drawn.
+    /// Width and height of an element in points, as it is drawn; 0 where it is not.
     pub fn size(&self, css: &str) -> Result<(f64, f64), String> {
-        let rect = self.ask("GET", &format!("{}/rect", self.element(css)?), None)?;
-        Ok((
-            rect["width"].as_f64().unwrap_or(0.0),
-            rect["height"].as_f64().unwrap_or(0.0),
-        ))
+        // Not the driver's own way: it knows a size of what is not drawn, too.
+        let drawn =
+            format!("const r = document.querySelector({css:?}).getBoundingClientRect(); return [r.width, r.height]");
+        let drawn = self.run(&drawn)?;
+        let number = |at: usize| drawn[at].as_f64().ok_or_else(|| drawn.to_string());
+        Ok((number(0)?, number(1)?))
     }
 
     /// Shows pages as to somebody who wants them dark.
     pub fn go_dark(&self) {
         let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
         self.devtools("Emulation.setEmulatedMedia", &dark);
+    }
+
+    /// Shows pages as they look on paper.
+    pub fn look_printed(&self) {
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": "print"}));
     }
 
     /// From now on pages are shown as to somebody who lets no scripts run.

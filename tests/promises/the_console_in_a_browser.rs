@@ -1,6 +1,7 @@
 //! What a person with a browser relies on: an alert comes in by itself, is opened, seen, acknowledged, silenced, on a phone as at
 //! a desk, and the browser has nothing to complain of.
 mod demo;
+mod views;
 
 use serde_json::Value;
 use tests::{Browser, Look, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, wait_for};
