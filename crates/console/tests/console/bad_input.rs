@@ -4,7 +4,7 @@ use axum::http::{Request, StatusCode, header};
 
 use crate::support::{World, open, staffed};
 
-const XSS: &str = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 7 * 7 }}";
+const XSS: &str = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>{{ 123456789 * 1000003 }}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said_so_on_a_page() {
@@ -75,7 +75,7 @@ async fn text_of_people_is_shown_as_text_wherever_it_comes_from() {
         let page = browser.get(path).await;
         assert!(!page.body.contains("<script>"), "{path}: {}", page.body);
         assert!(!page.body.contains("<img"), "{path}: {}", page.body);
-        assert!(!page.body.contains("49<"), "{path}: text is no template");
+        assert!(!page.body.contains("123457159370367"), "{path}: text is no template");
         assert!(page.body.contains("&lt;script&gt;"), "{path}: {}", page.body);
     }
     let late = browser.send(&alert, "acknowledge", &[]).await;
