@@ -29,6 +29,7 @@ impl Behind {
         let deps = Deps {
             registry: Arc::clone(registry),
             outlets: vec![Arc::new(TelemetryOutlet::new(log))],
+            ack_up_to: gateway::ack_up_to::AckUpTo::default(),
             health: health.clone(),
             clock: Clock::system(),
             disk: Arc::new(OsDisk),
