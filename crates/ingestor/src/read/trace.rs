@@ -14,8 +14,8 @@ pub const MAX_STEPS: i64 = 600;
 pub const MAX_PULSES: usize = 5_000;
 /// Most points: in each step several zones may have been treated.
 const MAX_POINTS: usize = 4 * MAX_STEPS as usize;
-/// Shortest step, in nanoseconds: devices send a batch every 100 ms at most.
-const SHORTEST_NS: i64 = 100_000_000;
+/// Shortest step, in nanoseconds: a batch is a second of strokes at most, so that strokes without a pause fill every step.
+const SHORTEST_NS: i64 = 1_000_000_000;
 
 const FOLDS: &[(Fold, &str, &str)] = &[
     (Fold::Sum, "count", "strokes"),
@@ -231,9 +231,12 @@ mod tests {
             };
             step_ns(span) / 1_000_000
         };
-        // 59.9 s would fit into 100 ms each, aligned; a minute does not.
-        assert_eq!([step(0), step(59), step(60), step(1_800)], [100, 100, 101, 3_006]);
-        for seconds in [1, 59, 60, 61, 1_800, 86_400] {
+        // 599 s fit into a second each, aligned; ten minutes do not.
+        assert_eq!(
+            [step(0), step(598), step(600), step(1_800)],
+            [1_000, 1_000, 1_002, 3_006]
+        );
+        for seconds in [1, 598, 599, 600, 601, 1_800, 86_400] {
             assert!(seconds * 1_000 / step(seconds) < MAX_STEPS, "{seconds} s");
         }
     }

@@ -164,7 +164,7 @@ async fn traces(reader: &Reader) {
     };
     let id = Device::new("acme", "pen-1", 1).session_id();
     let trace = reader.trace(&key("pen-1"), Some(id), span).await.unwrap();
-    assert_eq!((trace.step_us, trace.cut, trace.pulses.len()), (100_000, false, 0));
+    assert_eq!((trace.step_us, trace.cut, trace.pulses.len()), (1_000_000, false, 0));
     let rows: Vec<_> = trace
         .strokes
         .iter()

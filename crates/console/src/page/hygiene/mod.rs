@@ -20,6 +20,8 @@ pub(crate) struct Board;
 
 /// What was told in this time is shown.
 const TOLD_US: i64 = 7 * 86_400_000_000;
+/// Most items of one section of the page; how many there are in all stands beside.
+const MAX_SHOWN: usize = 100;
 /// Most events of the page.
 const MAX_TOLD: usize = 100;
 
@@ -53,6 +55,8 @@ pub(crate) struct View {
     fine: Vec<Entry>,
     /// Items that are no devices and have nothing against them.
     others: Vec<ItemStanding>,
+    /// How many there are in all of what is above; at most 100 of each are shown.
+    totals: Totals,
     sterilizers: Vec<SterilizerStanding>,
     /// There are more items than are looked at.
     cut: bool,
@@ -70,6 +74,16 @@ pub(crate) struct Entry {
     item: ItemStanding,
     /// `low`, `intermediate` or `high`.
     level: &'static str,
+}
+
+/// How many items stand in each section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Totals {
+    failed: usize,
+    overdue: usize,
+    due: usize,
+    fine: usize,
+    others: usize,
 }
 
 /// The board by what has to be done.
@@ -102,6 +116,13 @@ fn sorted(board: &Standings, level: impl Fn(&ItemStanding) -> &'static str) -> S
         }
     }
     sorted
+}
+
+/// Keeps what a page shows, and says how many there were.
+fn cut<T>(list: &mut Vec<T>) -> usize {
+    let all = list.len();
+    list.truncate(MAX_SHOWN);
+    all
 }
 
 /// The tenant that is shown: the asked one, or the first that this person sees.
@@ -159,7 +180,14 @@ impl Page for Board {
             let policy = device.and_then(|key| registry.policy(&key));
             policy.map_or("intermediate", |policy| policy.disinfection_level.as_str())
         };
-        let sorted = sorted(&board, level);
+        let mut sorted = sorted(&board, level);
+        let totals = Totals {
+            failed: cut(&mut sorted.failed),
+            overdue: cut(&mut sorted.overdue),
+            due: cut(&mut sorted.due),
+            fine: cut(&mut sorted.fine),
+            others: cut(&mut sorted.others),
+        };
         let tenants = registry.tenants().map(|tenant| tenant.id.to_string());
         let may_record = who.may(Role::Responder);
         Ok(View {
@@ -173,6 +201,7 @@ impl Page for Board {
             due: sorted.due,
             fine: sorted.fine,
             others: sorted.others,
+            totals,
             sterilizers: board.sterilizers,
             cut: board.cut,
             told,
@@ -239,5 +268,7 @@ mod tests {
         );
         assert_eq!((names(&sorted.fine), sorted.others.len()), ("pen-4".into(), 1));
         assert_eq!(sorted.due[0].level, "high");
+        let mut many = vec![(); MAX_SHOWN + 7];
+        assert_eq!((cut(&mut many), many.len()), (MAX_SHOWN + 7, MAX_SHOWN));
     }
 }
