@@ -1,7 +1,7 @@
 //! From the fleet to one treatment, the board that is written on, and every page at every width.
 use tests::{Browser, Look, Mqtt, SOON, Source, Stack, Version, Webhook, wait_for};
 
-use super::{assert_fits, has_stayed, open_console, stays};
+use super::{assert_fits, assert_legible, has_stayed, open_console, stays};
 
 /// A pen that is connected and treats.
 struct Treating {
@@ -137,6 +137,7 @@ fn every_page_fits_a_phone_and_a_desk_and_the_browser_complains_of_none() {
         ] {
             browser.open(&page(&stack, path));
             assert_fits(&browser);
+            assert_legible(&browser, "svg text");
             browser.picture(&format!("page-{name}"));
             let unnamed = browser.run(UNNAMED).unwrap();
             assert_eq!(

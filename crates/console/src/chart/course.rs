@@ -8,7 +8,8 @@ use crate::render::Svg;
 use crate::text::{Texts, fill};
 use crate::time::thousandths;
 
-const WIDTH: f64 = 960.0;
+/// No more than a phone is wide and a half, so that its letters are some on one.
+const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
@@ -134,7 +135,7 @@ fn strokes(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> Stri
         max: (mm(greatest) * HEADROOM).max(0.1),
     };
     let mut svg = plane.frame(texts.get("course.depth_unit"), time);
-    let mut named = None;
+    let mut names = Names::default();
     for run in runs(&trace.strokes, trace.step_us) {
         let line = |value: &dyn Fn(&DepthPoint) -> Option<i64>| -> Vec<(f64, f64, f64)> {
             let point = |p: &DepthPoint| {
@@ -167,7 +168,7 @@ fn strokes(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> Stri
             );
         }
         if let Some(first) = run.first() {
-            zone(&mut svg, &mut named, first.zone.as_deref(), plane.x(first.at_us), texts);
+            names.put(&mut svg, first.zone.as_deref(), plane.x(first.at_us), texts);
         }
     }
     svg
@@ -182,7 +183,7 @@ fn pulses(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> Strin
         max: (joules(greatest) * HEADROOM).max(1.0),
     };
     let mut svg = plane.frame(texts.get("course.fluence_unit"), time);
-    let mut named = None;
+    let mut names = Names::default();
     for pulse in &trace.pulses {
         let x = plane.x(pulse.at_us);
         if let Some(set) = pulse.fluence_set {
@@ -198,39 +199,56 @@ fn pulses(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> Strin
             let y = plane.y(joules(measured));
             let _ = write!(svg, "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>");
         }
-        zone(&mut svg, &mut named, pulse.zone.as_deref(), x, texts);
+        names.put(&mut svg, pulse.zone.as_deref(), x, texts);
     }
     svg
 }
 
-/// Names a zone where it begins.
-fn zone<'z>(
-    svg: &mut String,
-    named: &mut Option<(Option<&'z str>, f64)>,
-    zone: Option<&'z str>,
-    x: f64,
-    texts: &Texts,
-) {
-    if named.is_some_and(|(name, _)| name == zone) {
-        return;
+/// Where names of zones stand: two rows, each taken up to somewhere.
+#[derive(Default)]
+struct Names<'z> {
+    last: Option<Option<&'z str>>,
+    taken: [f64; 2],
+}
+
+impl<'z> Names<'z> {
+    /// Height of the rows.
+    const ROWS: [f64; 2] = [16.0, 30.0];
+    /// Width of a letter, at most about.
+    const LETTER: f64 = 7.5;
+
+    /// Names a zone where it begins, if there is room: the table beside the picture has them all.
+    fn put(&mut self, svg: &mut String, zone: Option<&'z str>, x: f64, texts: &Texts) {
+        if self.last.replace(zone) == Some(zone) {
+            return;
+        }
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>",
+            HEIGHT - BOTTOM
+        );
+        let name = zone.unwrap_or_else(|| texts.get("zone.none"));
+        let key = format!("zone.{name}");
+        let name = if zone.is_some() { texts.get(&key) } else { name };
+        let wide = name.chars().count() as f64 * Self::LETTER;
+        // At the right edge it stands before its line.
+        let (from, at, anchor) = if x + wide > WIDTH {
+            (x - 2.0 - wide, x - 2.0, "end")
+        } else {
+            (x, x + 2.0, "start")
+        };
+        for (row, taken) in Self::ROWS.iter().zip(&mut self.taken) {
+            if from >= *taken {
+                *taken = from + wide + Self::LETTER;
+                let text = escape(name);
+                let _ = write!(
+                    svg,
+                    "<text x=\"{at:.1}\" y=\"{row}\" text-anchor=\"{anchor}\">{text}</text>"
+                );
+                return;
+            }
+        }
     }
-    // Names that stand too near to one another would cover one another; the table beside the picture has them all.
-    let row = if named.is_some_and(|(_, before)| x - before < 70.0) {
-        30.0
-    } else {
-        16.0
-    };
-    let name = zone.unwrap_or_else(|| texts.get("zone.none"));
-    let key = format!("zone.{name}");
-    let name = if zone.is_some() { texts.get(&key) } else { name };
-    let _ = write!(
-        svg,
-        "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/><text x=\"{:.1}\" y=\"{row}\">{}</text>",
-        HEIGHT - BOTTOM,
-        x + 2.0,
-        escape(name)
-    );
-    *named = Some((zone, x));
 }
 
 fn joined(points: &[(f64, f64)]) -> String {
@@ -282,9 +300,58 @@ mod tests {
         let count = |what: &str| svg.matches(what).count();
         assert_eq!((count("class=\"band\""), count("class=\"first\"")), (3, 1));
         assert_eq!((count(">Cheek<"), count(">Chin<")), (1, 1));
-        // 1.4 mm of 1.54 mm in 236 px above 270, at 1 s of 20 s in 892 px after 56.
-        assert!(svg.contains("cx=\"100.6\" cy=\"55.5\""), "{svg}");
+        // 1.4 mm of 1.54 mm in 236 px above 270, at 1 s of 20 s in 452 px after 56.
+        assert!(svg.contains("cx=\"78.6\" cy=\"55.5\""), "{svg}");
         assert!(course(&Trace::default(), span, &texts, |at| at.to_string()).is_none());
+    }
+
+    /// Where a text begins and ends, by what a letter takes at most.
+    fn reach(text: &str) -> (String, f64, f64) {
+        let part = |before: &str, after: &str| {
+            text.split_once(before)
+                .unwrap()
+                .1
+                .split_once(after)
+                .unwrap()
+                .0
+                .to_owned()
+        };
+        let x: f64 = part("x=\"", "\"").parse().unwrap();
+        let wide = part(">", "<").chars().count() as f64 * Names::LETTER;
+        let from = if text.contains("\"end\"") { x - wide } else { x };
+        (part("y=\"", "\""), from, from + wide)
+    }
+
+    #[test]
+    fn names_of_zones_stand_within_the_picture_and_none_upon_another() {
+        let texts = Texts::english().unwrap();
+        let zones = ["forehead", "cheek", "chin", "nose", "periorbital"];
+        let strokes = (0..60).map(|n| point(n * 1_000_000, zones[n as usize % zones.len()], 900, 0));
+        let trace = Trace {
+            step_us: 1_000_000,
+            strokes: strokes.collect(),
+            ..Trace::default()
+        };
+        let span = Span {
+            from_us: 0,
+            to_us: 60_000_000,
+        };
+        let svg = course(&trace, span, &texts, |at| at.to_string()).unwrap().markup;
+        let rows = Names::ROWS.map(|row| format!("y=\"{row}\""));
+        let names = svg
+            .split("<text")
+            .skip(1)
+            .filter(|text| rows.iter().any(|row| text.contains(row)));
+        let mut names: Vec<_> = names.map(reach).collect();
+        names.sort_by(|a, b| (&a.0, a.1).partial_cmp(&(&b.0, b.1)).unwrap());
+        assert!(names.len() > 6, "{names:?}");
+        assert!(
+            names.iter().all(|(_, from, to)| *from >= 0.0 && *to <= WIDTH),
+            "{names:?}"
+        );
+        for pair in names.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            assert!(pair[0].2 <= pair[1].1, "{pair:?}");
+        }
     }
 
     #[test]
