@@ -10,13 +10,14 @@ fn on_the_clock(at_us: i64, zone: &str, format: &str) -> String {
     };
     match zone.parse::<Tz>() {
         Ok(zone) => at.with_timezone(&zone).format(format).to_string(),
+        Err(_) if format.ends_with("%Z") => at.format(format).to_string(),
         Err(_) => format!("{} UTC", at.format(format)),
     }
 }
 
-/// `2026-11-22 14:04:05`.
+/// `2026-11-22 14:04:05 CET`: the reader may sit in another zone than the clinic.
 pub(crate) fn local(at_us: i64, zone: &str) -> String {
-    on_the_clock(at_us, zone, "%Y-%m-%d %H:%M:%S")
+    on_the_clock(at_us, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
 
 /// `14:04:05`.
@@ -97,7 +98,8 @@ mod tests {
     #[test]
     fn a_time_is_on_the_clinics_clock_in_summer_and_winter() {
         let winter = 1_795_348_800_000_000; // 2026-11-22 12:00:00 UTC
-        assert_eq!(local(winter, "Europe/Berlin"), "2026-11-22 13:00:00");
+        assert_eq!(local(winter, "Europe/Berlin"), "2026-11-22 13:00:00 CET");
+        assert_eq!(local(winter, "Mars/Olympus"), "2026-11-22 12:00:00 UTC");
         assert_eq!(clock(winter - 150 * 86_400_000_000, "Europe/Berlin"), "14:00:00");
         assert_eq!(clock(winter, "Mars/Olympus"), "12:00:00 UTC");
     }
