@@ -177,12 +177,16 @@ impl Store {
         let courses = {
             let db = self.db();
             let read = || -> rusqlite::Result<Vec<Option<String>>> {
-                // The kind of a rule stands in the body only, and is looked for where the rule is called otherwise.
-                let mut picked = db.prepare_cached(
+                // The kind of a rule stands in the body only, which is read where a rule is asked for and is called otherwise.
+                let rule = match what.rule.is_empty() {
+                    true => "?5 = ''",
+                    false => "(rule = ?5 OR json_extract(body, '$.kind') = ?5)",
+                };
+                let mut picked = db.prepare_cached(&format!(
                     "SELECT course.state FROM alert INDEXED BY alert_inbox LEFT JOIN course ON course.alert_id = alert.id \
                      WHERE open = 1 AND (?1 = '' OR tenant = ?1) AND (?2 = '' OR clinic = ?2) AND (?3 = '' OR device = ?3) \
-                     AND urgency <= ?4 AND (?5 = '' OR rule = ?5 OR json_extract(body, '$.kind') = ?5)",
-                )?;
+                     AND urgency <= ?4 AND {rule}",
+                ))?;
                 let most = urgency(what.max_priority);
                 let rows = picked
                     .query_map(params![what.tenant, what.clinic, what.device, most, what.rule], |row| {
