@@ -39,8 +39,26 @@ impl Texts {
 /// Puts `what` where the text says `{name}`.
 pub(crate) fn fill(text: &str, what: &[(&str, &str)]) -> String {
     what.iter().fold(text.to_owned(), |text, (name, value)| {
-        text.replace(&format!("{{{name}}}"), value)
+        numbered(&text, name, value).replace(&format!("{{{name}}}"), value)
     })
+}
+
+/// `{n|alert|alerts}` is the first word where n is 1, and the second one else.
+fn numbered(text: &str, name: &str, value: &str) -> String {
+    let begin = format!("{{{name}|");
+    let mut pieces = text.split(begin.as_str());
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let Some((words, rest)) = piece.split_once('}') else {
+            filled.push_str(&begin);
+            filled.push_str(piece);
+            continue;
+        };
+        let (one, many) = words.split_once('|').unwrap_or((words, words));
+        filled.push_str(if value == "1" { one } else { many });
+        filled.push_str(rest);
+    }
+    filled
 }
 
 #[cfg(test)]
@@ -59,5 +77,9 @@ mod tests {
     #[test]
     fn a_value_stands_where_its_name_was() {
         assert_eq!(fill("{n} of {all}", &[("n", "3"), ("all", "7")]), "3 of 7");
+        let alerts = "{n} {n|alert|alerts} of {m} {m|pen|pens}";
+        assert_eq!(fill(alerts, &[("n", "1"), ("m", "2")]), "1 alert of 2 pens");
+        assert_eq!(fill(alerts, &[("n", "0"), ("m", "1")]), "0 alerts of 1 pen");
+        assert_eq!(fill("{n|cut", &[("n", "1")]), "{n|cut");
     }
 }
