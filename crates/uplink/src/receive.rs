@@ -216,10 +216,15 @@ impl<S: Sink> Receiver<S> {
                 self.says.say(&said);
                 self.said = (now, if all { now } else { self.said.1 });
             }
-            Err(error) => tracing::warn!(
-                %error,
-                "it cannot be kept how far senders' logs are held, they keep what they sent until it can"
-            ),
+            // Tried again with everything else, and told no more often.
+            Err(error) if all => {
+                self.said.1 = now;
+                tracing::warn!(
+                    %error,
+                    "it cannot be kept how far senders' logs are held, they keep what they sent until it can"
+                );
+            }
+            Err(_) => {}
         }
         self.writer = Some(writer);
         true
