@@ -199,7 +199,7 @@ fn restore(spec: &StackSpec, copy: &Path) -> Stack {
     restore_part(spec, "up", copy)
 }
 
-fn restore_part(spec: &StackSpec, part: &'static str, copy: &Path) -> Stack {
+pub(crate) fn restore_part(spec: &StackSpec, part: &'static str, copy: &Path) -> Stack {
     let stack = Stack::prepare_part(spec, part);
     copy_folder(&copy.join("data"), &stack.folder().join("data"));
     std::fs::remove_dir_all(stack.folder().join("registry")).unwrap();

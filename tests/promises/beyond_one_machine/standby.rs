@@ -6,22 +6,22 @@ use std::time::Duration;
 use tests::{NatsCluster, SOON, Source, Stack, StackSpec, TOKEN, Version, Webhook, deliver_all, uplink, wait_for};
 
 use super::one_broker::broker;
+use crate::a_backup_can_be_gone_on_from::restore_part;
 
 const RULE: &str = "depth-above-limit";
 /// Two terms of the fence, and what a busy machine takes.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
-/// An instance of the group that reports what it told to the other one.
-fn instance(webhook: &Webhook, port: u16, name: &str) -> Stack {
+/// How an instance of the group is configured, which reports what it told to another one.
+fn spec(webhook: &Webhook, port: u16, name: &str) -> StackSpec {
     let more = format!(
         "{}group = \"north\"\ntakeover = \"5s\"\n[alerting.upstream]\nurl = \"http://other/v1/told\"\nauthorization = \"Bearer {TOKEN}\"\ninstance = \"{name}\"\n",
         uplink(port, name, "0-63")
     );
-    let spec = StackSpec {
+    StackSpec {
         more,
         ..StackSpec::plain(webhook)
-    };
-    Stack::prepare_part(&spec, "alerting")
+    }
 }
 
 fn part(webhook: &Webhook, port: u16, part: &'static str) -> Stack {
@@ -69,7 +69,7 @@ fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
 
 fn one_pages_and_the_other_takes_over(port: u16) {
     let webhook = Webhook::start();
-    let mut both = [instance(&webhook, port, "a"), instance(&webhook, port, "b")];
+    let mut both = ["a", "b"].map(|name| Stack::prepare_part(&spec(&webhook, port, name), "alerting"));
     for at in 0..2 {
         let other = format!("http://{}/v1/told", both[1 - at].http);
         both[at].edit("dermatel.toml", "http://other/v1/told", &other);
@@ -119,6 +119,56 @@ fn one_pages_and_the_other_takes_over(port: u16) {
     ingestor.wait_number("SELECT sum(count) FROM stroke_window", 7 * 103);
     let told = "SELECT count(DISTINCT alert_id) FROM alert_transition WHERE rule = 'depth-above-limit' AND to_state = 'firing'";
     ingestor.wait_number(told, 7);
+}
+
+#[test]
+fn apart_an_instance_moves_with_its_shards_and_its_alerts_to_another_machine_and_no_page_is_missing_or_comes_twice() {
+    let (webhook, broker) = (Webhook::start(), broker());
+    let port = broker.port();
+    let (mut gateway, mut ingestor) = (part(&webhook, port, "gateway"), part(&webhook, port, "ingestor"));
+    let mut here = Stack::prepare_part(&spec(&webhook, port, "a"), "alerting");
+    gateway.spawn();
+    ingestor.up();
+    here.up();
+    gateway.wait_ready();
+    treat(&gateway, 2);
+    wait_for("a page of each hazard", TAKEN_OVER, || match pages(&webhook).len() {
+        2 => Ok(()),
+        _ => Err(here.log()),
+    });
+    let first = pages(&webhook).into_keys().next().unwrap();
+    let (done, said) = here.command(&["alert", "ack", &first, "--actor", "ann"]);
+    assert!(done, "{said}");
+
+    // A copy of it stands by elsewhere, under a name of its own.
+    let copy = here.folder().join("copy");
+    let config = here.folder().join("dermatel.toml");
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (done, said) = here.command(&["backup", "--config", &text(&config), "--to", &text(&copy)]);
+    assert!(done, "{said}");
+    let mut there = restore_part(&spec(&webhook, port, "b"), "alerting", &copy);
+    let url = format!("http://{}/v1/told", there.http);
+    there.up();
+    let known = there.json(&format!("/v1/alerts/{first}"));
+    assert_eq!(known["acknowledged_by"], "ann", "{known}");
+    here.stop();
+    here.edit("dermatel.toml", "http://other/v1/told", &url);
+    here.up();
+    treat(&gateway, 1);
+    let both = [here, there];
+    wait_paged(&webhook, 3, &both);
+    let [mut here, there] = both;
+
+    // It is taken over when the first is taken away, and goes on alone.
+    here.stop();
+    treat(&gateway, 2);
+    wait_for("the pages from there", TAKEN_OVER, || match pages(&webhook).len() {
+        5 => Ok(()),
+        _ => Err(there.log()),
+    });
+    there.wait_metric("uplink_fence_held", 1.0);
+    assert_eq!(pages(&webhook).into_values().max(), Some(1), "{:#?}", webhook.pages());
+    ingestor.wait_number("SELECT sum(count) FROM stroke_window", 5 * 103);
 }
 
 #[test]
