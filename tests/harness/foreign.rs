@@ -9,16 +9,10 @@ use uplink::topic::Up;
 /// A sender's log from `after` to `next`, in one part.
 pub fn foreign_stretch(sender: &str, after: u64, next: u64) -> Stretch {
     Stretch {
-        sender: sender.parse().unwrap(),
-        era: 1,
-        line: 0,
         after,
         next,
-        part: 0,
         parts: 1,
-        floor: 0,
-        oldest: 0,
-        continues: None,
+        ..Stretch::of(sender.parse().unwrap(), 1)
     }
 }
 

@@ -90,11 +90,8 @@ impl Advise for Downlink {
     fn advise(&self, device: DeviceKey, payload: Vec<u8>) -> Pin<Box<dyn Future<Output = Advised> + Send + '_>> {
         Box::pin(async move {
             let gateway = self.gateway.get().ok_or("no_gateway")?;
-            match gateway.send_command(&device, payload.into()).await {
-                Ok(Delivered::Acknowledged) => Ok("acknowledged"),
-                Ok(Delivered::Sent) => Ok("sent"),
-                Err(error) => Err(error.as_str()),
-            }
+            let sent = gateway.send_command(&device, payload.into()).await;
+            sent.map(Delivered::as_str).map_err(|error| error.as_str())
         })
     }
 }

@@ -15,9 +15,8 @@ use spool::Offset;
 use telemetry::{BootId, DeviceKey, proto};
 use tokio::task::JoinSet;
 
-use crate::endpoint::Delivered;
 use crate::gateway::Handle;
-use crate::metrics::{ACK_UP_TO, ACK_UP_TO_UNASKED};
+use crate::metrics::{ACK_UP_TO, ACK_UP_TO_FORGOTTEN};
 
 /// Most devices that wait for one. One more is not answered until it asks again.
 pub const DEVICES_MAX: usize = 100_000;
@@ -66,7 +65,7 @@ impl AckUpTo {
             Entry::Vacant(place) if room => {
                 place.insert(new);
             }
-            Entry::Vacant(_) => counter!(ACK_UP_TO_UNASKED).increment(1),
+            Entry::Vacant(_) => counter!(ACK_UP_TO_FORGOTTEN).increment(1),
         }
     }
 
@@ -110,8 +109,7 @@ impl AckUpTo {
                 under_way.spawn(async move {
                     let sent = gateway.send_command(&device, encode(boot, sequence));
                     let outcome = match tokio::time::timeout(TRY_FOR, sent).await {
-                        Ok(Ok(Delivered::Acknowledged)) => "acknowledged",
-                        Ok(Ok(Delivered::Sent)) => "sent",
+                        Ok(Ok(delivered)) => delivered.as_str(),
                         Ok(Err(error)) => error.as_str(),
                         Err(_) => "timeout",
                     };

@@ -33,7 +33,7 @@ pub const COMMITS_FAILED: &str = "gateway_commits_failed_total";
 /// Devices that were told how far the far end has everything, by `outcome`.
 pub const ACK_UP_TO: &str = "gateway_ack_up_to_total";
 /// Devices that asked and could not be remembered.
-pub const ACK_UP_TO_UNASKED: &str = "gateway_ack_up_to_unasked_total";
+pub const ACK_UP_TO_FORGOTTEN: &str = "gateway_ack_up_to_forgotten_total";
 /// Watermarks written.
 pub const WATERMARKS: &str = "gateway_watermarks_written_total";
 /// Devices in the ledger.
@@ -118,7 +118,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "devices that were told how far the far end has everything, by outcome",
     ),
     (
-        ACK_UP_TO_UNASKED,
+        ACK_UP_TO_FORGOTTEN,
         "counter",
         "devices that asked how far the far end has everything and could not be remembered",
     ),

@@ -20,6 +20,7 @@
 pub mod batch;
 pub mod config;
 pub mod downlink;
+mod durable;
 pub mod fence;
 pub mod forward;
 pub mod held;

@@ -1,8 +1,9 @@
 //! How far senders' logs are held, kept beside the reader's log: on disk before it is said, because a sender forgets what is held.
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::durable;
 use crate::held::Held;
 use crate::topic::Role;
 
@@ -18,11 +19,7 @@ impl Positions {
     pub(crate) fn open(dir: &Path, role: Role) -> io::Result<(Self, Held)> {
         fs::create_dir_all(dir)?;
         let path = dir.join(format!("{}-held", role.as_str()));
-        let stored = match fs::read(&path) {
-            Ok(stored) => stored,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let stored = durable::read(&path)?.unwrap_or_default();
         let held = Held::decode(&stored).unwrap_or_else(|| {
             tracing::warn!(
                 file = %path.display(),
@@ -39,14 +36,7 @@ impl Positions {
         if bytes == self.stored {
             return Ok(());
         }
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        if let Some(dir) = self.path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
+        durable::replace(&self.path, &bytes)?;
         self.stored = bytes;
         Ok(())
     }

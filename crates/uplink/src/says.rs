@@ -1,7 +1,7 @@
 //! What a reader says: that the broker keeps its shards for it, and to each sender how far it holds what that sent.
 use bytes::Bytes;
 use prost::Message as _;
-use service::mqtt::{Acks, OptionsError, Publisher, PublisherOptions};
+use service::mqtt::{OptionsError, Publisher, PublisherOptions};
 use telemetry::{GatewayId, proto};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ impl Says {
             role,
             instance: config.instance.clone(),
             publisher,
-            tasks: [tokio::spawn(announced), tokio::spawn(forget(acks))],
+            tasks: [tokio::spawn(announced), tokio::spawn(acks.ignore())],
             missed: false,
         })
     }
@@ -73,8 +73,4 @@ async fn announce(publisher: Publisher, topic: String, payload: Bytes, mut subsc
             return;
         }
     }
-}
-
-async fn forget(mut acks: Acks) {
-    while acks.recv().await.is_some() {}
 }

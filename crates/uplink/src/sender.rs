@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::batch::{Packed, pack_messages};
 use crate::readers::{AWAY_AFTER, ReaderId, Readers, Seen, missing};
-use crate::stretch::Stretch;
+use crate::stretch::{Stretch, address};
 use crate::topic::{Role, Up, Way, downlink};
 use crate::{Config, ShardSet};
 
@@ -86,18 +86,7 @@ impl Sender {
             next: Arc::default(),
             calls: Arc::default(),
             seen,
-            line: Stretch {
-                sender: id.clone(),
-                era: rand::random(),
-                line: 0,
-                after: 0,
-                next: 0,
-                part: 0,
-                parts: 0,
-                floor: 0,
-                oldest: 0,
-                continues: None,
-            },
+            line: Stretch::of(id.clone(), rand::random()),
             wait_for_readers: config.wait_for_readers,
             knocked: Arc::default(),
         })
@@ -127,8 +116,12 @@ impl Sender {
             .collect();
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let mut answers = Vec::with_capacity(batches.len());
-        for (topic, payload) in self.address(call, batches) {
-            answers.push(self.publish(&topic, payload)?);
+        let stretch = |_| Stretch {
+            next: call,
+            ..self.line.clone()
+        };
+        for (topic, payload) in address(batches, stretch) {
+            answers.push(self.publish(&topic.to_string(), payload)?);
         }
         for answer in answers {
             answered(answer).await?;
@@ -170,26 +163,6 @@ impl Sender {
 
     fn said<'a>(&self, seen: &'a Seen, reader: &ReaderId) -> Option<&'a (proto::UplinkHeld, Instant)> {
         seen.said.get(reader).filter(|(said, _)| said.era == self.line.era)
-    }
-
-    /// Says of each batch which part of this call it is in its shard.
-    fn address(&self, call: u64, batches: Vec<(Up, Packed)>) -> Vec<(String, Bytes)> {
-        let mut parts: BTreeMap<u16, (u32, u32)> = BTreeMap::new();
-        for (topic, _) in &batches {
-            parts.entry(topic.shard()).or_default().1 += 1;
-        }
-        let addressed = batches.into_iter().filter_map(|(topic, packed)| {
-            let (part, of) = parts.get_mut(&topic.shard())?;
-            let stretch = Stretch {
-                next: call,
-                part: *part,
-                parts: *of,
-                ..self.line.clone()
-            };
-            *part += 1;
-            Some((topic.to_string(), packed.payload(&stretch)))
-        });
-        addressed.collect()
     }
 
     /// Waits until every ingestor of these shards says that it has this call; gives the shards of which one has not in time.

@@ -1,9 +1,14 @@
 //! Which part of its log a sender sends with a publish, as it stands unpacked before the packed message.
 //!
 //! It stands outside of what is packed, so that a message which cannot be opened costs that message and not the order.
+use std::collections::BTreeMap;
+
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
 use telemetry::{GatewayId, proto};
+
+use crate::batch::Packed;
+use crate::topic::Up;
 
 /// Most bytes of an encoded stretch: ids of 63 bytes and numbers.
 const STRETCH_BYTES_MAX: usize = 256;
@@ -48,6 +53,22 @@ pub enum StretchError {
 }
 
 impl Stretch {
+    /// The beginning of a sender's era: nothing was sent.
+    pub fn of(sender: GatewayId, era: u64) -> Self {
+        Self {
+            sender,
+            era,
+            line: 0,
+            after: 0,
+            next: 0,
+            part: 0,
+            parts: 0,
+            floor: 0,
+            oldest: 0,
+            continues: None,
+        }
+    }
+
     /// Appends it with its length in front.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         let message = proto::UplinkStretch {
@@ -104,6 +125,27 @@ impl Stretch {
     }
 }
 
+/// Says of each message which part of how many of its shard it is, in their order; `stretch` gives the rest, by shard.
+pub(crate) fn address(messages: Vec<(Up, Packed)>, stretch: impl Fn(u16) -> Stretch) -> Vec<(Up, Bytes)> {
+    let mut parts: BTreeMap<u16, u32> = BTreeMap::new();
+    for (topic, _) in &messages {
+        *parts.entry(topic.shard()).or_default() += 1;
+    }
+    let mut next: BTreeMap<u16, u32> = BTreeMap::new();
+    let addressed = messages.into_iter().map(|(topic, packed)| {
+        let shard = topic.shard();
+        let part = next.entry(shard).or_default();
+        let stretch = Stretch {
+            part: *part,
+            parts: parts.get(&shard).copied().unwrap_or_default(),
+            ..stretch(shard)
+        };
+        *part += 1;
+        (topic, packed.payload(&stretch))
+    });
+    addressed.collect()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
@@ -114,16 +156,11 @@ pub(crate) mod tests {
     /// A batch in one part.
     pub(crate) fn stretch(line: u32, after: u64, next: u64) -> Stretch {
         Stretch {
-            sender: "gw-1".parse().unwrap(),
-            era: 7,
             line,
             after,
             next,
-            part: 0,
             parts: 1,
-            floor: 0,
-            oldest: 0,
-            continues: None,
+            ..Stretch::of("gw-1".parse().unwrap(), 7)
         }
     }
 

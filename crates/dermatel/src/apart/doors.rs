@@ -4,7 +4,6 @@ use std::sync::Arc;
 use anyhow::Result;
 use axum::Router;
 use gateway::ack_up_to::AckUpTo;
-use gateway::endpoint::Delivered;
 use gateway::{Deps, Gateway};
 use registry::Shared;
 use service::shutdown::Shutdown;
@@ -75,8 +74,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         let handle = handle.clone();
         async move {
             match handle.send_command(&device, payload).await {
-                Ok(Delivered::Acknowledged) => "acknowledged",
-                Ok(Delivered::Sent) => "sent",
+                Ok(delivered) => delivered.as_str(),
                 Err(error) => error.as_str(),
             }
         }

@@ -149,6 +149,16 @@ pub enum Delivered {
     Sent,
 }
 
+impl Delivered {
+    /// A bounded name, for labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Sent => "sent",
+        }
+    }
+}
+
 /// Why a command did not get down, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
@@ -207,8 +217,7 @@ impl Commands {
     pub async fn send(&self, identity: &str, payload: Bytes) -> Result<Delivered, CommandError> {
         let outcome = self.try_send(identity, payload).await;
         self.directory.metrics.command(match outcome {
-            Ok(Delivered::Acknowledged) => "acknowledged",
-            Ok(Delivered::Sent) => "sent",
+            Ok(delivered) => delivered.as_str(),
             Err(error) => error.as_str(),
         });
         outcome

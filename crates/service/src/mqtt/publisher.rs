@@ -265,6 +265,11 @@ impl Acks {
         Some(acked)
     }
 
+    /// Takes what comes until the client ends, for whom acknowledgements mean nothing.
+    pub async fn ignore(mut self) {
+        while self.recv().await.is_some() {}
+    }
+
     /// An acknowledgement if there is one now.
     pub fn try_recv(&mut self) -> Option<Acked> {
         let (acked, bytes) = self.acked.try_recv().ok()?;

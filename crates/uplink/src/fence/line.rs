@@ -4,14 +4,14 @@ use std::time::Instant;
 use metrics::{counter, gauge};
 use prost::Message as _;
 use service::health::Condition;
-use service::mqtt::{Acks, Link, OptionsError, Publisher, PublisherOptions, Subscriber, SubscriberOptions};
+use service::mqtt::{Link, OptionsError, Publisher, PublisherOptions, Subscriber, SubscriberOptions};
 use telemetry::proto;
 use tokio::sync::watch;
 
 use super::{Fence, is_claim};
 use crate::Config;
 use crate::metrics::{FENCE_CLAIMS, FENCE_EPOCH, FENCE_HELD};
-use crate::topic::{Role, fence};
+use crate::topic::{self, Role};
 
 /// Name of the condition for readiness.
 pub const CONDITION: &str = "uplink-fence";
@@ -40,13 +40,13 @@ pub async fn run(
     condition: &Condition,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Ended> {
-    let topic = fence(Role::Alerting, group);
+    let topic = topic::fence(Role::Alerting, group);
     let name = format!("dermatel-alerting-{}-fence", config.instance);
     let options = SubscriberOptions::new(config.broker_as(format!("{name}-hears")), vec![topic.clone()]);
     let mut subscriber = Subscriber::start(options)?;
     let (publisher, acks, _) = Publisher::start(PublisherOptions::new(config.broker_as(name)))?;
-    let forgetting = tokio::spawn(forget(acks));
-    let mut pale = Fence::new(config.instance.clone(), rand::random(), config.takeover, Instant::now());
+    let ignoring = tokio::spawn(acks.ignore());
+    let mut fence = Fence::new(config.instance.clone(), rand::random(), config.takeover, Instant::now());
     let (mut link, acker) = (subscriber.link(), subscriber.acker());
     let mut look = tokio::time::interval(config.takeover / 16);
     tokio::pin!(stop);
@@ -58,31 +58,31 @@ pub async fn run(
             changed = link.changed() => {
                 let forgot = changed.is_ok() && *link.borrow_and_update() == (Link::Connected { session_present: false });
                 // At first there was nothing to forget.
-                if forgot && pale.holder().is_some() {
-                    pale.forgotten(Instant::now());
+                if forgot && fence.holder().is_some() {
+                    fence.forgotten(Instant::now());
                 }
             }
             delivery = subscriber.recv() => {
                 let Some(delivery) = delivery else { break Ok(()) };
                 if let Ok(beat) = proto::FenceBeat::decode(&delivery.payload[..]) {
-                    pale.hear(&beat, Instant::now());
+                    fence.hear(&beat, Instant::now());
                 }
                 acker.ack(&[delivery.token]);
             }
             _ = look.tick() => {
-                if let Some(beat) = pale.tick(Instant::now()) {
+                if let Some(beat) = fence.tick(Instant::now()) {
                     say(&publisher, &topic, &beat);
                 }
             }
         }
-        window.send_replace(pale.may_page());
-        tell(&pale, condition);
-        if pale.is_lost() {
+        window.send_replace(fence.may_page());
+        tell(&fence, condition);
+        if fence.is_lost() {
             break Err(Ended::Lost);
         }
     };
     window.send_replace(None);
-    forgetting.abort();
+    ignoring.abort();
     subscriber.stop().await;
     publisher.close().await;
     ended
@@ -112,8 +112,4 @@ fn tell(fence: &Fence, condition: &Condition) {
         }
         None => condition.red("nobody is known to page for this group yet"),
     }
-}
-
-async fn forget(mut acks: Acks) {
-    while acks.recv().await.is_some() {}
 }

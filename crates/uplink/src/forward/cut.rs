@@ -1,5 +1,5 @@
 //! Records of the log, grouped by clinic, packed, and each message named by the stretch of its shard that it is.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use metrics::counter;
@@ -9,10 +9,11 @@ use telemetry::{ClinicId, TenantId, UnixMicros, proto};
 
 use super::far::PerShard;
 use super::in_flight::{Chunk, Message};
+use crate::ShardSet;
 use crate::batch::{Packed, pack_messages};
 use crate::metrics::{FORWARDED_BYTES, FORWARDED_MESSAGES, FORWARDED_PACKED_BYTES, NOT_FORWARDED};
 use crate::report::{Head, Report};
-use crate::stretch::Stretch;
+use crate::stretch::{Stretch, address};
 use crate::topic::{Up, Way};
 
 /// Most of a gateway's logs that are told of.
@@ -121,32 +122,21 @@ impl Cutter {
 
     /// Says of each message which stretch of its shard it is.
     fn address(&mut self, chunk: &mut Chunk, packed: Vec<(Up, Packed)>) {
-        let mut parts: BTreeMap<u16, (u32, u32)> = BTreeMap::new();
-        for (topic, _) in &packed {
-            parts.entry(topic.shard()).or_default().1 += 1;
-        }
-        for (topic, packed) in packed {
-            let shard = topic.shard();
-            let Some((part, of)) = parts.get_mut(&shard) else {
-                continue;
-            };
-            let stretch = Stretch {
-                after: self.sent[usize::from(shard)],
-                next: chunk.next.0,
-                part: *part,
-                parts: *of,
-                ..self.line.clone()
-            };
-            *part += 1;
-            let payload = packed.payload(&stretch);
+        let shards: ShardSet = packed.iter().map(|(topic, _)| topic.shard()).collect();
+        let stretch = |shard: u16| Stretch {
+            after: self.sent[usize::from(shard)],
+            next: chunk.next.0,
+            ..self.line.clone()
+        };
+        for (topic, payload) in address(packed, stretch) {
             counter!(FORWARDED_PACKED_BYTES).increment(payload.len() as u64);
             chunk.messages.push(Message {
-                lane: usize::from(shard % self.connections),
+                lane: usize::from(topic.shard() % self.connections),
                 topic: topic.to_string(),
                 payload,
             });
         }
-        for shard in parts.into_keys() {
+        for shard in shards.iter() {
             let sent = &mut self.sent[usize::from(shard)];
             chunk.sent.push((shard, *sent, chunk.next.0));
             *sent = chunk.next.0;

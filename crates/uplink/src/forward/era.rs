@@ -2,11 +2,13 @@
 //!
 //! A log that was put back from a copy has other records at offsets that a reader holds already. It goes on from the era in which the
 //! copy was taken, at the copy's end, so that readers take what is new; a log whose era nobody knows is sent from its beginning.
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use spool::Offset;
+
+use crate::durable;
 
 const FILE: &str = "forward-era";
 
@@ -23,18 +25,11 @@ impl Era {
     pub(super) fn begin(dir: &Path, end: Offset) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.join(FILE);
-        let before = match fs::read(&path) {
-            Ok(bytes) => <[u8; 8]>::try_from(bytes.as_slice()).ok().map(u64::from_le_bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+        let before = durable::read(&path)?;
+        let before = before.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+        let before = before.map(u64::from_le_bytes);
         let number = rand::random();
-        let beside = path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&u64::to_le_bytes(number))?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(dir)?.sync_all()?;
+        durable::replace(&path, &u64::to_le_bytes(number))?;
         Ok(Self {
             number,
             continues: before.map(|before| (before, end.0)),

@@ -79,16 +79,11 @@ impl Line {
             publishers.push(publisher);
         }
         let stretch = Stretch {
-            sender: plan.gateway.clone(),
-            era: far.era,
             line: far.line,
-            after: 0,
-            next: 0,
-            part: 0,
-            parts: 0,
             floor: plan.committed().0,
             oldest: plan.log.state().oldest.0,
             continues: plan.era.continues,
+            ..Stretch::of(plan.gateway.clone(), far.era)
         };
         let (chunks, packed) = mpsc::channel(PACKED_CHUNKS);
         let stop = Arc::new(AtomicBool::new(false));

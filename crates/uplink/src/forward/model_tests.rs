@@ -383,16 +383,11 @@ impl World {
 fn cutter(disk: &Disk, far: &Far, continues: Option<(u64, u64)>) -> Cutter {
     Cutter {
         line: Stretch {
-            sender: "gw-1".parse().unwrap(),
-            era: far.era,
             line: far.line,
-            after: 0,
-            next: 0,
-            part: 0,
-            parts: 0,
             floor: disk.cursor,
             oldest: disk.oldest,
             continues,
+            ..Stretch::of("gw-1".parse().unwrap(), far.era)
         },
         sent: far.sent,
         // Small: several messages of a clinic in one chunk.
