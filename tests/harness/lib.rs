@@ -12,6 +12,7 @@ mod mqtt;
 mod nats;
 mod source;
 mod stack;
+mod treating;
 mod wait;
 mod webhook;
 
@@ -30,6 +31,7 @@ pub use mqtt::{
 pub use nats::NatsCluster;
 pub use source::{HAZARD_UM, SETPOINT_UM, Source, now_us, random, random_below};
 pub use stack::{CLINIC, Stack, StackSpec, Store, TENANT, TOKEN, secret};
+pub use treating::{Treated, Treating};
 pub use wait::wait_for;
 pub use webhook::{Page, Webhook};
 

@@ -2,17 +2,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tests::{
-    CLINIC, NatsCluster, SOON, Source, Stack, StackSpec, TENANT, Version, Webhook, deliver_all, uplink, wait_for,
-};
+use tests::{CLINIC, NatsCluster, SOON, Source, Stack, StackSpec, TENANT, Treating, Webhook, uplink, wait_for};
 
-/// Batches of each device's treatment, and strokes in each.
-const BATCHES: usize = 150;
-const STROKES: usize = 50;
-/// Where in the treatment the hazards are: before, in and after what happens.
-const HAZARDS: [usize; 3] = [5, 70, 140];
-/// Pause between batches.
-const PACE: Duration = Duration::from_millis(80);
 /// The clinic of the other tenant of the test registry.
 const OTHER: (&str, &str) = ("other", "other-south");
 
@@ -36,35 +27,6 @@ fn part(webhook: &Webhook, port: u16, part: &'static str, name: &str, shards: &s
     Stack::prepare_part(&spec, part)
 }
 
-/// A device's treatments: a boot for each hazard, so that each is an alert of its own.
-fn treat(mut source: Source, to: std::net::SocketAddr) -> std::thread::JoinHandle<Duration> {
-    std::thread::spawn(move || {
-        let mut slowest = Duration::ZERO;
-        for hazard in HAZARDS {
-            let mut pen = Source::of(&source.tenant, &source.clinic, &source.device);
-            let login = pen.login(to, Version::V5);
-            let mut frames = vec![pen.start()];
-            let third = BATCHES / HAZARDS.len();
-            frames.extend((0..third).map(|at| {
-                if at == hazard % third {
-                    pen.hazard()
-                } else {
-                    pen.good(STROKES)
-                }
-            }));
-            frames.push(pen.end(Some(pen.ordinal), None));
-            for frame in frames {
-                let began = Instant::now();
-                deliver_all(&login, &pen.topic(), &[frame], |_| {});
-                slowest = slowest.max(began.elapsed());
-                std::thread::sleep(PACE);
-            }
-            source = pen;
-        }
-        slowest
-    })
-}
-
 #[test]
 fn apart_over_a_cluster_nothing_is_lost_and_no_page_is_missing_when_one_of_everything_is_killed() {
     let webhook = Webhook::start();
@@ -79,11 +41,11 @@ fn apart_over_a_cluster_nothing_is_lost_and_no_page_is_missing_when_one_of_every
     gateways.iter_mut().for_each(Stack::wait_ready);
 
     let began = Instant::now();
-    let devices = [
-        treat(Source::new("pen-1"), gateways[0].mqtt),
-        treat(Source::new("pen-2"), gateways[1].mqtt),
-        treat(Source::of(OTHER.0, OTHER.1, "pen-1"), gateways[1].mqtt),
-    ];
+    let devices = Treating::start([
+        (Source::new("pen-1"), gateways[0].mqtt),
+        (Source::new("pen-2"), gateways[1].mqtt),
+        (Source::of(OTHER.0, OTHER.1, "pen-1"), gateways[1].mqtt),
+    ]);
     let stored = |ingestors: &[Stack; 2]| -> Result<i64, String> {
         let sum = "SELECT coalesce(sum(count), 0) FROM stroke_window";
         Ok(ingestors[0].number(sum)? + ingestors[1].number(sum)?)
@@ -104,15 +66,10 @@ fn apart_over_a_cluster_nothing_is_lost_and_no_page_is_missing_when_one_of_every
     hold();
     gateways[1].up();
     cluster.restart(0);
-    assert!(
-        devices.iter().any(|device| !device.is_finished()),
-        "the treatments were over before everything had died"
-    );
-    let slowest = devices.map(|device| device.join().unwrap());
+    let sent = devices.finish();
     let delivered = began.elapsed();
 
-    let hazards = 3 * HAZARDS.len();
-    let strokes = (3 * (BATCHES - HAZARDS.len()) * STROKES + 3 * hazards) as i64;
+    let (hazards, strokes) = (sent.treatments, sent.strokes);
     wait_for(
         "every stroke in one of the two stores",
         Duration::from_secs(60),
@@ -147,13 +104,13 @@ fn apart_over_a_cluster_nothing_is_lost_and_no_page_is_missing_when_one_of_every
         }
     });
     let silent: BTreeSet<String> = webhook.pages().iter().map(|page| page["rule"].to_string()).collect();
-    let messages = 3 * (BATCHES + 2 * HAZARDS.len());
     println!(
-        "{messages} messages, {strokes} strokes in {:.1} s, stored {:.1} s after the first; slowest PUBACK {:?}; {hazards} hazards, \
+        "{} messages, {strokes} strokes in {:.1} s, stored {:.1} s after the first; slowest PUBACK {:?}; {hazards} hazards, \
          pages of each: {:?}; rules that paged: {silent:?}",
+        sent.frames,
         delivered.as_secs_f64(),
         began.elapsed().as_secs_f64(),
-        slowest.iter().max(),
+        sent.slowest,
         told().values().collect::<Vec<_>>(),
     );
 }
