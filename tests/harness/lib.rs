@@ -18,6 +18,8 @@ mod webhook;
 
 use std::path::PathBuf;
 
+pub use service::testing::free_port;
+
 pub use apart::{Apart, uplink};
 pub use binary::dermatel;
 pub use browser::{Browser, Look};
@@ -41,13 +43,4 @@ pub fn workspace_root() -> PathBuf {
         .parent()
         .expect("the workspace has a root")
         .to_owned()
-}
-
-/// A port that nobody listens on right now.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

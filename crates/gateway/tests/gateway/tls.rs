@@ -258,11 +258,7 @@ async fn garbage_on_the_tls_port_is_cut_off_at_once_and_silence_holds_up_neither
 async fn devices_behind_a_broker_with_tls_are_read_over_tls() {
     let ca = Ca::new();
     let server = ca.issue("localhost");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = service::testing::free_port();
     let mosquitto = Mosquitto::start_with(&format!(
         "allow_anonymous true\nlistener {port} 127.0.0.1\nmax_inflight_messages 65535\ncertfile {}\nkeyfile {}\n",
         server.certificate.display(),

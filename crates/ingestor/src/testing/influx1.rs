@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::store::influxql::{DETAIL_POLICY, ROLLUP_POLICY};
 
-use super::{Server, TestServerError, answers, free_port};
+use service::testing::free_port;
+
+use super::{Server, TestServerError, answers};
 
 const PROGRAM: &str = "influxd";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,7 +42,7 @@ impl Influx1 {
     /// [`TestServerError`].
     pub async fn start() -> Result<Self, TestServerError> {
         let dir = tempfile::tempdir()?;
-        let (http, rpc) = (free_port()?, free_port()?);
+        let (http, rpc) = (free_port(), free_port());
         let inner = format!("http://127.0.0.1:{http}");
         let (url, listener) = translate(inner.clone()).await?;
         let mut influx = Self {

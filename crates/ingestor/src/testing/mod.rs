@@ -11,7 +11,6 @@ pub use influx1::Influx1;
 pub use influx2::{Influx2Bucket, Influx2Double, Influx2State, OPERATOR};
 pub use victoria::VictoriaMetrics;
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -78,11 +77,6 @@ impl Drop for Server {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Waits until a GET of `url` succeeds.

@@ -4,7 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Server, TestServerError, answers, free_port};
+use service::testing::free_port;
+
+use super::{Server, TestServerError, answers};
 
 const PROGRAM: &str = "victoria-metrics";
 
@@ -23,7 +25,7 @@ impl VictoriaMetrics {
     /// [`TestServerError`].
     pub async fn start() -> Result<Self, TestServerError> {
         let dir = tempfile::tempdir()?;
-        let port = free_port()?;
+        let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let mut command = Command::new(PROGRAM);
         command

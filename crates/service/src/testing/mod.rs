@@ -5,11 +5,13 @@
 
 mod fault_proxy;
 mod mosquitto;
+mod port;
 
 use std::time::Duration;
 
 pub use fault_proxy::FaultProxy;
 pub use mosquitto::Mosquitto;
+pub use port::free_port;
 
 /// Polls `condition` until it holds; panics with `what` when it does not within `limit`.
 pub async fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {

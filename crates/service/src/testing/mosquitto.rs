@@ -1,6 +1,6 @@
 //! A real mosquitto on loopback, with its own directory and port, that ends with the test.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,10 +33,7 @@ impl Mosquitto {
     /// When mosquitto is not installed or does not start.
     pub fn start_with(lines: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port")
-            .port();
+        let port = super::free_port();
         let config = format!(
             "listener {port} 127.0.0.1\nset_tcp_nodelay true\nmax_inflight_messages 65535\nmax_queued_messages 0\n\
              persistence true\npersistence_location {}/\nautosave_on_changes true\nautosave_interval 1\nlog_dest stderr\n{lines}",

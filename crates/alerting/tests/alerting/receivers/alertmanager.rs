@@ -1,10 +1,10 @@
 //! A real Alertmanager receives, groups and resolves our alerts, and does not lose them.
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use service::testing::free_port;
 
 use super::{elsewhere, receiver, rows};
 use crate::process::{Running, hazard, nothing_waits};
@@ -71,10 +71,6 @@ impl Drop for Alertmanager {
     }
 }
 
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn start(dir: &Path, there: &Alertmanager, renew_every: &str) -> Running {
     let toml = format!(
         "name = \"am\"\nalertmanager = {{ url = \"{}\", renew_every = \"{renew_every}\", hold = \"7d\" }}\n",
@@ -93,7 +89,7 @@ fn firing<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_alertmanager_receives_groups_and_resolves_our_alerts() {
     let dir = tempfile::tempdir().unwrap();
-    let there = Alertmanager::start(dir.path(), port());
+    let there = Alertmanager::start(dir.path(), free_port());
     there.alerts("its start", |_| true).await;
     let running = start(dir.path(), &there, "1h");
     running.append(&[hazard("pen-1", 1).record(), hazard("pen-2", 1).record()]);
@@ -148,7 +144,7 @@ async fn a_real_alertmanager_receives_groups_and_resolves_our_alerts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alertmanager_that_restarted_is_told_again_what_is_open_and_silence_ends_nothing_there() {
     let dir = tempfile::tempdir().unwrap();
-    let port = port();
+    let port = free_port();
     let there = Alertmanager::start(dir.path(), port);
     there.alerts("its start", |_| true).await;
     let running = start(dir.path(), &there, "300ms");
