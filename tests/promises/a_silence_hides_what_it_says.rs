@@ -4,7 +4,7 @@ use std::process::Command;
 use tests::{Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, wait_for};
 
 /// RFC 3339, as `date` understands `when`.
-fn time(when: &str) -> String {
+pub(crate) fn time(when: &str) -> String {
     let out = Command::new("date")
         .args(["-u", "-d", when, "+%Y-%m-%dT%H:%M:%SZ"])
         .output()

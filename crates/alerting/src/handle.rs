@@ -1,4 +1,5 @@
 //! What the rest of the process asks of alerting: lists, one alert, acknowledging, reloading.
+mod elsewhere;
 mod silences;
 
 use std::collections::HashMap;
@@ -12,10 +13,12 @@ use spool::{AppendError, NewRecord, Spool, SyncError};
 use telemetry::UnixMicros;
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use elsewhere::SaidError;
+
 use crate::config::Receiver;
 use crate::engine::Alert;
-use crate::id::{AlertId, TransitionId};
-use crate::intake::{Action, Backlog, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES, Told};
+use crate::id::AlertId;
+use crate::intake::{Action, Backlog, Beat, Command, MAX_ACTOR_BYTES, MAX_COMMENT_BYTES};
 use crate::lifecycle::State;
 use crate::links::Links;
 use crate::paging::plan::{Against, Read};
@@ -241,6 +244,7 @@ impl Handle {
             actor: actor.to_owned(),
             comment: comment.to_owned(),
             action,
+            instance: None,
         };
         let answered = self.wait_for(id)?;
         let appended = self.report(move || command.encode()).await;
@@ -274,29 +278,6 @@ impl Handle {
     /// [`CommandError`].
     pub async fn backlog(&self, backlog: Backlog) -> Result<(), CommandError> {
         self.report(move || backlog.encode()).await
-    }
-
-    /// Another instance that judges the same frames has paged or acknowledged. Durable when this returns.
-    ///
-    /// # Errors
-    /// [`CommandError`].
-    pub async fn told(&self, told: Told) -> Result<(), CommandError> {
-        self.report(move || told.encode()).await
-    }
-
-    /// Whether there are other instances over the same frames.
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.permit.is_fenced()
-    }
-
-    /// The instance that pages has delivered a page to a receiver. Durable when this returns.
-    ///
-    /// # Errors
-    /// [`CommandError`].
-    pub(crate) async fn delivered_elsewhere(&self, page: TransitionId, receiver: &str) -> Result<(), CommandError> {
-        let receiver = receiver.to_owned();
-        let kept = self.blocking(move |own| own.store.delivered_elsewhere(page, &receiver, own.now()));
-        kept.await.map_err(CommandError::Store)
     }
 
     pub(crate) fn links(&self) -> Option<Arc<Links>> {

@@ -168,6 +168,7 @@ impl Rehearsal {
             actor: actor.to_owned(),
             action: Action::Acknowledge(alert),
             comment: String::new(),
+            instance: None,
         }))
     }
 

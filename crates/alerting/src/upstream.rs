@@ -1,8 +1,11 @@
-//! Reports to an instance upstream that judges the same frames: which steps were paged here and what was acknowledged here, so
-//! that nobody is paged for them again. Read from the journal, in order, at least once: a report that comes twice is one.
+//! Reports to another instance that judges the same frames: which steps were paged here and what was acknowledged here, so that
+//! nobody is paged for them again; to one that stands by for this one also whatever else people did here. Read from the journal, in
+//! order, at least once: a report that comes twice is one.
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::metrics;
 use crate::notify::{Http, TargetError, check_url};
-use crate::store::tail::Told;
+use crate::store::tail::{News, Told};
 use crate::store::{Store, StoreError};
 
 /// Most rows of the journal in one look.
@@ -122,8 +125,8 @@ impl Reporter {
             }
             let mut done = None;
             for row in &rows {
-                if let Some(told) = &row.told
-                    && matches!(self.report(told).await, Outcome::Again)
+                if let Some(body) = row.news.as_ref().and_then(|news| self.body(news))
+                    && matches!(self.report(body).await, Outcome::Again)
                 {
                     self.done(done).await?;
                     return Ok(false);
@@ -153,8 +156,8 @@ impl Reporter {
         }
     }
 
-    async fn report(&self, told: &Told) -> Outcome {
-        let (outcome, label) = match self.http.post(&[], self.body(told).to_string()).await {
+    async fn report(&self, body: Value) -> Outcome {
+        let (outcome, label) = match self.http.post(&[], body.to_string()).await {
             Ok(answer) if answer.status.is_success() => (Outcome::Taken, "taken"),
             Ok(answer) => judge(answer.status),
             Err(failure) => {
@@ -166,13 +169,25 @@ impl Reporter {
         outcome
     }
 
-    fn body(&self, told: &Told) -> Value {
-        let mut body = json!({"instance": self.instance, "alert_id": told.alert, "transition_id": told.transition,
-            "at_us": told.at.0, "acknowledged_by": told.acknowledged_by});
-        if self.mirrored {
-            body["receiver"] = json!(told.receiver);
+    /// What is said of it; `None`: nothing. To one that stands by, an acknowledgement is the command of who made it: it moves the alert
+    /// there as it did here, by the same step.
+    fn body(&self, news: &News) -> Option<Value> {
+        let step = |told: &Told| {
+            json!({"instance": self.instance, "alert_id": told.alert, "transition_id": told.transition,
+                "at_us": told.at.0, "acknowledged_by": told.acknowledged_by})
+        };
+        match (news, self.mirrored) {
+            (News::Told(told), false) => Some(step(told)),
+            (News::Told(told), true) if told.acknowledged_by.is_none() => {
+                let mut body = step(told);
+                body["receiver"] = json!(told.receiver);
+                Some(body)
+            }
+            (News::Said(command), true) => {
+                Some(json!({"instance": self.instance, "command": STANDARD.encode(command.encode())}))
+            }
+            (News::Told(_), true) | (News::Said(_), false) => None,
         }
-        body
     }
 }
 

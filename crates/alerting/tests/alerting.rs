@@ -12,6 +12,8 @@ mod cases;
 mod catalogue;
 #[path = "alerting/crash.rs"]
 mod crash;
+#[path = "alerting/elsewhere.rs"]
+mod elsewhere;
 #[path = "alerting/explain.rs"]
 mod explain;
 #[path = "alerting/journal.rs"]

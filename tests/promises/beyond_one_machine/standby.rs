@@ -7,6 +7,7 @@ use tests::{NatsCluster, SOON, Source, Stack, StackSpec, TOKEN, Version, Webhook
 
 use super::one_broker::broker;
 use crate::a_backup_can_be_gone_on_from::restore_part;
+use crate::a_silence_hides_what_it_says::time;
 
 const RULE: &str = "depth-above-limit";
 /// Two terms of the fence, and what a busy machine takes.
@@ -50,11 +51,8 @@ fn treat(gateway: &Stack, treatments: usize) {
 
 fn pages(webhook: &Webhook) -> BTreeMap<String, usize> {
     let mut pages = BTreeMap::new();
-    let firing = webhook
-        .of_rule(RULE)
-        .into_iter()
-        .filter(|page| page["state"] == "firing");
-    for page in firing {
+    let raised = webhook.of_rule(RULE).into_iter().filter(|page| page["why"] == "raised");
+    for page in raised {
         *pages.entry(page["alert_id"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     pages
@@ -64,6 +62,55 @@ fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
     wait_for("a page of each hazard", TAKEN_OVER, || match pages(webhook).len() {
         all if all == alerts => Ok(()),
         some => Err(format!("{some} of {alerts}\n{}\n{}", of[0].log(), of[1].log())),
+    });
+}
+
+/// Acknowledged and taken back, assigned, commented, silenced.
+fn what_people_do_here_is_known_there(holder: &Stack, other: &Stack, first: &str, second: &str) {
+    let (done, said) = other.command(&["alert", "ack", first, "--actor", "ann"]);
+    assert!(!done && said.contains("stands by"), "{said}");
+    let until = time("1 hour");
+    let silence = |device: &str| {
+        format!("silence make --device {device} --until {until} --owner ann --reason moving --max-priority low")
+    };
+    for line in [
+        format!("alert ack {first} --actor ann"),
+        format!("alert ack {second} --actor ann"),
+        format!("alert assign {second} --to bo --actor ann"),
+        format!("alert unack {second} --actor bo"),
+        format!("alert annotate {second} --actor bo --comment looked-at-it"),
+        silence("pen-1"),
+        silence("pen-2"),
+    ] {
+        let (done, said) = holder.command(&line.split(' ').collect::<Vec<_>>());
+        assert!(done, "{line}: {said}");
+    }
+    let silences = |stack: &Stack| {
+        let mut all = stack.json("/v1/silences");
+        all.as_array_mut().map(std::mem::take).unwrap_or_default()
+    };
+    let ended = silences(holder)[0]["id"].as_str().unwrap().to_owned();
+    let (done, said) = holder.command(&["silence", "end", &ended, "--actor", "ann", "--reason", "moved"]);
+    assert!(done, "{said}");
+    let known = |stack: &Stack| {
+        let alert = |id: &str, field: &str| stack.json(&format!("/v1/alerts/{id}"))[field].clone();
+        let who = ["acknowledged_by", "assigned_to"];
+        let explained = stack.json(&format!("/v1/alerts/{second}/explain")).to_string();
+        (
+            who.map(|field| (alert(first, field), alert(second, field))),
+            (alert(first, "state"), alert(second, "state")),
+            silences(stack),
+            explained.contains("looked-at-it"),
+        )
+    };
+    assert!(known(holder).3);
+    wait_for("what people did, at the one that stands by", SOON, || {
+        let (here, there) = (known(holder), known(other));
+        if here == there {
+            Ok(())
+        } else {
+            Err(format!("{here:?}\n{there:?}"))
+        }
     });
 }
 
@@ -87,38 +134,32 @@ fn one_pages_and_the_other_takes_over(port: u16) {
     treat(&gateway, 3);
     wait_paged(&webhook, 3, &both);
     assert!(!holds(&both[other]));
-    // What a person did there is known here.
-    let first = pages(&webhook).into_keys().next().unwrap();
-    let (done, said) = both[other].command(&["alert", "ack", &first, "--actor", "ann"]);
-    assert!(!done && said.contains("stands by"), "{said}");
-    let (done, said) = both[holder].command(&["alert", "ack", &first, "--actor", "ann"]);
-    assert!(done, "{said}");
-    wait_for("the acknowledgement at the one that stands by", SOON, || {
-        let alert = both[other].json(&format!("/v1/alerts/{first}"));
-        if alert["acknowledged_by"] == "ann" {
-            Ok(())
-        } else {
-            Err(alert)
-        }
-    });
-    both[holder].wait_metric("alerting_upstream_reports_total{outcome=\"taken\"}", 4.0);
+    let over = pages(&webhook).into_keys().next().unwrap();
+    // One that goes on.
+    let mut pen = Source::new("pen-2");
+    let frames = [pen.start(), pen.good(50), pen.hazard()];
+    deliver_all(&pen.login(gateway.mqtt, Version::V5), &pen.topic(), &frames, |_| {});
+    wait_paged(&webhook, 4, &both);
+    let open = webhook.of_rule(RULE).into_iter().find(|page| page["device"] == "pen-2");
+    let open = open.unwrap()["alert_id"].as_str().unwrap().to_owned();
+    what_people_do_here_is_known_there(&both[holder], &both[other], &over, &open);
 
     both[holder].kill();
     std::fs::remove_dir_all(both[holder].folder().join("data")).unwrap();
     treat(&gateway, 3);
-    wait_paged(&webhook, 6, &both);
+    wait_paged(&webhook, 7, &both);
     both[other].wait_metric("uplink_fence_held", 1.0);
     assert_eq!(pages(&webhook).into_values().max(), Some(1), "{:#?}", webhook.pages());
 
     // It comes back with an empty disk, and stands by.
     both[holder].up();
     treat(&gateway, 1);
-    wait_paged(&webhook, 7, &both);
+    wait_paged(&webhook, 8, &both);
     assert!(!holds(&both[holder]) && holds(&both[other]));
     assert_eq!(pages(&webhook).into_values().max(), Some(1), "{:#?}", webhook.pages());
-    ingestor.wait_number("SELECT sum(count) FROM stroke_window", 7 * 103);
+    ingestor.wait_number("SELECT sum(count) FROM stroke_window", 7 * 103 + 53);
     let told = "SELECT count(DISTINCT alert_id) FROM alert_transition WHERE rule = 'depth-above-limit' AND to_state = 'firing'";
-    ingestor.wait_number(told, 7);
+    ingestor.wait_number(told, 8);
 }
 
 #[test]

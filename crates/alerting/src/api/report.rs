@@ -1,20 +1,38 @@
-//! What others report: a heartbeat, or that another instance has paged or acknowledged the same.
+//! What others report: a heartbeat, that another instance has paged or acknowledged the same, or what a person did there.
 use axum::Json;
 use axum::extract::{Path, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use telemetry::{DeviceId, UnixMicros};
 
 use super::act::status;
 use super::refuse;
-use crate::handle::{CommandError, Handle};
+use crate::handle::{CommandError, Handle, SaidError};
 use crate::id::{AlertId, TransitionId};
 use crate::intake::Told;
 
+/// What another instance reports.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Report {
+    Said(Said),
+    Step(Step),
+}
+
+/// What a person did at the instance for which this one stands by.
+#[derive(Deserialize)]
+pub(super) struct Said {
+    instance: String,
+    /// Its record in that one's log, in base64.
+    command: String,
+}
+
 /// A step that another instance has told, as its page says it.
 #[derive(Deserialize)]
-pub(super) struct Report {
+pub(super) struct Step {
     instance: String,
     alert_id: AlertId,
     transition_id: TransitionId,
@@ -33,6 +51,15 @@ fn done(result: Result<(), CommandError>) -> Response {
     }
 }
 
+fn taken(result: Result<(), SaidError>) -> Response {
+    match result {
+        Ok(()) => done(Ok(())),
+        Err(SaidError::Command(error)) => done(Err(error)),
+        Err(error @ SaidError::NotKnownYet) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error @ SaidError::Foreign) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    }
+}
+
 pub(super) async fn beat(Extension(handle): Extension<Handle>, Path(sender): Path<String>) -> Response {
     if DeviceId::new(&sender).is_err() {
         return refuse(
@@ -44,12 +71,23 @@ pub(super) async fn beat(Extension(handle): Extension<Handle>, Path(sender): Pat
 }
 
 pub(super) async fn told(Extension(handle): Extension<Handle>, Json(report): Json<Report>) -> Response {
-    if DeviceId::new(&report.instance).is_err() {
+    let (Report::Said(Said { instance, .. }) | Report::Step(Step { instance, .. })) = &report;
+    if DeviceId::new(instance).is_err() {
         return refuse(
             StatusCode::BAD_REQUEST,
             "an instance is a-z, 0-9 and -, at most 63 characters",
         );
     }
+    match report {
+        Report::Said(said) => match STANDARD.decode(&said.command) {
+            Ok(record) => taken(handle.said_elsewhere(said.instance, &record).await),
+            Err(_) => refuse(StatusCode::BAD_REQUEST, "a command is the record of a log, in base64"),
+        },
+        Report::Step(step) => stepped(&handle, step).await,
+    }
+}
+
+async fn stepped(handle: &Handle, report: Step) -> Response {
     if let (Some(receiver), true) = (&report.receiver, handle.is_fenced()) {
         return done(handle.delivered_elsewhere(report.transition_id, receiver).await);
     }

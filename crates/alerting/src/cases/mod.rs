@@ -259,6 +259,7 @@ impl Stage<'_> {
                 actor: "ann".to_owned(),
                 comment: String::new(),
                 action,
+                instance: None,
             };
             return Ok(command.encode());
         }

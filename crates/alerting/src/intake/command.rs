@@ -18,6 +18,8 @@ pub struct Command {
     pub comment: String,
     /// What.
     pub action: Action,
+    /// The instance at which it was said; `None`: here.
+    pub instance: Option<String>,
 }
 
 /// What can be done.
@@ -136,6 +138,7 @@ impl Command {
                 actor: self.actor.clone(),
                 comment: self.comment.clone(),
                 action: Some(self.action.to_wire()),
+                instance: self.instance.clone().unwrap_or_default(),
             }),
             &mut into,
         );
@@ -183,6 +186,7 @@ impl Command {
             actor: wire.actor,
             comment,
             action,
+            instance: Some(wire.instance).filter(|name| !name.is_empty()),
         })
     }
 }

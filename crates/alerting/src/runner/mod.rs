@@ -333,6 +333,9 @@ fn said(input: &Input, outcome: &Outcome, now: UnixMicros) -> Option<(Option<[u8
             if let Some(alert) = alert {
                 body["alert"] = json!(alert);
             }
+            if let Some(instance) = &command.instance {
+                body["instance"] = json!(instance);
+            }
             let entry = Entry::new(now, kind_of(&command.action), &body);
             let about = alert.unwrap_or(AlertId(command.id));
             Some((Some(command.id), entry.with_text(about, &command.comment)))

@@ -1,10 +1,10 @@
-//! The journal's end, for whoever reports what was told here to another instance: from a cursor of its own.
-use rusqlite::params;
-use serde_json::Value;
+//! The journal's end, for whoever reports what was told and done here to another instance: from a cursor of its own.
 use telemetry::UnixMicros;
 
+use super::journal::{self, EntryKind};
 use super::{Store, StoreError, put_meta};
-use crate::id::{AlertId, TransitionId};
+use crate::id::{AlertId, SilenceId, TransitionId};
+use crate::intake::{Action, Command};
 
 /// Where the cursor stands.
 const CURSOR: &str = "told_cursor";
@@ -20,20 +20,32 @@ pub(crate) struct Told {
     pub(crate) receiver: Option<String>,
 }
 
+/// What another instance over the same frames would do too, or has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A page that somebody has, or that a person acknowledged.
+    Told(Told),
+    /// What a person did here.
+    Said(Command),
+}
+
 /// A row of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) n: i64,
-    /// `None`: it is about nothing that another instance would do too.
-    pub(crate) told: Option<Told>,
+    /// `None`: it is about nothing of that kind.
+    pub(crate) news: Option<News>,
 }
 
-fn told(at: i64, kind: &str, body: &str) -> Option<Told> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    let text = |name: &str| body[name].as_str();
+fn news(row: &journal::Row) -> Option<News> {
+    told(row).map(News::Told).or_else(|| said(row).map(News::Said))
+}
+
+fn told(row: &journal::Row) -> Option<Told> {
+    let text = |name: &str| row.body[name].as_str();
     // What goes down to a device is no page, nor is a test.
     let person = text("receiver").is_some_and(|name| !name.starts_with('@'));
-    let acknowledged_by = match kind {
+    let acknowledged_by = match row.kind.as_str() {
         "delivered" if person => None,
         "transition" if text("why") == Some("acknowledged") => Some(text("actor")?.to_owned()),
         _ => return None,
@@ -41,9 +53,41 @@ fn told(at: i64, kind: &str, body: &str) -> Option<Told> {
     Some(Told {
         alert: text("alert")?.parse().ok()?,
         transition: text("transition")?.parse().ok()?,
-        at: UnixMicros(at),
+        at: row.at,
         acknowledged_by,
         receiver: text("receiver").map(str::to_owned),
+    })
+}
+
+/// The command of a row; `None` too if it came from elsewhere: nobody is told what they said.
+fn said(row: &journal::Row) -> Option<Command> {
+    let text = |name: &str| row.body[name].as_str();
+    let alert = || text("alert")?.parse::<AlertId>().ok();
+    let id = |name| Some(text(name)?.parse::<SilenceId>().ok()?.0);
+    let action = match EntryKind::from_name(&row.kind)? {
+        EntryKind::Acknowledge => Action::Acknowledge(alert()?),
+        EntryKind::Unacknowledge => Action::Unacknowledge(alert()?),
+        EntryKind::Assign => Action::Assign {
+            alert: alert()?,
+            assignee: text("assignee")?.to_owned(),
+        },
+        EntryKind::Annotate => Action::Annotate(alert()?),
+        EntryKind::Silence => Action::Silence(serde_json::from_value(row.body["silence"].clone()).ok()?),
+        EntryKind::EndSilence => Action::EndSilence(id("silence_id")?),
+        _ => return None,
+    };
+    // A remark moves nothing, also where it says something.
+    let counts = row.body["effect"] == true || matches!(action, Action::Annotate(_));
+    if !counts || text("instance").is_some() {
+        return None;
+    }
+    Some(Command {
+        id: id("command")?,
+        at: UnixMicros(row.body["at_us"].as_i64()?),
+        actor: text("actor")?.to_owned(),
+        comment: row.text.clone().unwrap_or_default(),
+        action,
+        instance: None,
     })
 }
 
@@ -62,21 +106,12 @@ impl Store {
             self.move_told_cursor(head)?;
             return Ok(Vec::new());
         };
-        let db = self.db();
-        let read = || -> rusqlite::Result<Vec<Row>> {
-            let mut statement =
-                db.prepare_cached("SELECT n, at_us, kind, body FROM journal WHERE n > ?1 ORDER BY n LIMIT ?2")?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map(params![cursor, limit], |row| {
-                let (kind, body): (String, String) = (row.get(2)?, row.get(3)?);
-                Ok(Row {
-                    n: row.get(0)?,
-                    told: told(row.get(1)?, &kind, &body),
-                })
-            })?;
-            rows.collect()
+        let rows = journal::page(&self.db(), cursor, limit, true).map_err(self.error("read its journal"))?;
+        let news = |row: journal::Row| Row {
+            n: row.n,
+            news: news(&row),
         };
-        read().map_err(self.error("read its journal"))
+        Ok(rows.into_iter().map(news).collect())
     }
 
     /// Rows up to `n` are told.

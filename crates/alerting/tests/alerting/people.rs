@@ -91,6 +91,7 @@ fn of_two_who_acknowledge_the_first_one_stays_until_it_gets_worse() {
             actor: name.to_owned(),
             comment: String::new(),
             action: Action::Acknowledge(id),
+            instance: None,
         };
         command.encode()
     };

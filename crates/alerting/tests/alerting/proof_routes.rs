@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use crate::process::{Desk, Running, depth_pages, hazard, nothing_waits, receiver, until};
 
 /// The interface of a running alerting.
-struct Api {
+pub(crate) struct Api {
     base: String,
 }
 
 impl Api {
-    async fn serve(running: &Running) -> Self {
+    pub(crate) async fn serve(running: &Running) -> Self {
         let router = alerting::api::router(running.handle.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -19,7 +19,7 @@ impl Api {
         Self { base }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, String) {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, String) {
         let mut request = reqwest::Client::new().request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
             request = request

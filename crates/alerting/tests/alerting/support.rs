@@ -214,6 +214,7 @@ pub(crate) fn command(action: Action, id: u8, at_us: i64) -> Vec<u8> {
         actor: "ann".into(),
         comment: String::new(),
         action,
+        instance: None,
     };
     command.encode()
 }

@@ -76,17 +76,17 @@ kinds! {
 
     // People
     /// A person knows and takes care.
-    Acknowledge = "acknowledge": ["command", "actor", "at_us", "effect", "alert"];
+    Acknowledge = "acknowledge": ["command", "actor", "at_us", "effect", "alert", "instance"];
     /// A person took that back.
-    Unacknowledge = "unacknowledge": ["command", "actor", "at_us", "effect", "alert"];
+    Unacknowledge = "unacknowledge": ["command", "actor", "at_us", "effect", "alert", "instance"];
     /// Somebody takes care of it.
-    Assign = "assign": ["command", "actor", "at_us", "effect", "alert", "assignee"];
+    Assign = "assign": ["command", "actor", "at_us", "effect", "alert", "assignee", "instance"];
     /// A person said something about it; what they said stands beside the chain.
-    Annotate = "annotate": ["command", "actor", "at_us", "effect", "alert"];
+    Annotate = "annotate": ["command", "actor", "at_us", "effect", "alert", "instance"];
     /// First pages are held back.
-    Silence = "silence": ["command", "actor", "at_us", "effect", "silence", "hides"];
+    Silence = "silence": ["command", "actor", "at_us", "effect", "silence", "hides", "instance"];
     /// A person ended a silence.
-    EndSilence = "end_silence": ["command", "actor", "at_us", "effect", "silence_id"];
+    EndSilence = "end_silence": ["command", "actor", "at_us", "effect", "silence_id", "instance"];
     /// A silence came to its end by itself.
     SilenceEnded = "silence_ended": ["silence_id", "until_us"];
     /// The comments of people on an alert were erased.
