@@ -102,7 +102,7 @@ pub(crate) enum Command {
     /// Say whether a running process is ready; the exit code says so too
     Health(crate::health::HealthCheck),
     /// Measure this machine (the table of docs/performance.md), or the rules (bench detection: docs/detection.md)
-    Bench(Bench),
+    Bench(crate::bench::options::Options),
 }
 
 #[derive(Debug, Args)]
@@ -432,64 +432,6 @@ pub(crate) enum SpoolAction {
         /// The spool's folder
         dir: PathBuf,
     },
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Bench {
-    #[command(subcommand)]
-    pub(crate) of: Option<BenchOf>,
-    /// Seconds of load per measurement
-    #[arg(long, default_value_t = 10)]
-    pub(crate) seconds: u64,
-    /// Where to put the data; a temporary folder if not given. Decides which disk is measured
-    #[arg(long)]
-    pub(crate) dir: Option<PathBuf>,
-    /// Only these measurements; all if not given
-    #[arg(long, value_enum, value_delimiter = ',')]
-    pub(crate) only: Vec<Measurement>,
-    /// Devices that publish
-    #[arg(long, default_value_t = 100)]
-    pub(crate) connections: u32,
-    /// MiB in the log when the process is killed and started again
-    #[arg(long, default_value_t = 1024)]
-    pub(crate) backlog_mib: u64,
-    /// Devices whose state alerting starts with
-    #[arg(long, default_value_t = 100_000)]
-    pub(crate) devices: u32,
-    /// The process that reads such a state, started by the measurement itself
-    #[arg(long, hide = true)]
-    pub(crate) read_state: Option<PathBuf>,
-    /// Print the table as Markdown, as docs/performance.md has it
-    #[arg(long)]
-    pub(crate) markdown: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchOf {
-    /// How well and how soon the rules find what goes wrong, and how often they page for nothing
-    Detection(crate::bench::detection::Detection),
-}
-
-/// What can be measured alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Measurement {
-    /// CPU per stroke of decoding, windows and rules
-    Micro,
-    /// Publish to PUBACK at 10,000 messages a second
-    Puback,
-    /// Everything at saturation, with pages meanwhile
-    Saturated,
-    /// Stroke to page without other load
-    Page,
-    /// An outage of InfluxDB, and what is drained afterwards
-    Drain,
-    /// Memory with 1,000 devices on TLS
-    Memory,
-    /// SIGKILL with a large log, until the first PUBACK
-    Restart,
-    /// Memory and restart with the state of a large fleet
-    State,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

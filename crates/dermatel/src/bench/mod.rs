@@ -4,8 +4,10 @@ pub(crate) mod detection;
 mod hardware;
 mod memory;
 mod micro;
+pub(crate) mod options;
 mod outage;
 mod pager;
+mod pages;
 mod process;
 mod restart;
 mod server;
@@ -19,8 +21,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use simulator::Fleet;
 
+use self::options::{Measurement, Of, Options};
 use self::table::Table;
-use crate::cli::{self, Measurement};
 use crate::process::runtime;
 use crate::sim::write_registry;
 
@@ -36,15 +38,17 @@ struct Bench {
     connections: u32,
     backlog_mib: u64,
     devices: u32,
+    console_devices: u32,
+    fetches: u32,
 }
 
 /// Measures and prints; the data folder is removed unless it was given.
-pub(crate) fn run(options: &cli::Bench) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(dir) = &options.read_state {
         return state::read(dir);
     }
     service::logging::init("warn")?;
-    if let Some(cli::BenchOf::Detection(options)) = &options.of {
+    if let Some(Of::Detection(options)) = &options.of {
         return detection::run(options);
     }
     let temporary = options.dir.is_none();
@@ -59,6 +63,8 @@ pub(crate) fn run(options: &cli::Bench) -> Result<()> {
         connections: options.connections.max(1),
         backlog_mib: options.backlog_mib.max(1),
         devices: options.devices.max(1),
+        console_devices: options.console_devices.max(1),
+        fetches: options.fetches.max(1),
     };
     let mut table = Table::default();
     let wanted = |what| options.only.is_empty() || options.only.contains(&what);
@@ -108,6 +114,9 @@ impl Bench {
         }
         if wanted(Measurement::State) {
             state::run(self, table)?;
+        }
+        if wanted(Measurement::Pages) {
+            runtime.block_on(pages::run(self, table))?;
         }
         Ok(())
     }

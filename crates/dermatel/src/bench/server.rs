@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ingestor::store::SqliteStore;
 use simulator::Target;
 
@@ -32,7 +32,12 @@ pub(super) struct Setup {
     pub(super) influx: Option<String>,
     /// Devices on TLS.
     pub(super) tls: bool,
+    /// The console, and the API with [`CONSOLE_TOKEN`].
+    pub(super) console: bool,
 }
+
+/// What the API is asked with.
+pub(super) const CONSOLE_TOKEN: &str = "bench";
 
 /// A running process. It is killed when this goes.
 pub(super) struct Server {
@@ -102,6 +107,11 @@ impl Server {
         Ok(target)
     }
 
+    /// Where pages, metrics and the API are.
+    pub(super) fn http_port(&self) -> u16 {
+        self.http
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -145,6 +155,16 @@ impl Server {
             tokio::time::sleep(POLL).await;
         }
         Ok(false)
+    }
+
+    /// Waits until so many messages were let in.
+    pub(super) async fn admitted(&self, messages: u64, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        while self.metric(gateway::metrics::DELIVERIES_ADMITTED, "")? < messages {
+            ensure!(Instant::now() < until, "fewer than {messages} messages came in");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Windows in the embedded store: one for each stroke message.
@@ -202,6 +222,10 @@ fn configuration(setup: &Setup, mqtt: u16, http: u16) -> String {
         "[node]\ndata_dir = \"data\"\nregistry_dir = \"registry\"\nlog = \"warn\"\n\n[http]\nlisten = \"127.0.0.1:{http}\"\n\n\
          [gateway.endpoint]\n{endpoint}\n"
     );
+    if setup.console {
+        text = text.replacen("[http]\n", &format!("[http]\ntoken = \"{CONSOLE_TOKEN}\"\n"), 1);
+        text += "[console]\nopen = true\n\n";
+    }
     if let Some(url) = &setup.influx {
         // The pause between two tries would be most of what is measured.
         text += "[ingestor]\nretry_cap = \"500ms\"\n\n";
