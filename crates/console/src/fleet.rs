@@ -1,7 +1,9 @@
 //! The devices that a person may see, each with whether it is there and what is open about it.
 use std::collections::HashMap;
 
-use alerting::board::{OpenAlerts, Presence, Seen, presence};
+use alerting::board::{Heard, OpenAlerts, Presence, Seen, presence};
+use alerting::lifecycle::State;
+use alerting::store::Count;
 use registry::{DeviceState, Registry};
 use serde::Serialize;
 use telemetry::{ClinicId, DeviceKey, Priority, TenantId, UnixMicros};
@@ -60,21 +62,18 @@ pub(crate) struct DeviceRow {
 
 /// What is known of the devices beside the registry.
 pub(crate) struct Knowledge {
-    seen: HashMap<DeviceKey, Seen>,
+    seen: Heard,
     open: HashMap<(String, String), Open>,
 }
 
 impl Knowledge {
-    pub(crate) fn new(seen: Vec<(DeviceKey, Seen)>, alerts: Vec<OpenAlerts>) -> Self {
+    pub(crate) fn new(seen: Heard, alerts: Vec<OpenAlerts>) -> Self {
         let mut open: HashMap<(String, String), Open> = HashMap::new();
         for of in alerts {
             let place = open.entry((of.tenant, of.device)).or_default();
             place.count(of.priority, of.alerts);
         }
-        Self {
-            seen: seen.into_iter().collect(),
-            open,
-        }
+        Self { seen, open }
     }
 }
 
@@ -91,39 +90,75 @@ pub(crate) fn roster(
     });
     let row = |device: &registry::Device| {
         let key = &device.key;
-        let seen = knowledge.seen.get(key);
-        let presence = presence(seen, connected(key), now);
-        let treats = matches!(presence, Presence::InSession | Presence::Silent);
         let name = (key.tenant.to_string(), key.device.to_string());
-        DeviceRow {
-            open: knowledge.open.get(&name).copied().unwrap_or_default(),
-            tenant: name.0,
-            clinic: device.clinic.to_string(),
-            device: name.1,
-            model: device.model.to_string(),
-            kind: device.kind.as_str(),
-            serial: device.serial.to_string(),
-            retired: device.state == DeviceState::Retired,
-            presence,
-            heard_at_us: seen.map(|seen| seen.received_at.0).filter(|at| *at != 0),
-            session: seen
-                .and_then(|seen| seen.session)
-                .filter(|_| treats)
-                .map(|id| id.to_hex()),
-        }
+        let open = knowledge.open.get(&name).copied().unwrap_or_default();
+        row(device, knowledge.seen.get(key), open, connected(key), now)
     };
     wanted.map(row).collect()
 }
 
-/// The same, asked for a person: nothing of another tenant.
-pub(crate) async fn devices(
+fn row(device: &registry::Device, seen: Option<&Seen>, open: Open, connected: bool, now: UnixMicros) -> DeviceRow {
+    let presence = presence(seen, connected, now);
+    let treats = matches!(presence, Presence::InSession | Presence::Silent);
+    DeviceRow {
+        open,
+        tenant: device.key.tenant.to_string(),
+        clinic: device.clinic.to_string(),
+        device: device.key.device.to_string(),
+        model: device.model.to_string(),
+        kind: device.kind.as_str(),
+        serial: device.serial.to_string(),
+        retired: device.state == DeviceState::Retired,
+        presence,
+        heard_at_us: seen.map(|seen| seen.received_at.0).filter(|at| *at != 0),
+        session: seen
+            .and_then(|seen| seen.session)
+            .filter(|_| treats)
+            .map(|id| id.to_hex()),
+    }
+}
+
+/// One device, with its open alerts as a list of them counted them.
+pub(crate) async fn one(console: &Console, device: &registry::Device, alerts: &[Count]) -> Result<DeviceRow, Refusal> {
+    let mut open = Open::default();
+    for count in alerts.iter().filter(|count| count.state != State::Pending) {
+        open.count(count.priority, u32::try_from(count.alerts).unwrap_or(u32::MAX));
+    }
+    let key = &device.key;
+    let seen = in_time(
+        "what was heard of the device",
+        console.alerts.seen_of(vec![key.clone()]),
+    )
+    .await?;
+    let connected = console.gateway.is_connected(key);
+    Ok(row(device, seen.get(key), open, connected, console.now()))
+}
+
+/// The devices of a clinic, asked for a person: nothing of another tenant.
+pub(crate) async fn devices_of(
     console: &Console,
     who: &Person,
-    tenant: Option<&TenantId>,
-    clinic: Option<&ClinicId>,
+    tenant: &TenantId,
+    clinic: &ClinicId,
 ) -> Result<Vec<DeviceRow>, Refusal> {
-    let tenant = who.tenant.as_ref().or(tenant);
-    let seen = in_time("what was heard of the devices", console.alerts.seen(tenant.cloned())).await?;
+    if !who.sees(tenant.as_str()) {
+        return Err(Refusal::NotFound);
+    }
+    let registry = console.registry.current();
+    let here = registry
+        .devices()
+        .filter(|device| device.key.tenant == *tenant && device.clinic == *clinic);
+    let keys = here.map(|device| device.key.clone()).collect();
+    let seen = in_time("what was heard of the devices", console.alerts.seen_of(keys)).await?;
+    devices(console, seen, (Some(tenant), Some(clinic))).await
+}
+
+/// The devices of a place, of which this was heard.
+pub(crate) async fn devices(
+    console: &Console,
+    seen: Heard,
+    (tenant, clinic): (Option<&TenantId>, Option<&ClinicId>),
+) -> Result<Vec<DeviceRow>, Refusal> {
     let alerts = in_time("the list of alerts", console.alerts.open_alerts(tenant.cloned())).await?;
     let registry = console.registry.current();
     let connected = |key: &DeviceKey| console.gateway.is_connected(key);

@@ -71,11 +71,38 @@ impl Handle {
             let (items, cut) = own.store.items(&place.tenant, MAX_ITEMS)?;
             let sterilizers = own.store.sterilizers(&place.tenant, MAX_ITEMS)?;
             let fleet = RegistryFleet(own.shared.registry.current());
-            Ok(board(&fleet, &place, (items, sterilizers), cut, own.now(), |key| {
-                own.store.seen_of(key)
-            }))
+            let known = (items, sterilizers);
+            if place.clinic.is_some() {
+                return board(&fleet, &place, known, cut, own.now(), |key| own.store.seen_of(key));
+            }
+            let seen = own.store.seen(Some(&place.tenant))?.into_iter().collect();
+            board(&fleet, &place, known, cut, own.now(), taken_from(&seen))
         })
-        .await?
+        .await
+    }
+
+    /// Hygiene of whole tenants, and what was heard of their devices, each read once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn hygiene_of_all(&self, tenants: Vec<TenantId>) -> Result<(Heard, Vec<Board>), StoreError> {
+        self.blocking(move |own| {
+            if tenants.is_empty() {
+                return Ok((Heard::default(), Vec::new()));
+            }
+            let fleet = RegistryFleet(own.shared.registry.current());
+            let only = tenants.first().filter(|_| tenants.len() == 1);
+            let seen = own.store.seen(only)?.into_iter().collect();
+            let boards = tenants.into_iter().map(|tenant| {
+                let (items, cut) = own.store.items(&tenant, MAX_ITEMS)?;
+                let sterilizers = own.store.sterilizers(&tenant, MAX_ITEMS)?;
+                let place = Place { tenant, clinic: None };
+                board(&fleet, &place, (items, sterilizers), cut, own.now(), taken_from(&seen))
+            });
+            let boards = boards.collect::<Result<_, _>>()?;
+            Ok((seen, boards))
+        })
+        .await
     }
 
     /// Hygiene of one device.
@@ -109,6 +136,21 @@ impl Handle {
         self.blocking(move |own| own.store.seen(tenant.as_ref())).await
     }
 
+    /// What was heard of these devices; those that were never heard are not among them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seen_of(&self, devices: Vec<DeviceKey>) -> Result<Heard, StoreError> {
+        self.blocking(move |own| {
+            let seen = devices.into_iter().filter_map(|key| {
+                let seen = own.store.seen_of(&key).transpose()?;
+                Some(seen.map(|seen| (key, seen)))
+            });
+            seen.collect()
+        })
+        .await
+    }
+
     /// How many alerts are open by device and priority, of a tenant or of all; those that are told, not pending ones.
     ///
     /// # Errors
@@ -125,6 +167,14 @@ impl Handle {
     pub async fn alerts_of(&self, key: DeviceKey, span_us: (i64, i64)) -> Result<Vec<Alert>, StoreError> {
         self.blocking(move |own| own.store.alerts_of(&key, span_us)).await
     }
+}
+
+/// What was heard of devices.
+pub type Heard = HashMap<DeviceKey, Seen>;
+
+/// What was heard of a device, of what was read before.
+fn taken_from(seen: &Heard) -> impl Fn(&DeviceKey) -> Result<Option<Seen>, StoreError> {
+    |key| Ok(seen.get(key).cloned())
 }
 
 type Known = (HashMap<String, Item>, HashMap<String, Sterilizer>);

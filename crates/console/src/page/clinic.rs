@@ -10,7 +10,7 @@ use super::Page;
 use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
-use crate::fleet::{DeviceRow, devices};
+use crate::fleet::{DeviceRow, devices_of};
 use crate::known::{Known, in_time};
 
 pub(crate) struct Clinic;
@@ -81,7 +81,7 @@ impl Page for Clinic {
         let board = in_time("the hygiene of the clinic", console.alerts.hygiene(place)).await?;
         let items: HashMap<String, ItemStanding> =
             board.items.into_iter().map(|item| (item.name.clone(), item)).collect();
-        let devices = devices(console, who, Some(&tenant), Some(&clinic)).await?;
+        let devices = devices_of(console, who, &tenant, &clinic).await?;
         let now_us = console.now().0;
         let scope = Scope {
             tenant: tenant.clone(),

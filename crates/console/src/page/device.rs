@@ -11,7 +11,7 @@ use crate::access::Person;
 use crate::answer::Refusal;
 use crate::chart::course::course;
 use crate::console::Console;
-use crate::fleet::{DeviceRow, devices};
+use crate::fleet::{DeviceRow, one};
 use crate::known::{Known, in_time};
 use crate::render::Svg;
 use crate::text::Texts;
@@ -103,16 +103,13 @@ impl Page for Device {
         let registry = console.registry.current();
         let known = registry.device(&key).filter(|_| who.sees(key.tenant.as_str()));
         let known = known.ok_or(Refusal::NotFound)?;
-        let rows = devices(console, who, Some(&key.tenant), Some(&known.clinic)).await?;
-        let row = rows.into_iter().find(|row| row.device == key.device.as_str());
         let wanted = alerting::store::Wanted {
             tenant: Some(key.tenant.to_string()),
             device: Some(key.device.to_string()),
             ..alerting::store::Wanted::default()
         };
-        let alerts = in_time("the alerts of the device", console.alerts.list(wanted, 0, MAX_ALERTS))
-            .await?
-            .alerts;
+        let alerts = in_time("the alerts of the device", console.alerts.list(wanted, 0, MAX_ALERTS)).await?;
+        let row = one(console, known, &alerts.counts).await?;
         let hygiene = in_time("the hygiene of the device", console.alerts.hygiene_of(key.clone())).await?;
         let now_us = console.now().0;
         let span = Span {
@@ -139,7 +136,7 @@ impl Page for Device {
         let time_zone = clinic.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone());
         let trace = Known::from_store(trace, texts);
         Ok(View {
-            device: row.ok_or(Refusal::NotFound)?,
+            device: row,
             clinic_name: clinic.map_or_else(|| known.clinic.to_string(), |clinic| clinic.name.clone()),
             span_us: (span.from_us, span.to_us),
             trace,
@@ -153,7 +150,7 @@ impl Page for Device {
                 .unwrap_or_default(),
             facts,
             hygiene: hygiene.filter(|_| matches!(known.kind.as_str(), "pen" | "ipl")),
-            alerts: alerts.into_iter().map(Shown::from).collect(),
+            alerts: alerts.alerts.into_iter().map(Shown::from).collect(),
             sessions: Known::from_store(sessions, texts),
             time_zone,
         })

@@ -1,7 +1,7 @@
 //! The fleet: each clinic with who is there, what is open, and what hygiene is owed.
 use std::collections::BTreeMap;
 
-use alerting::board::{Board, Disinfection, Place, Presence, Standing};
+use alerting::board::{Board, Disinfection, Presence, Standing};
 use registry::Registry;
 use serde::{Deserialize, Serialize};
 use telemetry::TenantId;
@@ -166,15 +166,10 @@ impl Page for Fleet {
             .map(|tenant| tenant.id.clone())
             .filter(|tenant| who.sees(tenant.as_str()) && wanted.tenant.as_ref().is_none_or(|wanted| wanted == tenant))
             .collect();
-        let devices = devices(console, who, wanted.tenant.as_ref(), None).await?;
-        let mut boards = Vec::with_capacity(tenants.len());
-        for tenant in &tenants {
-            let place = Place {
-                tenant: tenant.clone(),
-                clinic: None,
-            };
-            boards.push(in_time("the hygiene of the fleet", console.alerts.hygiene(place)).await?);
-        }
+        let asked = console.alerts.hygiene_of_all(tenants.clone());
+        let (seen, boards) = in_time("the hygiene of the fleet", asked).await?;
+        let tenant = who.tenant.as_ref().or(wanted.tenant.as_ref());
+        let devices = devices(console, seen, (tenant, None)).await?;
         Ok(view(&registry, &tenants, &devices, &boards))
     }
 }
