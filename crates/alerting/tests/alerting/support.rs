@@ -13,24 +13,7 @@ use telemetry::{Admitted, ClockQuality, Content, Origin, UnixMicros, proto};
 /// 2027-01-15T08:00:00Z.
 pub(crate) const T0: i64 = 1_800_000_000_000_000;
 
-const PEN: &str = r#"
-kind = "pen"
-name = "Pen"
-maker = "Maker"
-[limits]
-depth_max_um = 1500
-depth_tolerance_um = 150
-depth_sigma_um = 20
-stroke_rate_min_hz = 80
-stroke_rate_max_hz = 160
-zone_depth_max_um = { forehead = 500, glabella = 500, periorbital = 250, nose = 500, cheekbone = 500, cheek = 1000, perioral = 500, chin = 1000, jaw = 500, neck = 250, scalp = 250, decollete = 500, back = 1500, abdomen = 1500, upper-arm = 1500, forearm = 500, hand = 250, underarm = 250, bikini = 250, thigh = 1500, lower-leg = 500 }
-[bound.limits]
-depth_max_um = 2500
-[policy]
-treatment_interval_min_days = 21
-sterilization_every_h = 168
-sterilization_every_uses = 3
-"#;
+const PEN: &str = include_str!("../../../../tests/fixtures/models/pen.toml");
 
 const IPL: &str = r#"
 kind = "ipl"
