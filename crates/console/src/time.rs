@@ -49,6 +49,19 @@ pub(crate) fn thousandths(value: i64) -> String {
     format!("{:.3}", value as f64 / 1_000.0)
 }
 
+/// A value of an alert in the units that people and its own text use: micrometres as millimetres, millijoules as joules.
+pub(crate) fn measured(value: f64, unit: &str) -> String {
+    let (value, unit, digits) = match unit {
+        "µm" => (value / 1_000.0, "mm", 3),
+        "mJ" => (value / 1_000.0, "J", 2),
+        "mJ/cm²" => (value / 1_000.0, "J/cm²", 2),
+        "‰" => (value / 10.0, "%", 1),
+        "" | "strokes" | "pulses" | "shots" | "faults" | "frames" | "messages" | "visits" => (value, unit, 0),
+        _ => (value, unit, 1),
+    };
+    format!("{value:.digits$} {unit}").trim_end().to_owned()
+}
+
 /// `4212` as `4,212`.
 pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -86,6 +99,7 @@ pub(crate) fn add_filters(env: &mut Environment<'_>) {
     env.add_filter("day", day);
     env.add_filter("span", span);
     env.add_filter("thousandths", thousandths);
+    env.add_filter("measured", |value: f64, unit: &str| measured(value, unit));
     env.add_filter("grouped", grouped);
     env.add_filter("rate", rate);
     env.add_filter("mebibytes", mebibytes);
@@ -102,6 +116,19 @@ mod tests {
         assert_eq!(local(winter, "Mars/Olympus"), "2026-11-22 12:00:00 UTC");
         assert_eq!(clock(winter - 150 * 86_400_000_000, "Europe/Berlin"), "14:00:00");
         assert_eq!(clock(winter, "Mars/Olympus"), "12:00:00 UTC");
+    }
+
+    #[test]
+    fn a_value_is_in_the_units_of_its_text() {
+        let said = [
+            (1_089.0, "µm"),
+            (12_400.0, "mJ/cm²"),
+            (55.0, "‰"),
+            (3.0, "frames"),
+            (7.0, ""),
+        ];
+        let said = said.map(|(value, unit)| measured(value, unit));
+        assert_eq!(said, ["1.089 mm", "12.40 J/cm²", "5.5 %", "3 frames", "7"]);
     }
 
     #[test]

@@ -225,9 +225,7 @@ fn drawn(
     points: &BTreeMap<(u64, u64), Point>,
     first: Option<(u64, u64)>,
 ) -> Trace {
-    let wide = points.len().div_ceil(MAX_COLUMNS).max(1);
     let keyed: Vec<(u64, Point)> = points.iter().map(|(key, point)| (key.1, *point)).collect();
-    let columns = keyed.chunks(wide).filter_map(column).collect();
     let crossing = first.and_then(|key| {
         let point = points.get(&key)?;
         Some(Crossing {
@@ -240,12 +238,28 @@ fn drawn(
         quantity,
         unit: quantity.unit(),
         of,
-        columns,
+        columns: columns(&keyed),
         readings: points.len() as u64,
         unread: points.values().filter(|point| point.value.is_none()).count() as u64,
         bound: bound(alert, quantity),
         first: crossing,
     }
+}
+
+/// Readings drawn together, at most [`MAX_COLUMNS`]. What was not kept lies between two columns and never within one, unless there
+/// are more holes than columns.
+fn columns(keyed: &[(u64, Point)]) -> Vec<Column> {
+    let runs: Vec<&[(u64, Point)]> = keyed.chunk_by(|a, b| b.0 == a.0 + 1).collect();
+    if runs.len() > MAX_COLUMNS / 2 {
+        let wide = keyed.len().div_ceil(MAX_COLUMNS).max(1);
+        return keyed.chunks(wide).filter_map(column).collect();
+    }
+    // The last column of each run may be a narrow one: there is room for as many.
+    let wide = keyed.len().div_ceil(MAX_COLUMNS - runs.len()).max(1);
+    runs.into_iter()
+        .flat_map(|run| run.chunks(wide))
+        .filter_map(column)
+        .collect()
 }
 
 fn column(chunk: &[(u64, Point)]) -> Option<Column> {
@@ -260,4 +274,29 @@ fn column(chunk: &[(u64, Point)]) -> Option<Column> {
         most: values().reduce(f64::max),
         set: chunk.iter().rev().find_map(|(_, point)| point.set),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(ordinals: impl Iterator<Item = u64>) -> Vec<(u64, Point)> {
+        let point = Point {
+            at: UnixMicros(0),
+            value: Some(0.5),
+            set: None,
+        };
+        ordinals.map(|ordinal| (ordinal, point)).collect()
+    }
+
+    #[test]
+    fn no_column_reaches_over_readings_that_were_not_kept() {
+        let drawn = columns(&points((0..300).chain(900..901).chain(2_000..2_500)));
+        let held: u64 = drawn.iter().map(|c| c.to - c.from + 1).sum();
+        assert_eq!(held, 801);
+        assert!(drawn.len() <= MAX_COLUMNS, "{}", drawn.len());
+        // More holes than there is room for: the columns are bounded all the same.
+        assert!(columns(&points((0..1_000).map(|n| n * 2))).len() <= MAX_COLUMNS);
+        assert!(columns(&[]).is_empty());
+    }
 }

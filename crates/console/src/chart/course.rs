@@ -3,102 +3,160 @@ use std::fmt::Write as _;
 
 use ingestor::read::{DepthPoint, PulsePoint, Span, Trace};
 
-use super::{Scale, escape};
+use super::escape;
+use super::mark::Mark;
+use super::plane::{BOTTOM, HEIGHT, Plane, TOP, WIDTH, joined};
 use crate::render::Svg;
 use crate::text::{Texts, fill};
 use crate::time::thousandths;
 
-/// No more than a phone is wide and a half, so that its letters are some on one.
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 56.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = 30.0;
-/// About how many lines the grid has.
-const GRID_LINES: usize = 5;
 /// Room above the greatest value.
 const HEADROOM: f64 = 1.1;
 
-/// Where a time and a value stand.
-struct Plane {
-    span: Span,
-    max: f64,
-}
-
-impl Plane {
-    fn x(&self, at_us: i64) -> f64 {
-        let whole = (self.span.to_us - self.span.from_us) as f64;
-        let at = ((at_us - self.span.from_us) as f64).clamp(0.0, whole.max(0.0));
-        Scale::new((0.0, whole), (LEFT, WIDTH - RIGHT)).at(at)
-    }
-
-    fn scale(&self) -> Scale {
-        Scale::new((0.0, self.max), (HEIGHT - BOTTOM, TOP))
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        self.scale().at(value.clamp(0.0, self.max))
-    }
-
-    /// The frame: lines of the grid with their values, the times at both ends.
-    fn frame(&self, unit: &str, time: &impl Fn(i64) -> String) -> String {
-        let mut svg = String::new();
-        for value in self.scale().ticks(GRID_LINES) {
-            let y = self.y(value);
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                WIDTH - RIGHT,
-                LEFT - 6.0,
-                y + 4.0,
-                number(value)
-            );
-        }
-        let _ = write!(svg, "<text x=\"4\" y=\"14\">{}</text>", escape(unit));
-        for (at, x, anchor) in [
-            (self.span.from_us, LEFT, "start"),
-            (self.span.to_us, WIDTH - RIGHT, "end"),
-        ] {
-            let (y, text) = (HEIGHT - 8.0, escape(&time(at)));
-            let _ = write!(svg, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>");
-        }
-        svg
-    }
-}
-
-/// A number as short as it may be.
-fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// What is drawn, and how.
+pub(crate) struct Course<'a> {
+    /// The readings.
+    pub(crate) trace: &'a Trace,
+    /// From when to when.
+    pub(crate) span: Span,
+    /// What it points at, if it does.
+    pub(crate) mark: Option<Mark<'a>>,
 }
 
 /// Draws strokes in millimetres, or pulses in J/cm² where there are no strokes; `None`: there is nothing to draw. `time` says a
 /// time in words.
 pub(crate) fn course(trace: &Trace, span: Span, texts: &Texts, time: impl Fn(i64) -> String) -> Option<Svg> {
-    let (inner, title, description) = if !trace.strokes.is_empty() {
-        (
-            strokes(trace, span, texts, &time),
-            texts.get("course.depth"),
-            depth_in_words(trace, texts),
-        )
-    } else if !trace.pulses.is_empty() {
-        let words = fill(
-            texts.get("course.fluence_words"),
-            &[("n", &trace.pulses.len().to_string())],
+    let mark = None;
+    Course { trace, span, mark }.draw(texts, &time)
+}
+
+impl Course<'_> {
+    /// The picture; `None`: there is nothing to draw. `time` says a time in words.
+    pub(crate) fn draw(&self, texts: &Texts, time: &impl Fn(i64) -> String) -> Option<Svg> {
+        let (inner, title, description) = if !self.trace.strokes.is_empty() {
+            (
+                self.strokes(texts, time),
+                texts.get("course.depth"),
+                depth_in_words(self.trace, texts),
+            )
+        } else if !self.trace.pulses.is_empty() {
+            let words = fill(
+                texts.get("course.fluence_words"),
+                &[("n", &self.trace.pulses.len().to_string())],
+            );
+            (self.pulses(texts, time), texts.get("course.fluence"), words)
+        } else {
+            return None;
+        };
+        let description = match &self.mark {
+            Some(mark) => mark.in_words(self.trace, texts),
+            None => description,
+        };
+        let markup = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\">\
+             <title>{}</title><desc>{}</desc>{inner}</svg>",
+            escape(title),
+            escape(&description)
         );
-        (pulses(trace, span, texts, &time), texts.get("course.fluence"), words)
-    } else {
-        return None;
-    };
-    let markup = format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\">\
-         <title>{}</title><desc>{}</desc>{inner}</svg>",
-        escape(title),
-        escape(&description)
-    );
-    Some(Svg { markup, description })
+        Some(Svg { markup, description })
+    }
+
+    fn strokes(&self, texts: &Texts, time: &impl Fn(i64) -> String) -> String {
+        let (trace, mark) = (self.trace, self.mark.as_ref());
+        let limits = |p: &DepthPoint| match mark {
+            Some(mark) => mark.limits(p.zone.as_deref(), p.set_greatest_um.map(mm)),
+            None => [None, p.limit_um.map(mm)],
+        };
+        let values = |p: &DepthPoint| [p.greatest_um.map(mm), limits(p)[1], p.set_greatest_um.map(mm)];
+        let greatest = trace.strokes.iter().flat_map(values).flatten().fold(0.0, f64::max);
+        let plane = Plane {
+            span: self.span,
+            max: (greatest * HEADROOM).max(0.1),
+        };
+        let mut svg = plane.frame(texts.get("course.depth_unit"), time);
+        let mut names = Names::default();
+        for run in runs(&trace.strokes, trace.step_us) {
+            let line = |value: &dyn Fn(&DepthPoint) -> Option<f64>| -> Vec<(f64, f64, f64)> {
+                let point = |p: &DepthPoint| {
+                    let y = plane.y(value(p)?);
+                    Some((plane.x(p.at_us), plane.x(p.at_us + trace.step_us), y))
+                };
+                run.iter().filter_map(point).collect()
+            };
+            let (low, high) = (line(&|p| p.least_um.map(mm)), line(&|p| p.greatest_um.map(mm)));
+            let back = low.iter().rev().flat_map(|(x0, x1, y)| [(*x1, *y), (*x0, *y)]);
+            let there = high.iter().flat_map(|(x0, x1, y)| [(*x0, *y), (*x1, *y)]);
+            let outline: Vec<(f64, f64)> = there.chain(back).collect();
+            let _ = write!(svg, "<polygon class=\"band\" points=\"{}\"/>", joined(&outline));
+            for (class, value) in [
+                ("set", line(&|p| p.set_greatest_um.map(mm))),
+                ("limit", line(&|p| limits(p)[0])),
+                ("limit", line(&|p| limits(p)[1])),
+                ("trace", line(&|p| p.mean_um.map(mm))),
+            ] {
+                let points: Vec<(f64, f64)> = value.iter().flat_map(|(x0, x1, y)| [(*x0, *y), (*x1, *y)]).collect();
+                if !points.is_empty() {
+                    let _ = write!(svg, "<polyline class=\"{class}\" points=\"{}\"/>", joined(&points));
+                }
+            }
+            for over in run.iter().filter(|p| mark.is_none() && p.over_limit > 0) {
+                let y = plane.y(mm(over.greatest_um.unwrap_or(0)));
+                let _ = write!(
+                    svg,
+                    "<circle class=\"first\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
+                    plane.x(over.at_us)
+                );
+            }
+            if let Some(first) = run.first() {
+                names.put(&mut svg, first.zone.as_deref(), plane.x(first.at_us), texts);
+            }
+        }
+        if let Some(mark) = mark {
+            mark.draw(&mut svg, &plane);
+        }
+        svg
+    }
+
+    fn pulses(&self, texts: &Texts, time: &impl Fn(i64) -> String) -> String {
+        let (trace, mark) = (self.trace, self.mark.as_ref());
+        let joules = mm;
+        let limit = |p: &PulsePoint| mark?.limits(p.zone.as_deref(), p.fluence_set.map(joules))[1];
+        let values = |p: &PulsePoint| [p.fluence_set.map(joules), p.fluence_measured.map(joules), limit(p)];
+        let greatest = trace.pulses.iter().flat_map(values).flatten().fold(0.0, f64::max);
+        let plane = Plane {
+            span: self.span,
+            max: (greatest * HEADROOM).max(1.0),
+        };
+        let mut svg = plane.frame(texts.get("course.fluence_unit"), time);
+        let mut names = Names::default();
+        for pulse in &trace.pulses {
+            let x = plane.x(pulse.at_us);
+            for (class, value) in [("set", pulse.fluence_set.map(joules)), ("limit", limit(pulse))] {
+                let Some(value) = value else { continue };
+                let y = plane.y(value);
+                let _ = write!(
+                    svg,
+                    "<line class=\"{class}\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
+                    x - 4.0,
+                    x + 4.0
+                );
+            }
+            if let Some(measured) = pulse.fluence_measured {
+                let y = plane.y(joules(measured));
+                let _ = write!(svg, "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>");
+            }
+            names.put(&mut svg, pulse.zone.as_deref(), x, texts);
+        }
+        if let Some(mark) = mark {
+            mark.draw(&mut svg, &plane);
+        }
+        svg
+    }
+}
+
+/// Thousandths as a number.
+fn mm(um: i64) -> f64 {
+    um as f64 / 1_000.0
 }
 
 fn depth_in_words(trace: &Trace, texts: &Texts) -> String {
@@ -126,84 +184,6 @@ fn runs(points: &[DepthPoint], step_us: i64) -> impl Iterator<Item = &[DepthPoin
     points.chunk_by(move |a, b| a.zone == b.zone && b.at_us - a.at_us <= 3 * step_us)
 }
 
-fn strokes(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> String) -> String {
-    let mm = |um: i64| um as f64 / 1_000.0;
-    let values = |p: &DepthPoint| [p.greatest_um, p.limit_um, p.set_greatest_um];
-    let greatest = trace.strokes.iter().flat_map(values).flatten().max().unwrap_or(0);
-    let plane = Plane {
-        span,
-        max: (mm(greatest) * HEADROOM).max(0.1),
-    };
-    let mut svg = plane.frame(texts.get("course.depth_unit"), time);
-    let mut names = Names::default();
-    for run in runs(&trace.strokes, trace.step_us) {
-        let line = |value: &dyn Fn(&DepthPoint) -> Option<i64>| -> Vec<(f64, f64, f64)> {
-            let point = |p: &DepthPoint| {
-                let y = plane.y(mm(value(p)?));
-                Some((plane.x(p.at_us), plane.x(p.at_us + trace.step_us), y))
-            };
-            run.iter().filter_map(point).collect()
-        };
-        let (low, high) = (line(&|p| p.least_um), line(&|p| p.greatest_um));
-        let back = low.iter().rev().flat_map(|(x0, x1, y)| [(*x1, *y), (*x0, *y)]);
-        let there = high.iter().flat_map(|(x0, x1, y)| [(*x0, *y), (*x1, *y)]);
-        let outline: Vec<(f64, f64)> = there.chain(back).collect();
-        let _ = write!(svg, "<polygon class=\"band\" points=\"{}\"/>", joined(&outline));
-        for (class, value) in [
-            ("set", line(&|p| p.set_greatest_um)),
-            ("limit", line(&|p| p.limit_um)),
-            ("trace", line(&|p| p.mean_um)),
-        ] {
-            let points: Vec<(f64, f64)> = value.iter().flat_map(|(x0, x1, y)| [(*x0, *y), (*x1, *y)]).collect();
-            if !points.is_empty() {
-                let _ = write!(svg, "<polyline class=\"{class}\" points=\"{}\"/>", joined(&points));
-            }
-        }
-        for over in run.iter().filter(|p| p.over_limit > 0) {
-            let y = plane.y(mm(over.greatest_um.unwrap_or(0)));
-            let _ = write!(
-                svg,
-                "<circle class=\"first\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/>",
-                plane.x(over.at_us)
-            );
-        }
-        if let Some(first) = run.first() {
-            names.put(&mut svg, first.zone.as_deref(), plane.x(first.at_us), texts);
-        }
-    }
-    svg
-}
-
-fn pulses(trace: &Trace, span: Span, texts: &Texts, time: &impl Fn(i64) -> String) -> String {
-    let joules = |mj: i64| mj as f64 / 1_000.0;
-    let values = |p: &PulsePoint| [p.fluence_set, p.fluence_measured];
-    let greatest = trace.pulses.iter().flat_map(values).flatten().max().unwrap_or(0);
-    let plane = Plane {
-        span,
-        max: (joules(greatest) * HEADROOM).max(1.0),
-    };
-    let mut svg = plane.frame(texts.get("course.fluence_unit"), time);
-    let mut names = Names::default();
-    for pulse in &trace.pulses {
-        let x = plane.x(pulse.at_us);
-        if let Some(set) = pulse.fluence_set {
-            let y = plane.y(joules(set));
-            let _ = write!(
-                svg,
-                "<line class=\"set\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
-                x - 4.0,
-                x + 4.0
-            );
-        }
-        if let Some(measured) = pulse.fluence_measured {
-            let y = plane.y(joules(measured));
-            let _ = write!(svg, "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>");
-        }
-        names.put(&mut svg, pulse.zone.as_deref(), x, texts);
-    }
-    svg
-}
-
 /// Where names of zones stand: two rows, each taken up to somewhere.
 #[derive(Default)]
 struct Names<'z> {
@@ -213,9 +193,9 @@ struct Names<'z> {
 
 impl<'z> Names<'z> {
     /// Height of the rows.
-    const ROWS: [f64; 2] = [16.0, 30.0];
+    const ROWS: [f64; 2] = [18.0, 38.0];
     /// Width of a letter, at most about.
-    const LETTER: f64 = 7.5;
+    const LETTER: f64 = 9.5;
 
     /// Names a zone where it begins, if there is room: the table beside the picture has them all.
     fn put(&mut self, svg: &mut String, zone: Option<&'z str>, x: f64, texts: &Texts) {
@@ -249,11 +229,6 @@ impl<'z> Names<'z> {
             }
         }
     }
-}
-
-fn joined(points: &[(f64, f64)]) -> String {
-    let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    points.join(" ")
 }
 
 #[cfg(test)]
@@ -300,8 +275,8 @@ mod tests {
         let count = |what: &str| svg.matches(what).count();
         assert_eq!((count("class=\"band\""), count("class=\"first\"")), (3, 1));
         assert_eq!((count(">Cheek<"), count(">Chin<")), (1, 1));
-        // 1.4 mm of 1.54 mm in 236 px above 270, at 1 s of 20 s in 452 px after 56.
-        assert!(svg.contains("cx=\"78.6\" cy=\"55.5\""), "{svg}");
+        // 1.4 mm of 1.54 mm in 236 px above 282, at 1 s of 20 s in 452 px after 56.
+        assert!(svg.contains("cx=\"78.6\" cy=\"67.5\""), "{svg}");
         assert!(course(&Trace::default(), span, &texts, |at| at.to_string()).is_none());
     }
 

@@ -1,6 +1,9 @@
 //! Drawings as SVG, made here: no script, no library. Every one has a title and a description for whoever cannot see it.
+mod across;
 pub(crate) mod course;
+pub(crate) mod mark;
 pub(crate) mod moment;
+mod plane;
 mod scale;
 
 use std::fmt::Write as _;

@@ -1,14 +1,17 @@
 //! The moment of an alert: least and most of each column of readings, what was set, the limit, and the reading that crossed it.
 use alerting::proof::{Bound, Column, Trace};
 
+use super::across::Across;
 use super::{Drawing, Scale};
 use crate::render::Svg;
 use crate::text::{Texts, fill};
 
 const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 308.0;
 /// Where the readings are: left, top, right, bottom.
 const FIELD: (f64, f64, f64, f64) = (46.0, 22.0, 510.0, 262.0);
+/// Width of a letter, at most about.
+const LETTER: f64 = 10.0;
 /// Most columns of which each reading is a dot, as long as each is one reading.
 const DOTS: usize = 120;
 
@@ -28,6 +31,10 @@ pub(crate) fn description(trace: &Trace, texts: &Texts) -> String {
     if let (Some(least), Some(most)) = (least, most) {
         let (least, most) = (value(trace, least), value(trace, most));
         said.push(fill(texts.get("picture.range"), &[("least", &least), ("most", &most)]));
+    }
+    let not_kept: u64 = Across::new(&trace.columns, (0.0, 1.0)).gaps().map(|gap| gap.2).sum();
+    if not_kept > 0 {
+        said.push(fill(texts.get("picture.not_kept"), &[("n", &not_kept.to_string())]));
     }
     if trace.unread > 0 {
         let unread = trace.unread.to_string();
@@ -99,80 +106,111 @@ fn bounds(bound: Option<Bound>, set: Option<f64>) -> [Option<f64>; 2] {
 /// The picture.
 pub(crate) fn draw(trace: &Trace, texts: &Texts) -> Svg {
     let (left, top, right, bottom) = FIELD;
-    let from = trace.columns.first().map_or(0.0, |c| c.from as f64);
-    let to = trace.columns.last().map_or(1.0, |c| c.to as f64).max(from + 1.0);
-    let x = Scale::new((from, to), (left, right));
+    let x = Across::new(&trace.columns, (left, right));
     let y = Scale::new(range(trace), (bottom, top));
     let mut paper = Drawing::new(WIDTH, HEIGHT, texts.get("picture.title"), &description(trace, texts));
     for tick in y.ticks(5) {
         paper.line("grid", (left, y.at(tick)), (right, y.at(tick)));
         paper.text("", (left - 6.0, y.at(tick) + 4.0), "end", &format!("{tick:.1}"));
     }
-    // Strokes are counted.
-    for tick in x.ticks(5).into_iter().filter(|tick| tick.fract() == 0.0) {
-        paper.text("", (x.at(tick), bottom + 16.0), "middle", &format!("{tick:.0}"));
-    }
+    ordinals(&mut paper, &x);
     let of = texts.get(match trace.of {
         "pulses" => "picture.axis_pulses",
         _ => "picture.axis_strokes",
     });
     paper.text("", (right, HEIGHT - 6.0), "end", of);
     paper.text("", (4.0, top), "start", trace.unit);
-    readings(&mut paper, trace, x, y);
-    steps(&mut paper, trace, x, y, "set", |column| column.set);
-    steps(&mut paper, trace, x, y, "limit", |c| bounds(trace.bound, c.set)[0]);
-    steps(&mut paper, trace, x, y, "limit", |c| bounds(trace.bound, c.set)[1]);
-    labels(&mut paper, trace, y, texts);
+    for run in &x.runs {
+        let columns = trace.columns.get(run.columns.0..run.columns.1).unwrap_or_default();
+        let piece = Piece { columns, x: &x, y };
+        piece.readings(&mut paper, trace.columns.len() <= DOTS);
+        piece.steps(&mut paper, "set", |column| column.set);
+        piece.steps(&mut paper, "limit", |c| bounds(trace.bound, c.set)[0]);
+        piece.steps(&mut paper, "limit", |c| bounds(trace.bound, c.set)[1]);
+    }
+    labels(&mut paper, trace, (&x, y), texts);
     if let Some(first) = trace.first {
-        let at = (x.at(first.ordinal as f64), y.at(first.value.unwrap_or(f64::NAN)));
+        let at = (x.at(first.ordinal as f64 + 0.5), y.at(first.value.unwrap_or(f64::NAN)));
         paper.line("first", (at.0, at.1 - 22.0), (at.0, at.1 - 10.0));
         paper.circle("first", at, 8.0);
     }
     paper.end()
 }
 
-/// Where a column is.
-fn middle(column: &Column, x: Scale) -> f64 {
-    x.at((column.from as f64 + column.to as f64) / 2.0)
-}
-
-/// Dots where each column is one reading, else the band between least and most, piece by piece where some were not read.
-fn readings(paper: &mut Drawing, trace: &Trace, x: Scale, y: Scale) {
-    let single = trace.columns.iter().all(|c| c.from == c.to);
-    if single && trace.columns.len() <= DOTS {
-        let read: Vec<(f64, f64)> = (trace.columns.iter())
-            .filter_map(|c| Some((x.at(c.from as f64), y.at(c.most?))))
-            .collect();
-        paper.path("trace", &read, false);
-        for at in read {
-            paper.circle("dot", at, 3.0);
+/// Names the ordinals at the ends of the runs, as far as there is room, and marks what was not kept.
+fn ordinals(paper: &mut Drawing, x: &Across) {
+    let (left, top, right, bottom) = FIELD;
+    for (from, to, _) in x.gaps() {
+        paper.path("gap", &[(from, top), (to, top), (to, bottom), (from, bottom)], true);
+        paper.text("", ((from + to) / 2.0, (top + bottom) / 2.0), "middle", "…");
+    }
+    let Some(last) = x.runs.last() else { return };
+    let wide = |ordinal: u64| ordinal.to_string().len() as f64 * LETTER;
+    let end = right - wide(last.to) - LETTER;
+    let mut taken = left - LETTER;
+    paper.text("", (right, bottom + 19.0), "end", &last.to.to_string());
+    for run in &x.runs {
+        if run.x.0 >= taken && run.x.0 + wide(run.from) <= end {
+            paper.text("", (run.x.0, bottom + 19.0), "start", &run.from.to_string());
+            taken = run.x.0 + wide(run.from) + LETTER;
         }
-        return;
-    }
-    for piece in trace.columns.split(|c| c.least.is_none()) {
-        let upper = piece.iter().map(|c| (middle(c, x), y.at(c.most.unwrap_or(0.0))));
-        let lower = piece.iter().rev().map(|c| (middle(c, x), y.at(c.least.unwrap_or(0.0))));
-        let around: Vec<(f64, f64)> = upper.chain(lower).collect();
-        paper.path("band", &around, true);
     }
 }
 
-/// A line that changes in steps, as what is set does; not drawn where there is none.
-fn steps(paper: &mut Drawing, trace: &Trace, x: Scale, y: Scale, class: &str, of: impl Fn(&Column) -> Option<f64>) {
-    let mut line: Vec<(f64, f64)> = Vec::new();
-    for column in &trace.columns {
-        match of(column) {
-            Some(value) => {
-                line.push((x.at(column.from as f64), y.at(value)));
-                line.push((x.at(column.to as f64 + 1.0).min(FIELD.2), y.at(value)));
+/// Columns that follow one another without a hole.
+struct Piece<'a> {
+    columns: &'a [Column],
+    x: &'a Across,
+    y: Scale,
+}
+
+impl Piece<'_> {
+    /// Where a column is.
+    fn middle(&self, column: &Column) -> f64 {
+        (self.x.at(column.from as f64) + self.x.at(column.to as f64 + 1.0)) / 2.0
+    }
+
+    /// Dots where each column is one reading, else the band between least and most, piece by piece where some were not read.
+    fn readings(&self, paper: &mut Drawing, few: bool) {
+        let y = self.y;
+        if few && self.columns.iter().all(|c| c.from == c.to) {
+            let read = |c: &Column| Some((self.middle(c), y.at(c.most?)));
+            let read: Vec<(f64, f64)> = self.columns.iter().filter_map(read).collect();
+            paper.path("trace", &read, false);
+            for at in read {
+                paper.circle("dot", at, 3.0);
             }
-            None => paper.path(class, &std::mem::take(&mut line), false),
+            return;
+        }
+        for piece in self.columns.split(|c| c.least.is_none()) {
+            let upper = piece.iter().map(|c| (self.middle(c), y.at(c.most.unwrap_or(0.0))));
+            let lower = piece
+                .iter()
+                .rev()
+                .map(|c| (self.middle(c), y.at(c.least.unwrap_or(0.0))));
+            let around: Vec<(f64, f64)> = upper.chain(lower).collect();
+            paper.path("band", &around, true);
         }
     }
-    paper.path(class, &line, false);
+
+    /// A line that changes in steps, as what is set does; not drawn where there is none.
+    fn steps(&self, paper: &mut Drawing, class: &str, of: impl Fn(&Column) -> Option<f64>) {
+        let mut line: Vec<(f64, f64)> = Vec::new();
+        for column in self.columns {
+            match of(column) {
+                Some(value) => {
+                    line.push((self.x.at(column.from as f64), self.y.at(value)));
+                    line.push((self.x.at(column.to as f64 + 1.0), self.y.at(value)));
+                }
+                None => paper.path(class, &std::mem::take(&mut line), false),
+            }
+        }
+        paper.path(class, &line, false);
+    }
 }
 
-fn labels(paper: &mut Drawing, trace: &Trace, y: Scale, texts: &Texts) {
+/// What is set stands at the right, the limit where the widest run begins: there is room.
+fn labels(paper: &mut Drawing, trace: &Trace, (x, y): (&Across, Scale), texts: &Texts) {
     let last = trace.columns.iter().rev().find_map(|c| c.set);
     if let Some(set) = last {
         let text = fill(texts.get("picture.set_label"), &[("set", &value(trace, set))]);
@@ -180,7 +218,9 @@ fn labels(paper: &mut Drawing, trace: &Trace, y: Scale, texts: &Texts) {
     }
     if let [_, Some(limit)] = bounds(trace.bound, last) {
         let text = fill(texts.get("picture.limit_label"), &[("limit", &value(trace, limit))]);
-        paper.text("limit-text", (FIELD.0 + 4.0, y.at(limit) - 5.0), "start", &text);
+        let widest = (x.runs.iter()).max_by(|a, b| (a.x.1 - a.x.0).total_cmp(&(b.x.1 - b.x.0)));
+        let from = widest.map_or(FIELD.0, |run| run.x.0);
+        paper.text("limit-text", (from + 4.0, y.at(limit) - 5.0), "start", &text);
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/", html::<inbox::Inbox>())
         .route("/alerts/{id}", html::<alert::OneAlert>())
+        .route("/alerts/{id}/treatment", get(alert::treatment))
         .route("/alerts/{id}/silence", html::<silence::MakeSilence>())
         .route("/silences", html::<silence::Silences>())
         .merge(act::routes())

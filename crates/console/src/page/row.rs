@@ -1,6 +1,7 @@
 //! An alert as lists and its own page show it.
 use alerting::api::Shown;
 use alerting::engine::Alert;
+use registry::Registry;
 use serde::Serialize;
 
 /// See the module.
@@ -9,6 +10,8 @@ pub(crate) struct Row {
     /// What everybody is shown of an alert.
     #[serde(flatten)]
     pub(crate) alert: Shown,
+    /// What people call its clinic; `null`: the registry does not know it.
+    pub(crate) clinic_name: Option<String>,
     /// A person still has to say that they know.
     pub(crate) waits: bool,
     /// When it was acknowledged.
@@ -35,9 +38,17 @@ pub(crate) fn is_worse_than(seen: &str, alert: &Alert) -> bool {
     (alert.value - seen).abs() > WORSE * alert.limit.abs().max(f64::EPSILON)
 }
 
-impl From<Alert> for Row {
-    fn from(alert: Alert) -> Self {
+/// What people call the clinic of an alert.
+fn clinic_name(alert: &Alert, registry: &Registry) -> Option<String> {
+    let (tenant, clinic) = (alert.tenant.parse().ok()?, alert.clinic.parse().ok()?);
+    registry.clinic(&tenant, &clinic).map(|clinic| clinic.name.clone())
+}
+
+impl Row {
+    /// An alert, with the names that the registry knows.
+    pub(crate) fn new(alert: Alert, registry: &Registry) -> Self {
         Self {
+            clinic_name: clinic_name(&alert, registry),
             waits: alert.life.needs_person(),
             acknowledged_at_us: alert.acknowledged_at.map(|at| at.0),
             seen: seen(&alert),

@@ -130,7 +130,7 @@ impl Page for MakeSilence {
                 .collect(),
             spans: SPANS.iter().map(|(name, _)| *name).collect(),
             above: alert.priority > silence.max_priority,
-            alert: Row::from(alert),
+            alert: Row::new(alert, &console.registry.current()),
             scope,
             span,
             preview,

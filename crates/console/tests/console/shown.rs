@@ -14,7 +14,7 @@ async fn the_inbox_says_what_where_since_when_why_and_what_to_do() {
         high,
         "Firing",
         "2.900 mm deep",
-        "pen-1 · north · acme",
+        "<b>pen-1</b> · North · acme · Back",
         "Stop the pen",
         "depth-above-limit",
         &format!("href=\"/alerts/{}\"", alert.id),
@@ -56,6 +56,14 @@ async fn one_alert_shows_its_readings_as_a_picture_that_is_also_said_in_words() 
     ] {
         assert!(page.body.contains(part), "{part} in {}", page.body);
     }
+    // Whose device it is, and where there is more about it.
+    for part in ["href=\"/devices/acme/pen-1\"", "North · acme · Back", "serial"] {
+        assert!(page.body.contains(part), "{part} in {}", page.body);
+    }
+    let treatment = world.browser().get(&format!("/alerts/{}/treatment", alert.id)).await;
+    assert_eq!(treatment.status, StatusCode::SEE_OTHER, "{}", treatment.body);
+    let nothing = world.browser().get("/alerts/00/treatment").await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
     // No session and no visit leaves the engine.
     for secret in ["03030303", "04040404", "AwMDAw", "BAQEBA"] {
         assert!(!page.body.contains(secret), "{secret}");

@@ -5,6 +5,7 @@ mod choices;
 use std::collections::BTreeSet;
 
 use alerting::store::Listing;
+use registry::Registry;
 use serde::Serialize;
 
 use super::Page;
@@ -45,7 +46,7 @@ pub(crate) struct View {
 }
 
 /// Tenants and clinics that one may choose.
-fn places(registry: &registry::Registry, who: &Person, tenant: &str) -> (Vec<String>, Vec<String>) {
+fn places(registry: &Registry, who: &Person, tenant: &str) -> (Vec<String>, Vec<String>) {
     let tenants = registry
         .tenants()
         .map(|tenant| tenant.id.as_str())
@@ -74,7 +75,8 @@ pub(super) fn done(name: &str) -> Option<&'static str> {
     DONE.into_iter().find(|done| *done == name)
 }
 
-fn view(listing: Listing, asked: Asked, page: usize, who: &Person, places: (Vec<String>, Vec<String>)) -> View {
+fn view(listing: Listing, asked: Asked, page: usize, who: &Person, registry: &Registry) -> View {
+    let places = places(registry, who, &asked.tenant);
     let pages = usize::try_from(listing.total)
         .unwrap_or(usize::MAX)
         .div_ceil(PAGE)
@@ -89,7 +91,9 @@ fn view(listing: Listing, asked: Asked, page: usize, who: &Person, places: (Vec<
         &asked.priority,
     ];
     View {
-        alerts: listing.alerts.into_iter().map(Row::from).collect(),
+        alerts: (listing.alerts.into_iter())
+            .map(|alert| Row::new(alert, registry))
+            .collect(),
         total: listing.total,
         page,
         pages,
@@ -122,7 +126,6 @@ impl Page for Inbox {
         let (wanted, page) = asked.wanted(who)?;
         let listing = console.alerts.list(wanted, (page - 1) * PAGE, PAGE).await;
         let listing = listing.map_err(|error| Refusal::failed("the list of alerts", error))?;
-        let places = places(&console.registry.current(), who, &asked.tenant);
-        Ok(view(listing, asked, page, who, places))
+        Ok(view(listing, asked, page, who, &console.registry.current()))
     }
 }

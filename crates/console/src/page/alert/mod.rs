@@ -1,4 +1,7 @@
 //! One alert: what, where, since when, why, what to do; its picture; who was told; what became of it before; and what can be done.
+mod around;
+mod place;
+
 use alerting::api::Shown;
 use alerting::engine::Alert;
 use alerting::id::AlertId;
@@ -7,6 +10,9 @@ use alerting::proof::{Explanation, Story, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::around::{Around, around};
+pub(crate) use self::place::treatment;
+use self::place::{Place, place};
 use super::Page;
 use super::inbox::done;
 use super::row::Row;
@@ -65,6 +71,7 @@ pub(crate) struct Happened {
 #[derive(Debug, Serialize)]
 pub(crate) struct View {
     alert: Row,
+    place: Place,
     actions: Actions,
     assignable: Vec<String>,
     done: Option<&'static str>,
@@ -72,6 +79,7 @@ pub(crate) struct View {
     happened: Vec<Happened>,
     explanation: Explanation,
     trace: Option<Trace>,
+    around: Option<Around>,
     history: Vec<Shown>,
 }
 
@@ -133,17 +141,28 @@ fn happened(explanation: &Explanation) -> Vec<Happened> {
     .collect()
 }
 
-fn view(alert: Alert, story: Story, who: &Person, assignable: Vec<String>, done: Option<&'static str>) -> View {
-    let alert = Row::from(alert);
+fn view(
+    console: &Console,
+    alert: Alert,
+    (story, around): (Story, Option<Around>),
+    who: &Person,
+    done: Option<&'static str>,
+) -> View {
+    let registry = console.registry.current();
+    let assignable = console.access.assignable(&alert.tenant);
+    let place = place(&alert, &registry);
+    let alert = Row::new(alert, &registry);
     View {
         actions: actions(&alert, who),
         alert,
+        place,
         assignable,
         done,
         in_force: in_force(&story.explanation),
         happened: happened(&story.explanation),
         explanation: story.explanation,
         trace: story.trace,
+        around,
         history: story.history,
     }
 }
@@ -168,18 +187,18 @@ impl Page for OneAlert {
         let (id, alert) = known(console, who, &id).await?;
         let story = console.alerts.story(id).await;
         let story = story.map_err(|error| Refusal::failed("the story of an alert", error))?;
-        let assignable = console.access.assignable(&alert.tenant);
-        Ok(view(
-            alert,
-            story.ok_or(Refusal::NotFound)?,
-            who,
-            assignable,
-            done(&asked.done),
-        ))
+        let story = story.ok_or(Refusal::NotFound)?;
+        let around = around(console, &alert, story.trace.as_ref()).await;
+        Ok(view(console, alert, (story, around), who, done(&asked.done)))
     }
 
     fn pictures(view: &View, texts: &Texts) -> Vec<(&'static str, Svg)> {
-        let moment = view.trace.as_ref().map(|trace| ("moment", moment::draw(trace, texts)));
-        moment.into_iter().collect()
+        let Some(trace) = &view.trace else { return Vec::new() };
+        let zone = view.alert.alert.zone.map(|zone| zone.as_str());
+        let around = view.around.as_ref();
+        let around = around.and_then(|around| around::picture(around, (trace.unit, zone), trace, texts));
+        let mut drawn = vec![("moment", moment::draw(trace, texts))];
+        drawn.extend(around.map(|svg| ("around", svg)));
+        drawn
     }
 }
