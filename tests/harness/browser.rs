@@ -138,6 +138,11 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
     }
 
+    /// Runs a script that calls its last argument with what it found: that.
+    pub fn run_until_done(&self, script: &str) -> Result<Value, String> {
+        self.post("/execute/async", &json!({"script": script, "args": []}))
+    }
+
     fn element(&self, css: &str) -> Result<String, String> {
         let found = self.post("/element", &json!({"using": "css selector", "value": css}))?;
         let id = found[ELEMENT].as_str().map(|id| format!("/element/{id}"));

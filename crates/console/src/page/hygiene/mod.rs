@@ -110,9 +110,10 @@ fn sorted(board: &Standings, level: impl Fn(&ItemStanding) -> &'static str) -> S
             Standing::Overdue => sorted.overdue.push(entry()),
             Standing::Due => sorted.due.push(entry()),
             // A device is shown even if nothing is asked of it: it can be wiped.
+            // Nothing is in order that was in a failed cycle, whatever is owed.
+            Standing::Done | Standing::NotAsked if item.failed.is_some() => {}
             Standing::Done | Standing::NotAsked if item.clinic.is_some() => sorted.fine.push(entry()),
-            Standing::Done | Standing::NotAsked if item.failed.is_none() => sorted.others.push(item.clone()),
-            Standing::Done | Standing::NotAsked => {}
+            Standing::Done | Standing::NotAsked => sorted.others.push(item.clone()),
         }
     }
     sorted
@@ -171,7 +172,11 @@ impl Page for Board {
             newest_first: true,
             limit: MAX_TOLD,
         };
-        let told = Known::from_store(console.store.hygiene(&ask).await, console.templates.texts());
+        let mut told = Known::from_store(console.store.hygiene(&ask).await, console.templates.texts());
+        // The store has them as they came; people read when they were.
+        told.value
+            .iter_mut()
+            .for_each(|told| told.sort_by_key(|event| std::cmp::Reverse(event.at_us)));
         let level = |item: &ItemStanding| {
             let device = item.name.parse().ok().map(|device| telemetry::DeviceKey {
                 tenant: tenant.clone(),
@@ -250,6 +255,7 @@ mod tests {
                 item("pen-4", Standing::NotAsked, Disinfection::InUse, false),
                 item("tip-1", Standing::NotAsked, Disinfection::NotAsked, false),
                 item("tip-2", Standing::NotAsked, Disinfection::NotAsked, true),
+                item("pen-5", Standing::Done, Disinfection::Done, true),
             ],
             ..Standings::default()
         };
@@ -261,7 +267,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(names(&sorted.failed), "pen-2 tip-2");
+        assert_eq!(names(&sorted.failed), "pen-2 tip-2 pen-5");
         assert_eq!(
             (names(&sorted.overdue), names(&sorted.due)),
             ("pen-1 pen-2".into(), "pen-3".into())
