@@ -39,6 +39,8 @@ const PYTHON_PACKAGES: &[&str] = &[
     "compose-spec==0.2.1",
     // The description of the API.
     "openapi-spec-validator==0.9.0",
+    // Asks the API what its description allows, and what it does not.
+    "schemathesis==4.32.5",
 ];
 
 /// Carries axe-core, which looks for what shuts people out of pages; of what it depends on nothing is needed.
@@ -64,7 +66,7 @@ pub(crate) fn install() -> Result<()> {
         .map(|(_, package)| *package)
         .collect();
     let python = root()?.join("target/test-venv/bin/python");
-    let packages = "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk, kubernetes_validate, compose_spec, openapi_spec_validator";
+    let packages = "import paho.mqtt, google.protobuf, aiosmtpd, grafana_foundation_sdk, kubernetes_validate, compose_spec, openapi_spec_validator, schemathesis";
     let beside = |tool: &str| python.with_file_name(tool).exists();
     let python_ready = python.exists()
         && beside("hadolint")

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rand::RngCore as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::clock::Clock;
 use spool::{AppendError, NewRecord, Spool, SyncError};
@@ -126,7 +127,8 @@ pub enum CommandError {
 }
 
 /// Counts for a live line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertSummary")]
 pub struct Summary {
     /// Open alerts by state.
     pub open: std::collections::BTreeMap<String, u64>,

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,8 @@ fn from_hex(text: &str) -> Result<[u8; 16], BadId> {
 macro_rules! id16 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[schemars(extend("pattern" = "^[0-9a-f]{32}$"))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(pub [u8; 16]);
 
@@ -144,7 +146,7 @@ pub(crate) fn hash16(domain: &str, parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// What happened, as far as it names an occurrence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The first violating reading.
@@ -152,6 +154,7 @@ pub enum Cause {
         /// Boot of the device.
         boot: u64,
         /// Session, if in one.
+        #[schemars(skip)]
         session: Option<Opaque>,
         /// Ordinal within the session.
         ordinal: u64,

@@ -3,10 +3,12 @@
 //! It is kept as the few facts that the states are made of, so that no combination is forgotten: whether the condition is
 //! confirmed, whether it holds, whether a person acknowledged, whether the device can be heard, whether it latches. The
 //! state is a function of these. Nothing here resolves an alert because nothing was heard.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// State of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AlertState")]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nothing is wrong.

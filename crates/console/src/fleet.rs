@@ -5,8 +5,9 @@ use alerting::board::{Heard, OpenAlerts, Presence, Seen, presence};
 use alerting::lifecycle::State;
 use alerting::store::Count;
 use registry::{DeviceState, Registry};
+use schemars::JsonSchema;
 use serde::Serialize;
-use telemetry::{ClinicId, DeviceKey, Priority, TenantId, UnixMicros};
+use telemetry::{ClinicId, DeviceKey, DeviceKind, Priority, TenantId, UnixMicros};
 
 use crate::access::Person;
 use crate::answer::Refusal;
@@ -14,11 +15,16 @@ use crate::console::Console;
 use crate::known::in_time;
 
 /// Open alerts by priority; pending ones, of which nobody is told yet, are not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "OpenAlerts")]
 pub(crate) struct Open {
+    /// Of high priority.
     pub(crate) high: u32,
+    /// Of medium priority.
     pub(crate) medium: u32,
+    /// Of low priority.
     pub(crate) low: u32,
+    /// That are for information.
     pub(crate) info: u32,
 }
 
@@ -42,21 +48,30 @@ impl Open {
 }
 
 /// One device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct DeviceRow {
+    /// Tenant.
     pub(crate) tenant: String,
+    /// Clinic.
     pub(crate) clinic: String,
+    /// Its id within the tenant.
     pub(crate) device: String,
+    /// Id of its model.
     pub(crate) model: String,
-    /// `pen`, `ipl`, `autoclave` or `disinfection-station`.
+    /// What kind of device it is.
+    #[schemars(with = "DeviceKind")]
     pub(crate) kind: &'static str,
+    /// The number on it.
     pub(crate) serial: String,
+    /// It is out of use.
     pub(crate) retired: bool,
+    /// Whether it is there.
     pub(crate) presence: Presence,
-    /// When anything was last received from it.
+    /// When anything was last received from it, in microseconds since 1970-01-01 UTC; `None`: never.
     pub(crate) heard_at_us: Option<i64>,
-    /// The running treatment, if it is in one.
+    /// The running treatment, 32 hexadecimal digits; `None`: it is in none.
     pub(crate) session: Option<String>,
+    /// Its open alerts by priority; pending ones are not counted.
     pub(crate) open: Open,
 }
 

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use ingestor::store::ReadError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::Refusal;
@@ -16,7 +17,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 struct Late;
 
 /// What the store said, or why it did not.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub(crate) struct Known<T> {
     /// What it said.
     pub(crate) value: Option<T>,

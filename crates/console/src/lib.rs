@@ -24,6 +24,7 @@ mod url;
 pub use crate::access::password::{PasswordError, hash as hash_password};
 pub use crate::config::Config;
 pub use crate::console::{BuildError, Console, Parts};
+pub use crate::page::{Shape, api_shapes, silence_scopes, silence_spans};
 
 use axum::Router;
 use axum::routing::get;

@@ -1,4 +1,5 @@
 //! How the pipeline is, as whoever wires the process together tells it: figures of now and of some minutes ago.
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Tells how the pipeline is. Must not block.
@@ -8,7 +9,7 @@ pub trait Pipeline: Send + Sync {
 }
 
 /// Figures of one moment. Counts are since the process began.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub struct Figures {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -27,7 +28,7 @@ pub struct Figures {
 }
 
 /// One log.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Log {
     /// Its name.
     pub name: String,
@@ -42,7 +43,8 @@ pub struct Log {
 }
 
 /// A reader of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "LogReader")]
 pub struct Reader {
     /// Its name.
     pub name: String,

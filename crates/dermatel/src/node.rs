@@ -192,19 +192,21 @@ impl Node {
         // The parts behind the logs stop after those before them.
         let behind = Shutdown::new();
         let alerts = self.alerting.handle();
-        let routes = api::router(
-            Api {
-                gateway: self.gateway.handle(),
-            },
-            Fleet {
-                book: Arc::clone(&self.book),
-                gateway: Some(self.gateway.handle()),
-                alerts: Some(self.alerting.handle()),
-                clock: Clock::system(),
-            },
-            alerting::api::router(self.alerting.handle()),
-        )
-        .merge(console::api_router(self.console.clone()));
+        let routes = api::in_json(
+            api::router(
+                Api {
+                    gateway: self.gateway.handle(),
+                },
+                Fleet {
+                    book: Arc::clone(&self.book),
+                    gateway: Some(self.gateway.handle()),
+                    alerts: Some(self.alerting.handle()),
+                    clock: Clock::system(),
+                },
+                alerting::api::router(self.alerting.handle()),
+            )
+            .merge(console::api_router(self.console.clone())),
+        );
         // Here whoever stores and whoever judges have what is durable in the logs.
         let far_end = self.telemetry.clone();
         let told = self

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{ClinicId, DeviceId, DeviceKey, ModelId, Serial, TenantId, UnixMicros};
 use toml::value::{Date, Datetime};
@@ -17,7 +18,7 @@ pub const MAX_ACTOR_BYTES: usize = 200;
 pub const MAX_WHY_BYTES: usize = 2_000;
 
 /// A SHA-256, written as 64 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(pub [u8; 32]);
 
@@ -48,7 +49,7 @@ impl fmt::Display for Digest {
 }
 
 /// A day, written as `2026-12-01`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Day(Date);
 
@@ -89,7 +90,7 @@ impl From<Day> for String {
 }
 
 /// A device that is entered: the keys of a row in `devices.toml`, but for limits and policy of its own, which are for files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDevice {
     /// Its tenant.
@@ -170,7 +171,8 @@ pub enum Order {
 }
 
 /// One step of a change, with what was there before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ChangeStep")]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {
     /// A device was entered that was not there.

@@ -72,7 +72,8 @@ pub struct Model {
 }
 
 /// Whether a device is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceState {
     /// In use: expected to speak.
     Active,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -36,7 +37,8 @@ struct State {
 }
 
 /// What [`Health::report`] says of one condition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Condition")]
 pub struct ConditionReport {
     /// Name of the condition.
     pub name: &'static str,

@@ -14,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -45,6 +47,17 @@ pub fn router(health: Health, metrics: Metrics) -> Router {
         .merge(Router::new().route("/metrics", get(render)).with_state(metrics))
 }
 
+/// Whether the process can do its work.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Readiness {
+    /// Every condition is green.
+    pub ready: bool,
+    /// The conditions that are not, each with why and since when.
+    pub red: Vec<ConditionReport>,
+    /// The names of those that are.
+    pub green: Vec<&'static str>,
+}
+
 async fn readyz(State(health): State<Health>) -> Response {
     let report = health.report();
     let ready = report.iter().all(|condition| condition.green);
@@ -54,12 +67,8 @@ async fn readyz(State(health): State<Health>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let (green, red): (Vec<ConditionReport>, Vec<ConditionReport>) = report.into_iter().partition(|c| c.green);
-    let green: Vec<&str> = green.iter().map(|condition| condition.name).collect();
-    (
-        status,
-        axum::Json(serde_json::json!({ "ready": ready, "red": red, "green": green })),
-    )
-        .into_response()
+    let green: Vec<&'static str> = green.iter().map(|condition| condition.name).collect();
+    (status, axum::Json(Readiness { ready, red, green })).into_response()
 }
 
 async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {

@@ -3,6 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not an id.
@@ -91,9 +92,10 @@ fn bounded(
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[schemars(extend("pattern" = $pattern))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
 
@@ -152,35 +154,35 @@ macro_rules! text_id {
 
 text_id!(
     /// A clinic chain or any other customer: the border that no data crosses. `[a-z0-9][a-z0-9-]{0,62}`.
-    TenantId, "tenant id", slug
+    TenantId, "tenant id", slug, "^[a-z0-9][a-z0-9-]{0,62}$"
 );
 text_id!(
     /// One site of a tenant. An attribute of a device, not part of its identity. `[a-z0-9][a-z0-9-]{0,62}`.
-    ClinicId, "clinic id", slug
+    ClinicId, "clinic id", slug, "^[a-z0-9][a-z0-9-]{0,62}$"
 );
 text_id!(
     /// A device, unique within its tenant. `[a-z0-9][a-z0-9-]{0,62}`.
-    DeviceId, "device id", slug
+    DeviceId, "device id", slug, "^[a-z0-9][a-z0-9-]{0,62}$"
 );
 text_id!(
     /// A device model of the registry. `[a-z0-9][a-z0-9-]{0,62}`.
-    ModelId, "model id", slug
+    ModelId, "model id", slug, "^[a-z0-9][a-z0-9-]{0,62}$"
 );
 text_id!(
     /// A gateway instance. `[a-z0-9][a-z0-9-]{0,62}`.
-    GatewayId, "gateway id", slug
+    GatewayId, "gateway id", slug, "^[a-z0-9][a-z0-9-]{0,62}$"
 );
 text_id!(
     /// Serial number of a cartridge, lamp, device or sterilized item: 1 to 64 of `A-Z a-z 0-9 . _ : -`.
-    Serial, "serial", serial
+    Serial, "serial", serial, "^[A-Za-z0-9._:-]{1,64}$"
 );
 text_id!(
     /// A sterilizer's own name for a cycle: 1 to 64 of `A-Z a-z 0-9 . _ : -`.
-    CycleId, "cycle id", serial
+    CycleId, "cycle id", serial, "^[A-Za-z0-9._:-]{1,64}$"
 );
 text_id!(
     /// A short printable text without characters that need escaping, such as a firmware version: 1 to 64 bytes.
-    Text, "text", printable
+    Text, "text", printable, r"^[ !#-+\--<>-\[\]-~]{1,64}$"
 );
 
 macro_rules! opaque_id {
@@ -244,7 +246,7 @@ impl fmt::Display for BootId {
 }
 
 /// What a device is known by: the tenant and its id there. The clinic is an attribute, because devices move.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceKey {
     /// The tenant.
     pub tenant: TenantId,

@@ -3,6 +3,7 @@ use axum::Json;
 use axum::extract::{Path, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Shown, refuse};
@@ -10,21 +11,26 @@ use crate::handle::{CommandError, Handle};
 use crate::id::AlertId;
 use crate::intake::Action;
 
-/// Who says so and why.
-#[derive(Deserialize)]
+/// Who says so, and why.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Said {
+pub struct Said {
+    /// Who.
     actor: String,
+    /// A comment about the device, never about a client.
     #[serde(default)]
     comment: String,
 }
 
-#[derive(Deserialize)]
+/// Who is to take care of it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Assignment {
+pub struct Assignment {
+    /// Who says so.
     actor: String,
     /// Empty: nobody any more.
     assignee: String,
+    /// A comment about the device, never about a client.
     #[serde(default)]
     comment: String,
 }

@@ -1,16 +1,21 @@
 //! Alerting's HTTP interface: lists, one alert, what people do to it, what others report, reloading rules. Who may ask is decided
 //! by whoever mounts it.
 mod act;
+pub mod answer;
 mod report;
 mod silences;
 
 pub(crate) use act::status;
+pub use act::{Assignment, Said};
+pub use report::Report;
+pub use silences::{End as EndSilence, Wanted as SilenceWanted};
 
 use axum::extract::{Path, Query, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use telemetry::{Priority, UnixMicros, Zone};
@@ -44,7 +49,8 @@ pub fn router(handle: Handle) -> Router {
 }
 
 /// An alert as it is shown: without session and visit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Alert")]
 pub struct Shown {
     /// Its id.
     pub id: AlertId,
@@ -60,31 +66,31 @@ pub struct Shown {
     pub clinic: String,
     /// Device, sterilizer or gateway.
     pub device: String,
-    /// Zone.
+    /// Zone of the body; `None`: it is about none.
     pub zone: Option<Zone>,
     /// What happened.
     pub what_happened: String,
     /// What to do.
     pub what_to_do: String,
-    /// Worst value.
+    /// Worst value, in `unit`.
     pub value: f64,
-    /// Limit.
+    /// Limit, in `unit`.
     pub limit: f64,
-    /// Unit of both.
+    /// Unit of value and limit.
     pub unit: &'static str,
     /// How many frames violated it.
     pub violations: u64,
     /// When it happened, in microseconds since 1970-01-01 UTC.
     pub event_time: UnixMicros,
-    /// When it was raised, likewise.
+    /// When it was raised, in microseconds since 1970-01-01 UTC.
     pub decided_at: UnixMicros,
-    /// When it last moved, likewise.
+    /// When it last moved, in microseconds since 1970-01-01 UTC.
     pub updated_at: UnixMicros,
-    /// How fresh it was.
+    /// How fresh the frame was that raised it.
     pub class: Class,
-    /// Who acknowledged it.
+    /// Who acknowledged it; `None`: nobody, or it was taken back.
     pub acknowledged_by: Option<String>,
-    /// Who takes care of it.
+    /// Who takes care of it; `None`: nobody.
     pub assigned_to: Option<String>,
     /// Whether it keeps coming and going.
     pub flapping: bool,
@@ -162,7 +168,7 @@ async fn summary(Extension(handle): Extension<Handle>) -> Response {
 /// Reads the rules again. A fault leaves the old ones, and names every fault.
 async fn reload(Extension(handle): Extension<Handle>) -> Response {
     match handle.reload_rules().await {
-        Ok(version) => Json(json!({"version": version})).into_response(),
+        Ok(version) => Json(answer::RulesReloaded { version }).into_response(),
         Err(RulesError::Faults(faults)) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             let said = json!({"error": "rules or plan are refused, the old ones hold", "faults": faults});

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use telemetry::{DeviceId, UnixMicros};
 
@@ -15,28 +16,39 @@ use crate::id::{AlertId, TransitionId};
 use crate::intake::Told;
 
 /// What another instance reports.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Told")]
 #[serde(untagged)]
-pub(super) enum Report {
+pub enum Report {
+    /// What a person did.
     Said(Said),
+    /// That it paged or acknowledged.
     Step(Step),
 }
 
 /// What a person did at the instance for which this one stands by.
-#[derive(Deserialize)]
-pub(super) struct Said {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "CommandTold")]
+pub struct Said {
+    /// Which instance.
     instance: String,
     /// Its record in that one's log, in base64.
     command: String,
 }
 
 /// A step that another instance has told, as its page says it.
-#[derive(Deserialize)]
-pub(super) struct Step {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "StepTold")]
+pub struct Step {
+    /// Which instance.
     instance: String,
+    /// The alert.
     alert_id: AlertId,
+    /// The step.
     transition_id: TransitionId,
+    /// When, in microseconds since 1970-01-01 UTC.
     at_us: i64,
+    /// Who acknowledged it there.
     #[serde(default)]
     acknowledged_by: Option<String>,
     /// Given by an instance for which this one stands by: who has the page.

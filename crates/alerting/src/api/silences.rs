@@ -3,11 +3,12 @@ use axum::Json;
 use axum::extract::{Path, State as Extension};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use telemetry::{Priority, UnixMicros};
 
 use super::act::status;
+use super::answer::{SilenceListed, SilenceMade, SilencePreviewed};
 use super::{broken, refuse};
 use crate::handle::{CommandError, Handle};
 use crate::id::SilenceId;
@@ -15,34 +16,44 @@ use crate::intake::Silence;
 use crate::paging::parse_time;
 
 /// What is to be silenced; what is not said matches everything.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "SilenceWanted")]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub struct Wanted {
+    /// Tenant.
     #[serde(default)]
     tenant: String,
+    /// Clinic.
     #[serde(default)]
     clinic: String,
+    /// Device, sterilizer or gateway.
     #[serde(default)]
     device: String,
+    /// Id of a rule.
     #[serde(default)]
     rule: String,
-    /// The most urgent priority that it hides.
+    /// The most urgent priority that it hides; not said: medium.
     max_priority: Option<Priority>,
     /// RFC 3339; not said: now.
     from: Option<String>,
-    /// RFC 3339.
+    /// Until when, RFC 3339.
     until: String,
+    /// Who answers for it, and is reminded.
     #[serde(default)]
     owner: String,
+    /// Why: about the device, never about a client.
     #[serde(default)]
     reason: String,
 }
 
 /// Who ends it, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "EndSilence")]
 #[serde(deny_unknown_fields)]
-pub(super) struct End {
+pub struct End {
+    /// Who.
     actor: String,
+    /// Why.
     #[serde(default)]
     reason: String,
 }
@@ -82,7 +93,7 @@ fn refused(error: &CommandError) -> Response {
 pub(super) async fn list(Extension(handle): Extension<Handle>) -> Response {
     match handle.silences().await {
         Ok(silences) => {
-            let one = |(id, silence)| json!({"id": id, "silence": silence});
+            let one = |(id, silence)| SilenceListed { id, silence };
             Json(silences.into_iter().map(one).collect::<Vec<_>>()).into_response()
         }
         Err(error) => broken(&error),
@@ -94,7 +105,10 @@ pub(super) async fn preview(Extension(handle): Extension<Handle>, Json(wanted): 
         return no_time();
     };
     match handle.preview_silence(silence).await {
-        Ok(preview) => Json(json!({"preview": preview, "says": preview.to_string()})).into_response(),
+        Ok(preview) => {
+            let says = preview.to_string();
+            Json(SilencePreviewed { preview, says }).into_response()
+        }
         Err(error) => broken(&error),
     }
 }
@@ -104,7 +118,7 @@ pub(super) async fn make(Extension(handle): Extension<Handle>, Json(wanted): Jso
         return no_time();
     };
     match handle.silence(silence, &wanted.owner, &wanted.reason).await {
-        Ok(id) => Json(json!({"id": id})).into_response(),
+        Ok(id) => Json(SilenceMade { id }).into_response(),
         Err(error) => refused(&error),
     }
 }

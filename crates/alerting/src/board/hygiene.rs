@@ -4,6 +4,7 @@
 //! entry here and never a page.
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{DisinfectionLevel, UnixMicros};
 
@@ -18,7 +19,7 @@ use crate::rules::sterilization;
 pub const DUE_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// How something that has to be done again and again stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Must have been done already.
@@ -44,19 +45,19 @@ impl Standing {
 }
 
 /// An item: a device that is used on people, a tip, a hand piece.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ItemStanding {
     /// Its name: the device's id, or the serial of an item that is none.
     pub name: String,
     /// Its clinic; `None`: it is no device.
     pub clinic: Option<String>,
-    /// Its model, likewise.
+    /// Its model; `None`: it is no device.
     pub model: Option<String>,
     /// End of the last cycle that passed and counts here, in microseconds since 1970-01-01 UTC.
     pub sterilized_at_us: Option<i64>,
     /// How its sterilization stands.
     pub sterilization: Standing,
-    /// Until when that is good, likewise; `None`: no time is set, or nothing is on record.
+    /// Until when that is good, in microseconds since 1970-01-01 UTC; `None`: no time is set, or nothing is on record.
     pub sterilization_due_us: Option<i64>,
     /// Visits since.
     pub uses: u32,
@@ -71,7 +72,7 @@ pub struct ItemStanding {
 }
 
 /// A cycle that did not pass, and what it means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FailedStanding {
     /// The sterilizer.
     pub sterilizer: String,
@@ -86,7 +87,7 @@ pub struct FailedStanding {
 }
 
 /// A disinfection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WipeStanding {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -97,7 +98,8 @@ pub struct WipeStanding {
 }
 
 /// How the disinfection between two clients stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DisinfectionStanding")]
 #[serde(rename_all = "snake_case")]
 pub enum Disinfection {
     /// It was used for the next client without one: an alert says so.
@@ -126,7 +128,7 @@ impl Disinfection {
 }
 
 /// A sterilizer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct SterilizerStanding {
     /// Its device id.
     pub name: String,
@@ -134,11 +136,11 @@ pub struct SterilizerStanding {
     pub clinic: String,
     /// When the newest cycle ran whose biological indicator passed, in microseconds since 1970-01-01 UTC.
     pub biological_pass_at_us: Option<i64>,
-    /// When its first cycle was told, likewise: what counts while no test is on record.
+    /// When its first cycle was told, in microseconds since 1970-01-01 UTC: what counts while no test is on record.
     pub first_cycle_at_us: Option<i64>,
     /// How its indicator test stands.
     pub indicator: Standing,
-    /// Until when the last one is good, likewise.
+    /// Until when the last test is good, in microseconds since 1970-01-01 UTC.
     pub indicator_due_us: Option<i64>,
     /// Each load needs a passed indicator.
     pub each_load: bool,

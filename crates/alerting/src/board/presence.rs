@@ -1,6 +1,7 @@
 //! Whether a device is there: in a treatment, on line, silent, off line, or never heard.
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::UnixMicros;
 
@@ -33,7 +34,7 @@ pub struct Seen {
 }
 
 /// Whether a device is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     /// In a treatment, and not heard for too long: nobody watches over it.

@@ -1,7 +1,8 @@
 //! What was in force when an alert was raised, and what raised it. Kept with the alert: rules and registry move on, and the
 //! question "by which limit?" is asked weeks later.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use telemetry::{SkinType, UnixMicros};
 
 use super::Engine;
@@ -10,8 +11,8 @@ use super::raise::Finding;
 use crate::id::{Cause, Trigger};
 use crate::rules::Scope;
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What was in force when an alert was raised, and what raised it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Raised {
     /// Version of the rules.
     pub rules: String,
@@ -23,12 +24,15 @@ pub struct Raised {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skin_type: Option<SkinType>,
     /// The rule's parameters as they hold for this device, zone and skin type.
+    #[schemars(with = "Map<String, Value>")]
     pub parameters: Value,
     /// Whose they are: the rule's own, or an override for what.
     pub parameters_of: String,
     /// Limits and policy of the registry for this device, zone and skin type; `null`: the registry does not know it.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub limits: Value,
     /// What happened first, without session.
+    #[schemars(with = "Cause")]
     pub cause: Value,
     /// The frame that showed it: boot and sequence number of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]

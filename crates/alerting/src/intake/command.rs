@@ -1,4 +1,5 @@
 //! What people do: acknowledge and take that back, assign, remark, silence.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros, proto};
 
@@ -45,7 +46,7 @@ pub enum Action {
 }
 
 /// Which first pages are held back, and until when. What is empty matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silence {
     /// Tenant.
     pub tenant: String,

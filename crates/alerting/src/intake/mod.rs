@@ -27,7 +27,10 @@ pub const MAX_COMMENT_BYTES: usize = 2_000;
 pub const MAX_ACTOR_BYTES: usize = 200;
 
 /// How fresh a frame was when it entered the log. Ordered: what pages more comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[schemars(rename = "Freshness")]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// At most 60 s old; the future counts as now.

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros};
 
@@ -49,7 +50,8 @@ pub enum SilenceError {
 }
 
 /// A silence that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "HeldSilence")]
 pub struct Silence {
     /// Who answers for it.
     pub owner: String,
@@ -106,7 +108,8 @@ impl SilencePolicy {
 }
 
 /// What a silence would hide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "SilencePreview")]
 pub struct Preview {
     /// Devices whose first pages it would hold back.
     pub devices: usize,

@@ -2,19 +2,21 @@
 //! alert, its rows of the journal and its evidence. Nothing is asked of rules or registry as they are now.
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use telemetry::UnixMicros;
 
 use super::readings::{FrameShown, shown};
 use crate::api::Shown as AlertShown;
 use crate::engine::{Alert, Raised};
 use crate::id::TransitionId;
+use crate::lifecycle::State;
 use crate::store::KeptFrame;
 use crate::store::journal::{EntryKind, Row};
 
 /// All that is known of an alert.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Explanation {
     /// The alert as it stands.
     pub alert: AlertShown,
@@ -37,7 +39,7 @@ pub struct Explanation {
 }
 
 /// A moment on the way, and how long after the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Delay {
     /// What was reached.
     pub reached: String,
@@ -48,7 +50,8 @@ pub struct Delay {
 }
 
 /// A step of the alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertStep")]
 pub struct Step {
     /// Row of the journal.
     pub n: i64,
@@ -57,8 +60,10 @@ pub struct Step {
     /// Its id.
     pub transition: String,
     /// Before.
+    #[schemars(with = "State")]
     pub from: String,
     /// After.
+    #[schemars(with = "State")]
     pub to: String,
     /// Why.
     pub why: String,
@@ -69,8 +74,41 @@ pub struct Step {
     pub told_by: Option<String>,
 }
 
+/// How a page came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[schemars(rename = "PageOutcome")]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It has not come out yet.
+    #[default]
+    Waits,
+    /// The receiver has it.
+    Delivered,
+    /// The receiver never will have it.
+    Undelivered,
+    /// It was taken back before it left: a person knows, or it is over.
+    Cancelled,
+    /// A later call took its place.
+    #[serde(rename = "superseded by a later call")]
+    Superseded,
+}
+
+impl Outcome {
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waits => "waits",
+            Self::Delivered => "delivered",
+            Self::Undelivered => "undelivered",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded by a later call",
+        }
+    }
+}
+
 /// One page to one receiver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default, JsonSchema)]
+#[schemars(rename = "PageTold")]
 pub struct Told {
     /// The receiver.
     pub receiver: String,
@@ -95,8 +133,8 @@ pub struct Told {
     pub attempts: Vec<Attempt>,
     /// How many attempts there were in the end.
     pub attempts_in_all: u64,
-    /// `delivered`, `undelivered`, `cancelled` or `waits`.
-    pub outcome: String,
+    /// How it came out, or that it waits.
+    pub outcome: Outcome,
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<UnixMicros>,
@@ -109,7 +147,7 @@ pub struct Told {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attempt {
     /// Which one, from 1.
     pub attempt: u64,
@@ -124,7 +162,7 @@ pub struct Attempt {
 }
 
 /// What held a page back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Held {
     /// When.
     pub at: UnixMicros,
@@ -136,7 +174,7 @@ pub struct Held {
 }
 
 /// Anything else that stands in the journal about it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Happening {
     /// Row of the journal.
     pub n: i64,
@@ -147,7 +185,8 @@ pub struct Happening {
     /// Who, if a person or an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// What the row holds.
+    /// What the row holds: the fields of its kind in the documentation of the journal.
+    #[schemars(with = "Map<String, Value>")]
     pub says: Value,
     /// What the person wrote, if that was asked for and not erased.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,14 +296,13 @@ impl Pages {
         self.pages.entry(key.clone()).or_insert_with(|| Told {
             receiver: key.0,
             page: key.1,
-            outcome: "waits".to_owned(),
             ..Told::default()
         })
     }
 
-    fn end(&mut self, row: &Row, outcome: &str, says: &str) {
+    fn end(&mut self, row: &Row, outcome: Outcome, says: &str) {
         let page = self.of(key(&row.body));
-        page.outcome = outcome.to_owned();
+        page.outcome = outcome;
         page.at = Some(row.at);
         page.says = row.body[says].as_str().map(str::to_owned);
         page.attempts_in_all = row.body["attempts"].as_u64().unwrap_or(page.attempts_in_all);
@@ -320,17 +358,17 @@ fn page_row(pages: &mut Pages, row: &Row) {
                 tried.reason = Some(text(body, "reason"));
             }
         }
-        Some(EntryKind::Delivered) => pages.end(row, "delivered", "receipt"),
-        Some(EntryKind::Undelivered) => pages.end(row, "undelivered", "reason"),
-        Some(EntryKind::Superseded) => pages.end(row, "superseded by a later call", "by"),
+        Some(EntryKind::Delivered) => pages.end(row, Outcome::Delivered, "receipt"),
+        Some(EntryKind::Undelivered) => pages.end(row, Outcome::Undelivered, "reason"),
+        Some(EntryKind::Superseded) => pages.end(row, Outcome::Superseded, "by"),
         Some(EntryKind::Fallback) => {
             let page = pages.of((text(body, "fallback"), text(body, "transition")));
             page.instead_of = Some(format!("{} ({})", text(body, "receiver"), text(body, "reason")));
             page.planned_at = page.planned_at.or(Some(row.at));
         }
         Some(EntryKind::Cancelled) => {
-            for page in pages.pages.values_mut().filter(|page| page.outcome == "waits") {
-                page.outcome = "cancelled".to_owned();
+            for page in pages.pages.values_mut().filter(|page| page.outcome == Outcome::Waits) {
+                page.outcome = Outcome::Cancelled;
                 page.at = Some(row.at);
                 page.says = body["because"].as_str().map(str::to_owned);
             }
@@ -421,7 +459,7 @@ fn delays(alert: &Alert, raised: Option<&Raised>, rows: &[Row], told: &[Told]) -
         reach(&what.unwrap_or_default(), first.map(|(at, _)| at));
         let taken = told
             .iter()
-            .filter(|page| page.outcome == "delivered")
+            .filter(|page| page.outcome == Outcome::Delivered)
             .min_by_key(|page| page.at);
         let what = taken.map(|page| format!("a receiver took it first, {}", page.receiver));
         reach(&what.unwrap_or_default(), taken.and_then(|page| page.at));

@@ -8,10 +8,11 @@ mod routes;
 mod story;
 mod trace;
 
-pub use explain::{Attempt, Delay, Explanation, Happening, Held, Step, Told, explain};
+pub use explain::{Attempt, Delay, Explanation, Happening, Held, Outcome, Step, Told, explain};
 pub use export::{Format, MAX_PAGE, header, line};
 pub use readings::{FrameShown, Reading, Shown};
 pub use render::text;
+pub use routes::Erase;
 pub(crate) use routes::router;
 pub use story::Story;
 pub use trace::{Bound, Column, Crossing, MAX_COLUMNS, Quantity, Trace, trace};

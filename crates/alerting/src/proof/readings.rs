@@ -1,5 +1,6 @@
 //! Evidence in words: what stands in the frames that were kept, the readings around the first violating one. What was trimmed
 //! says so. No session, no visit.
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{Admitted, Body, PulseBatch, StrokeBatch, UnixMicros};
 
@@ -10,7 +11,8 @@ use crate::store::KeptFrame;
 const AROUND: u64 = 10;
 
 /// One frame of the evidence.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "EvidenceFrame")]
 pub struct FrameShown {
     /// Where it stood in alerting's log.
     pub offset: u64,
@@ -23,7 +25,8 @@ pub struct FrameShown {
 }
 
 /// What a frame said.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Frame")]
 pub struct Shown {
     /// Device.
     pub device: String,
@@ -32,6 +35,9 @@ pub struct Shown {
     /// Sequence number within the boot.
     pub sequence: u64,
     /// Kind of its body.
+    #[schemars(extend("enum" = [
+        "strokes", "pulses", "cycle", "disinfection", "indicator", "session start", "session end", "birth", "heartbeat", "fault"
+    ]))]
     pub body: &'static str,
     /// When it happened.
     pub event_time: UnixMicros,
@@ -51,7 +57,7 @@ pub struct Shown {
 }
 
 /// One stroke or pulse.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Reading {
     /// Ordinal within its session.
     pub ordinal: u64,

@@ -222,6 +222,7 @@ fn told(page: &Told, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "    {}{when} after {} attempts{says}{repeat}",
-        page.outcome, page.attempts_in_all
+        page.outcome.as_str(),
+        page.attempts_in_all
     )
 }

@@ -4,10 +4,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Explanation, of, text};
+use crate::api::answer::{Erased, JournalVerified};
 use crate::handle::Handle;
 use crate::id::AlertId;
 use crate::intake::MAX_ACTOR_BYTES;
@@ -70,9 +72,12 @@ async fn explain_one(
     }
 }
 
-#[derive(Deserialize)]
+/// Who erases.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EraseText")]
 #[serde(deny_unknown_fields)]
-struct Erase {
+pub struct Erase {
+    /// Who.
     actor: String,
 }
 
@@ -84,7 +89,7 @@ async fn erase(Extension(handle): Extension<Handle>, Path(id): Path<String>, Jso
         return refuse(StatusCode::BAD_REQUEST, "actor is missing or too long");
     }
     match handle.erase_text(id, &said.actor).await {
-        Ok(erased) => Json(json!({"erased": erased})).into_response(),
+        Ok(erased) => Json(Erased { erased }).into_response(),
         Err(error) => broken(&error),
     }
 }
@@ -92,8 +97,12 @@ async fn erase(Extension(handle): Extension<Handle>, Path(id): Path<String>, Jso
 async fn verify(Extension(handle): Extension<Handle>) -> Response {
     match handle.verify_journal().await {
         Ok(found) => {
-            let said = json!({"whole": found.broken_at.is_none(), "rows": found.rows,
-                "head": crate::id::hex(&found.head), "broken_at": found.broken_at});
+            let said = JournalVerified {
+                whole: found.broken_at.is_none(),
+                rows: found.rows,
+                head: crate::id::hex(&found.head),
+                broken_at: found.broken_at,
+            };
             Json(said).into_response()
         }
         Err(error) => broken(&error),

@@ -2,6 +2,7 @@
 //! crossed it. Out of the evidence alone; bounded, however many frames were kept.
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{Body, Pulse, UnixMicros};
 
@@ -17,7 +18,7 @@ pub const MAX_COLUMNS: usize = 240;
 const MAX_READINGS: usize = 200_000;
 
 /// What was measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// Depth of strokes, in mm.
@@ -53,7 +54,7 @@ impl Quantity {
 }
 
 /// What the rule allows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// No more than this.
@@ -63,7 +64,8 @@ pub enum Bound {
 }
 
 /// Some readings, one after another.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertTraceColumn")]
 pub struct Column {
     /// Ordinal of the first of them within its session.
     pub from: u64,
@@ -80,7 +82,7 @@ pub struct Column {
 }
 
 /// The reading that crossed first.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Crossing {
     /// Its ordinal.
     pub ordinal: u64,
@@ -90,14 +92,16 @@ pub struct Crossing {
     pub value: Option<f64>,
 }
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The readings around an alert, as a picture is drawn from.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertTrace")]
 pub struct Trace {
     /// What was measured.
     pub quantity: Quantity,
-    /// Its unit.
+    /// Unit of every value here.
     pub unit: &'static str,
     /// Strokes, or pulses.
+    #[schemars(extend("enum" = ["strokes", "pulses"]))]
     pub of: &'static str,
     /// The readings, oldest first, at most [`MAX_COLUMNS`].
     pub columns: Vec<Column>,

@@ -338,7 +338,7 @@ async fn an_alert_whose_page_was_cut_off_by_a_kill_is_explained_and_the_repeat_i
         let told = proof::of(&store, id).unwrap().unwrap();
         told.told
             .first()
-            .is_some_and(|page| page.outcome == "delivered")
+            .is_some_and(|page| page.outcome.as_str() == "delivered")
             .then_some(told)
     })
     .await;

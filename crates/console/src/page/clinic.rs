@@ -3,6 +3,7 @@ use std::collections::HashMap;
 
 use alerting::board::{Disinfection, ItemStanding, Place, Standing};
 use ingestor::read::{Scope, Session};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{ClinicId, TenantId};
 
@@ -26,25 +27,34 @@ const MAX_SESSIONS: usize = 100;
 pub(crate) struct Wanted {}
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ClinicView")]
 pub(crate) struct View {
+    /// Tenant.
     tenant: String,
+    /// Clinic.
     clinic: String,
+    /// Its name.
     name: String,
     /// IANA name.
     time_zone: String,
+    /// Its devices, by id.
     devices: Vec<Row>,
     /// Treatments of the last 24 hours.
     sessions: Known<Vec<Session>>,
 }
 
 /// A device, with its hygiene if it is used on people.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ClinicDevice")]
 pub(crate) struct Row {
     #[serde(flatten)]
     device: DeviceRow,
+    /// How its sterilization stands.
     sterilization: Standing,
+    /// How its disinfection stands.
     disinfection: Disinfection,
+    /// Its last cycle did not pass.
     failed: bool,
 }
 

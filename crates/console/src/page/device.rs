@@ -3,6 +3,7 @@ use alerting::api::Shown;
 use alerting::board::ItemStanding;
 use ingestor::read::{DeviceFacts, Scope, Session, Span, Trace};
 use registry::Limits;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{DeviceId, DeviceKey, TenantId};
 
@@ -36,28 +37,39 @@ const DAY_US: i64 = 86_400_000_000;
 pub(crate) struct Wanted {}
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeviceView")]
 pub(crate) struct View {
+    /// The device.
     device: DeviceRow,
+    /// Name of its clinic.
     clinic_name: String,
+    /// Time zone of its clinic, by its IANA name.
     time_zone: String,
+    /// Name of its model.
     model_name: String,
+    /// Who makes the model.
     maker: String,
+    /// It has a connection now.
     connected: bool,
     /// What it said of itself.
     facts: Known<DeviceFacts>,
+    /// How much of what wears out is used up.
     life: Life,
+    /// Where its hygiene stands; `None`: it is not used on people.
     hygiene: Option<ItemStanding>,
+    /// Its open alerts, at most 50.
     alerts: Vec<Shown>,
-    /// The last five minutes.
+    /// Strokes and pulses of the last five minutes.
     trace: Known<Trace>,
-    /// Its ends, in microseconds since 1970-01-01 UTC.
+    /// Begin and end of those five minutes, in microseconds since 1970-01-01 UTC.
     span_us: (i64, i64),
+    /// Its last treatments within 30 days, newest first, at most 20.
     sessions: Known<Vec<Session>>,
 }
 
 /// How much of what wears out is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub(crate) struct Life {
     /// Pulses that the lamp has fired.
     lamp_shots: Option<i64>,

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use alerting::board::{Board, Disinfection, Presence, Standing};
 use registry::Registry;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::TenantId;
 
@@ -23,37 +24,48 @@ pub(crate) struct Wanted {
 }
 
 /// What it shows.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "FleetView")]
 pub(crate) struct View {
+    /// The clinics, by tenant and id.
     clinics: Vec<ClinicRow>,
     /// All of them together.
     total: Counts,
 }
 
 /// One clinic.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct ClinicRow {
+    /// Tenant.
     tenant: String,
+    /// Clinic.
     clinic: String,
+    /// Its name.
     name: String,
     #[serde(flatten)]
     counts: Counts,
 }
 
 /// What is counted.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 pub(crate) struct Counts {
     /// Devices in use.
     devices: u32,
+    /// In a treatment, and not heard for too long.
     silent: u32,
+    /// In a treatment.
     in_session: u32,
+    /// Connected or heard lately, in no treatment.
     on_line: u32,
+    /// Heard once, not now.
     off_line: u32,
+    /// Never heard.
     never_seen: u32,
+    /// Open alerts by priority; pending ones are not counted.
     open: Open,
     /// Items and sterilizers for which something is overdue.
     overdue: u32,
-    /// The same for what is due.
+    /// Items and sterilizers for which something is due.
     due: u32,
     /// Items whose last cycle did not pass.
     failed: u32,

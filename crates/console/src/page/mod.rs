@@ -19,6 +19,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,6 +28,8 @@ use crate::answer::Refusal;
 use crate::console::Console;
 use crate::render::Svg;
 use crate::text::Texts;
+
+pub use silence::{silence_scopes, silence_spans};
 
 /// What stands in the head of every page: key of its text, where it is.
 pub(crate) const NAV: &[(&str, &str)] = &[
@@ -48,7 +51,7 @@ pub(crate) trait Page: Send + Sync + 'static {
     /// What stands behind the question mark.
     type Query: DeserializeOwned + Send;
     /// What it shows.
-    type View: Serialize + Send + Sync;
+    type View: Serialize + JsonSchema + Send + Sync;
 
     /// Asks, and makes the view model. Must show nothing that is not for `who`: [`Person::sees`].
     fn view(
@@ -84,22 +87,34 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/pipeline/replay", post(pipeline::replay::take))
 }
 
-/// The same as JSON.
+/// Makes the schema of an answer.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// The same as JSON: where, who answers, and what that looks like.
+fn api() -> [(&'static str, MethodRouter<Console>, Shape); 10] {
+    [
+        json::<inbox::Inbox>("/v1/console/inbox"),
+        json::<alert::OneAlert>("/v1/console/alerts/{id}"),
+        json::<silence::MakeSilence>("/v1/console/alerts/{id}/silence"),
+        json::<silence::Silences>("/v1/console/silences"),
+        json::<fleet::Fleet>("/v1/console/fleet"),
+        json::<clinic::Clinic>("/v1/console/clinics/{tenant}/{clinic}"),
+        json::<device::Device>("/v1/console/devices/{tenant}/{device}"),
+        json::<session::Treatment>("/v1/console/sessions/{tenant}/{device}/{session}"),
+        json::<hygiene::Board>("/v1/console/sterilization"),
+        json::<pipeline::Pipeline>("/v1/console/pipeline"),
+    ]
+}
+
+/// Its routes.
 pub(crate) fn api_routes() -> Router<Console> {
-    Router::new()
-        .route("/v1/console/inbox", json::<inbox::Inbox>())
-        .route("/v1/console/alerts/{id}", json::<alert::OneAlert>())
-        .route("/v1/console/alerts/{id}/silence", json::<silence::MakeSilence>())
-        .route("/v1/console/silences", json::<silence::Silences>())
-        .route("/v1/console/fleet", json::<fleet::Fleet>())
-        .route("/v1/console/clinics/{tenant}/{clinic}", json::<clinic::Clinic>())
-        .route("/v1/console/devices/{tenant}/{device}", json::<device::Device>())
-        .route(
-            "/v1/console/sessions/{tenant}/{device}/{session}",
-            json::<session::Treatment>(),
-        )
-        .route("/v1/console/sterilization", json::<hygiene::Board>())
-        .route("/v1/console/pipeline", json::<pipeline::Pipeline>())
+    let routes = api().into_iter();
+    routes.fold(Router::new(), |router, (path, answer, _)| router.route(path, answer))
+}
+
+/// What each of its routes answers.
+pub fn api_shapes() -> impl Iterator<Item = (&'static str, Shape)> {
+    api().into_iter().map(|(path, _, shape)| (path, shape))
 }
 
 type Asked<P> = (
@@ -133,8 +148,8 @@ fn html<P: Page>() -> MethodRouter<Console> {
     )
 }
 
-fn json<P: Page>() -> MethodRouter<Console> {
-    get(
+fn json<P: Page>(path: &'static str) -> (&'static str, MethodRouter<Console>, Shape) {
+    let answer = get(
         |State(console): State<Console>,
          path: Result<Path<P::Path>, PathRejection>,
          query: Result<Query<P::Query>, QueryRejection>| async move {
@@ -144,5 +159,6 @@ fn json<P: Page>() -> MethodRouter<Console> {
             };
             answer
         },
-    )
+    );
+    (path, answer, SchemaGenerator::subschema_for::<P::View>)
 }

@@ -2,10 +2,12 @@
 use alerting::api::Shown;
 use alerting::engine::Alert;
 use registry::Registry;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// An alert as lists and its own page show it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertRow")]
 pub(crate) struct Row {
     /// What everybody is shown of an alert.
     #[serde(flatten)]

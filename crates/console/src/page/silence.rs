@@ -4,6 +4,7 @@ use std::time::Duration;
 use alerting::engine::Alert;
 use alerting::intake::Silence;
 use alerting::paging::Preview;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros};
 
@@ -28,6 +29,16 @@ pub(crate) const SCOPES: [(&str, Role); 4] = [
 /// For how long: name and hours.
 pub(crate) const SPANS: [(&str, u64); 6] = [("1h", 1), ("4h", 4), ("8h", 8), ("1d", 24), ("3d", 72), ("7d", 168)];
 
+/// The names of what can be silenced.
+pub fn silence_scopes() -> impl Iterator<Item = &'static str> {
+    SCOPES.into_iter().map(|(name, _)| name)
+}
+
+/// The names of how long.
+pub fn silence_spans() -> impl Iterator<Item = &'static str> {
+    SPANS.into_iter().map(|(name, _)| name)
+}
+
 /// What is asked for; empty: the first of each.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -38,15 +49,22 @@ pub(crate) struct Asked {
 }
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SilenceView")]
 pub(crate) struct View {
+    /// The alert.
     alert: Row,
+    /// What may be silenced around it, by whoever asks.
     scopes: Vec<&'static str>,
+    /// For how long.
     spans: Vec<&'static str>,
+    /// What would be silenced.
     scope: &'static str,
+    /// For how long it would be.
     span: &'static str,
     /// What it would hide.
     preview: Preview,
+    /// The silence that would be made.
     silence: Silence,
     /// This alert goes on as before: it is more urgent than a silence may hide, or somebody was told already.
     above: bool,
@@ -140,21 +158,30 @@ impl Page for MakeSilence {
 }
 
 /// One that holds or will.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SilenceRow")]
 pub(crate) struct Holds {
+    /// Its id.
     id: String,
+    /// Who answers for it.
     owner: String,
+    /// What it hides.
     what: Silence,
+    /// From when on, in microseconds since 1970-01-01 UTC.
     from_us: i64,
+    /// Until when, in microseconds since 1970-01-01 UTC.
     until_us: i64,
     /// This person may end it.
     may_end: bool,
 }
 
 /// The silences that hold.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SilencesView")]
 pub(crate) struct AllSilences {
+    /// The silences, the one that ends first at first.
     silences: Vec<Holds>,
+    /// Always `null` here: a message above the page.
     done: Option<&'static str>,
 }
 

@@ -159,6 +159,7 @@ impl Base {
             keep.await;
             Ok::<(), std::convert::Infallible>(())
         });
+        let routes = api::in_json(routes);
         if let Some(remote) = asked.remote {
             let all = router(self.health.clone(), self.metrics.clone())
                 .merge(api::remote(routes.clone(), self.config.http.token.clone()))

@@ -6,13 +6,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use registry::{ChangeError, Device, DeviceState, Digest, NewDevice, Order, Pending, Row};
+use registry::{ChangeError, Device, Digest, NewDevice, Order, Row};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use telemetry::{ClinicId, DeviceId, DeviceKey, TenantId};
 
-use super::{answer, refuse};
-use crate::fleet::{Changed, Fleet, blocking};
+use super::answer::{
+    ByCommand, ChangeShown, Changed, DeviceWhole, Devices, Entered, Folded, RegistryReloaded, RegistryShown,
+};
+use super::{done, refuse};
+use crate::fleet::{self, Fleet, blocking};
 
 /// Most devices that one listing shows.
 pub(crate) const LIST_MAX: usize = 10_000;
@@ -22,30 +25,40 @@ const SHOWN_MAX: usize = 100;
 const IMPORT_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Who changes something, and why.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Author {
+    /// Who.
     pub(crate) actor: String,
+    /// Why: about the device, never about a client.
     pub(crate) why: String,
 }
 
 /// A device to be entered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AddDevice")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Add {
+    /// Who.
     pub(crate) actor: String,
+    /// Why: about the device, never about a client.
     pub(crate) why: String,
+    /// The device: keys as in `devices.toml`.
     pub(crate) device: NewDevice,
 }
 
 /// A list of devices to be entered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ImportDevices")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Import {
+    /// Who.
     pub(crate) actor: String,
+    /// Why: about the device, never about a client.
     pub(crate) why: String,
     /// The list's name in messages.
     pub(crate) list: String,
+    /// The list: a header and a row for each device.
     pub(crate) csv: String,
     /// Of devices whose row has no credential, by `tenant/device`: secrets that the caller has drawn.
     #[serde(default)]
@@ -53,11 +66,15 @@ pub(crate) struct Import {
 }
 
 /// Where a device is moved to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MoveDevice")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Move {
+    /// Who.
     pub(crate) actor: String,
+    /// Why: about the device, never about a client.
     pub(crate) why: String,
+    /// The clinic.
     pub(crate) to: ClinicId,
 }
 
@@ -110,15 +127,16 @@ async fn ls(State(fleet): State<Fleet>, Query(ask): Query<Ls>) -> Response {
     };
     let total = registry.devices().filter(wanted).count();
     let devices = registry.devices().filter(wanted).skip(ask.offset.unwrap_or(0));
-    let devices: Vec<Value> = devices
+    let devices = devices
         .take(ask.limit.unwrap_or(LIST_MAX).min(LIST_MAX))
         .map(|device| describe(device, &fleet))
         .collect();
     let version = registry.version().to_string();
-    answer(
-        StatusCode::OK,
-        json!({ "version": version, "total": total, "devices": devices }),
-    )
+    done(Devices {
+        version,
+        total,
+        devices,
+    })
 }
 
 async fn show(State(fleet): State<Fleet>, Path((tenant, device)): Path<(TenantId, DeviceId)>) -> Response {
@@ -127,17 +145,21 @@ async fn show(State(fleet): State<Fleet>, Path((tenant, device)): Path<(TenantId
     let Some(device) = registry.device(&key) else {
         return failed(&ChangeError::Unknown(key));
     };
-    let mut body = describe(device, &fleet);
+    let device = describe(device, &fleet);
     let of_it = |step: &registry::Step| step.device() == key;
     let changes = fleet.book.changes();
     let changes = changes.iter().filter(|(change, _)| change.steps.iter().any(of_it));
-    body["changes"] = changes
-        .map(|(change, _)| {
-            let steps: Vec<_> = change.steps.iter().filter(|step| of_it(step)).collect();
-            json!({ "n": change.n, "at_us": change.at.0, "actor": change.by, "why": change.why, "steps": steps })
-        })
-        .collect();
-    answer(StatusCode::OK, body)
+    let shown = changes.map(|(change, _)| ChangeShown {
+        n: change.n,
+        at_us: change.at.0,
+        actor: change.by.clone(),
+        why: change.why.clone(),
+        steps: change.steps.iter().filter(|step| of_it(step)).cloned().collect(),
+    });
+    done(DeviceWhole {
+        device,
+        changes: shown.collect(),
+    })
 }
 
 async fn add(State(fleet): State<Fleet>, Json(ask): Json<Add>) -> Response {
@@ -209,59 +231,45 @@ async fn registry(State(fleet): State<Fleet>) -> Response {
         (lines.len(), head)
     };
     match blocking(move || fleet.book.pending()).await {
-        Ok(pending) => {
-            let left: Vec<Value> = pending.iter().map(not_in_files).collect();
-            answer(
-                StatusCode::OK,
-                json!({ "version": version, "journal_lines": lines, "journal_head": head, "by_command": left }),
-            )
-        }
+        Ok(pending) => done(RegistryShown {
+            version,
+            journal_lines: lines,
+            journal_head: head,
+            by_command: pending.iter().map(ByCommand::from).collect(),
+        }),
         Err(errors) => failed(&ChangeError::Refused(errors)),
     }
 }
 
 async fn reload(State(fleet): State<Fleet>) -> Response {
     match fleet.reload().await {
-        Ok((version, ended)) => answer(
-            StatusCode::OK,
-            json!({ "version": version.to_string(), "connections_ended": ended }),
-        ),
+        Ok((version, connections_ended)) => done(RegistryReloaded {
+            version: version.to_string(),
+            connections_ended,
+        }),
         Err(errors) => failed(&ChangeError::Refused(errors)),
     }
 }
 
 async fn fold(State(fleet): State<Fleet>, Json(author): Json<Author>) -> Response {
     match fleet.fold(author.actor, author.why).await {
-        Ok(folded) => {
-            let gone: Vec<String> = folded.gone.iter().map(ToString::to_string).collect();
-            let left: Vec<Value> = folded.left.iter().map(not_in_files).collect();
-            answer(StatusCode::OK, json!({ "folded": gone, "left": left }))
-        }
+        Ok(folded) => done(Folded {
+            folded: folded.gone.iter().map(ToString::to_string).collect(),
+            left: folded.left.iter().map(ByCommand::from).collect(),
+        }),
         Err(error) => failed(&error),
     }
 }
 
 async fn change(fleet: &Fleet, actor: String, why: String, order: Order) -> Response {
     match fleet.change(actor, why, order).await {
-        Ok(Changed { done, ended }) => {
-            let stands = |stands: &Option<registry::Stands>| {
-                let shown = stands.as_ref();
-                shown.map(|s| json!({ "clinic": s.clinic, "state": s.state.as_str() }))
-            };
-            let shown: Vec<Value> = done
-                .devices
-                .iter()
-                .take(SHOWN_MAX)
-                .map(|one| {
-                    json!({ "device": one.device.to_string(), "before": stands(&one.before), "after": stands(&one.after) })
-                })
-                .collect();
-            let body = json!({
-                "change": done.change.n, "version": done.version.to_string(), "count": done.devices.len(),
-                "devices": shown, "connections_ended": ended,
-            });
-            answer(StatusCode::OK, body)
-        }
+        Ok(fleet::Changed { done: made, ended }) => done(Changed {
+            change: made.change.n,
+            version: made.version.to_string(),
+            count: made.devices.len(),
+            devices: made.devices.iter().take(SHOWN_MAX).map(Into::into).collect(),
+            connections_ended: ended,
+        }),
         Err(error) => failed(&error),
     }
 }
@@ -281,32 +289,7 @@ fn failed(error: &ChangeError) -> Response {
 }
 
 /// A device, without what proves it.
-fn describe(device: &Device, fleet: &Fleet) -> Value {
-    let credentials = &device.credentials;
-    json!({
-        "tenant": device.key.tenant, "device": device.key.device, "clinic": device.clinic, "model": device.model,
-        "kind": device.kind.as_str(), "serial": device.serial, "state": device.state.as_str(),
-        "expected_since_us": device.expected_since.map(|at| at.0),
-        "secrets": credentials.secret_sha256.len(), "certificates": credentials.certificate_sha256.len(),
-        "certificate_by_name": credentials.certificate_by_name, "connected": fleet.gateway.as_ref().map(|gateway| gateway.is_connected(&device.key)),
-    })
-}
-
-/// What a person has to write into the files.
-fn not_in_files(pending: &Pending) -> Value {
-    let tenant = &pending.device.tenant;
-    let (place, write) = match (&pending.row, pending.row_text()) {
-        (Some(row), _) => {
-            let state = match pending.state {
-                DeviceState::Active => "",
-                DeviceState::Retired => ", state = \"retired\"",
-            };
-            (row.clone(), format!("clinic = \"{}\"{state}", pending.clinic))
-        }
-        (None, row) => {
-            let row = row.unwrap_or_default();
-            (format!("tenants/{tenant}/devices.toml"), row.trim().to_owned())
-        }
-    };
-    json!({ "device": pending.device.to_string(), "place": place, "write": write, "in_files": pending.in_files })
+fn describe(device: &Device, fleet: &Fleet) -> Entered {
+    let connected = fleet.gateway.as_ref().map(|gateway| gateway.is_connected(&device.key));
+    Entered::new(device, connected)
 }

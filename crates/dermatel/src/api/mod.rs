@@ -1,9 +1,11 @@
 //! The local API: whoever changes something goes through the running process. Served on a Unix socket that only its owner may
 //! open, and on the HTTP address to whoever holds the token.
+mod answer;
 mod auth;
 pub(crate) mod devices;
 mod openapi;
 pub(crate) mod quarantine;
+mod refusal;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,10 +13,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use gateway::{Handle, Record, Verdict};
-use serde_json::{Value, json};
+use serde::Serialize;
 use service::config::Secret;
 
 use crate::fleet::Fleet;
+use answer::Recorded;
+pub(crate) use refusal::in_json;
+use refusal::refuse;
 
 /// What the routes ask.
 #[derive(Clone)]
@@ -49,8 +54,12 @@ pub(crate) fn remote(router: Router, token: Option<Secret>) -> Router {
 
 async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Response {
     match api.gateway.submit(record.submission()).await {
-        Verdict::Stored => answer(StatusCode::OK, json!({ "verdict": "stored" })),
-        Verdict::Duplicate => answer(StatusCode::OK, json!({ "verdict": "recorded before" })),
+        Verdict::Stored => done(Recorded {
+            verdict: answer::Verdict::Stored,
+        }),
+        Verdict::Duplicate => done(Recorded {
+            verdict: answer::Verdict::Before,
+        }),
         Verdict::Quarantined(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string()),
         other => refuse(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -59,10 +68,6 @@ async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Resp
     }
 }
 
-fn answer(status: StatusCode, body: Value) -> Response {
-    (status, Json(body)).into_response()
-}
-
-fn refuse(status: StatusCode, why: &str) -> Response {
-    answer(status, json!({ "error": why }))
+fn done(answer: impl Serialize) -> Response {
+    Json(answer).into_response()
 }

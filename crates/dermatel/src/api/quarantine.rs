@@ -3,12 +3,13 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use gateway::quarantine::{Filter, Kept, QuarantineError};
+use gateway::quarantine::{Filter, QuarantineError, Shown};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use telemetry::RejectReason;
 
-use super::{Api, answer, refuse};
+use super::answer::{RefusedWhole, Replayed, StillRefused};
+use super::{Api, done, refuse};
 
 /// Most that one listing shows.
 const LIST_MAX: usize = 1_000;
@@ -22,10 +23,12 @@ pub(crate) struct Ls {
 }
 
 /// What is to be replayed: these, or all of one reason.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replay {
+    /// Their numbers.
     pub(crate) ids: Option<Vec<i64>>,
+    /// The reason.
     pub(crate) reason: Option<String>,
 }
 
@@ -41,18 +44,17 @@ pub(crate) async fn ls(State(api): State<Api>, Query(ask): Query<Ls>) -> Respons
     };
     let limit = ask.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
     match blocking(move || api.gateway.quarantine().latest(&filter, limit)).await {
-        Ok(list) => answer(StatusCode::OK, Value::Array(list.iter().map(describe).collect())),
+        Ok(list) => done(list.into_iter().map(Shown::from).collect::<Vec<_>>()),
         Err(refused) => refused,
     }
 }
 
 pub(crate) async fn show(State(api): State<Api>, Path(id): Path<i64>) -> Response {
     match blocking(move || api.gateway.quarantine().show(id)).await {
-        Ok(Some((kept, payload))) => {
-            let mut body = describe(&kept);
-            body["payload_hex"] = Value::String(hex(&payload));
-            answer(StatusCode::OK, body)
-        }
+        Ok(Some((kept, payload))) => done(RefusedWhole {
+            shown: kept.into(),
+            payload_hex: hex(&payload),
+        }),
         Ok(None) => refuse(
             StatusCode::NOT_FOUND,
             &format!("no refused message has the number {id}"),
@@ -78,17 +80,19 @@ pub(crate) async fn replay(State(api): State<Api>, Json(ask): Json<Replay>) -> R
         })
         .await
     {
-        Ok(done) => {
-            let refused: Vec<Value> = done
-                .refused
-                .iter()
-                .map(|(id, why)| json!({ "id": id, "why": why.to_string() }))
-                .collect();
-            let body = json!({
-                "stored": done.stored, "duplicate": done.duplicate, "refused": refused,
-                "not_kept": done.not_kept, "cut": done.cut, "more": done.more,
+        Ok(made) => {
+            let refused = made.refused.iter().map(|(id, why)| StillRefused {
+                id: *id,
+                why: why.to_string(),
             });
-            answer(StatusCode::OK, body)
+            done(Replayed {
+                stored: made.stored,
+                duplicate: made.duplicate,
+                refused: refused.collect(),
+                not_kept: made.not_kept,
+                cut: made.cut,
+                more: made.more,
+            })
         }
         Err(e) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
     }
@@ -117,20 +121,6 @@ async fn blocking<T: Send + 'static>(
         Ok(Err(e)) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string())),
         Err(_) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, "the process stops")),
     }
-}
-
-fn describe(kept: &Kept) -> Value {
-    json!({
-        "id": kept.id,
-        "received_at_us": kept.received_at.0,
-        "device": kept.share,
-        "topic": kept.topic,
-        "reason": kept.reason,
-        "field": kept.field,
-        "detail": kept.detail,
-        "payload_bytes": kept.payload_bytes,
-        "replayed": kept.replayed_at.is_some(),
-    })
 }
 
 fn hex(bytes: &[u8]) -> String {

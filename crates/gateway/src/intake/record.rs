@@ -1,6 +1,7 @@
 //! What people record (a cycle, a wipe, an indicator result) becomes a frame and goes the way of all frames: admitted, logged,
 //! synced, and only then answered.
 use prost::Message as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::proto;
 use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic};
@@ -8,7 +9,7 @@ use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, O
 use super::submit::Submission;
 
 /// One record.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// Drawn at random by the caller: the same request sent twice is one record.
@@ -23,7 +24,7 @@ pub struct Record {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
     /// A sterilizer ran.

@@ -12,6 +12,8 @@ mod tests;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Serialize;
 use telemetry::{DeviceKey, Origin, RejectReason, Rejected, UnixMicros};
 
 pub use store::Quarantine;
@@ -102,6 +104,52 @@ pub struct Kept {
     pub retained: bool,
     /// When it was replayed and stored.
     pub replayed_at: Option<UnixMicros>,
+}
+
+/// The names of all reasons.
+fn reasons() -> Vec<&'static str> {
+    RejectReason::ALL.iter().map(|reason| reason.as_str()).collect()
+}
+
+/// A kept message as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Refused")]
+pub struct Shown {
+    /// Its number, by which it is shown and replayed.
+    pub id: i64,
+    /// When it came, in microseconds since 1970-01-01 UTC.
+    pub received_at_us: i64,
+    /// `tenant/device`; `None`: nobody known.
+    pub device: Option<String>,
+    /// Its topic, cut where it is long.
+    pub topic: String,
+    /// Why it was refused.
+    #[schemars(extend("enum" = reasons()))]
+    pub reason: String,
+    /// Where in the message; `None`: as a whole.
+    pub field: Option<String>,
+    /// What was wrong, in words.
+    pub detail: String,
+    /// The payload's length in bytes, as it came.
+    pub payload_bytes: u64,
+    /// It was let in since.
+    pub replayed: bool,
+}
+
+impl From<Kept> for Shown {
+    fn from(kept: Kept) -> Self {
+        Self {
+            id: kept.id,
+            received_at_us: kept.received_at.0,
+            device: kept.share,
+            topic: kept.topic,
+            reason: kept.reason,
+            field: Some(kept.field).filter(|field| !field.is_empty()),
+            detail: kept.detail,
+            payload_bytes: kept.payload_bytes,
+            replayed: kept.replayed_at.is_some(),
+        }
+    }
 }
 
 /// Which kept messages.

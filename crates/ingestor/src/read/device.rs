@@ -1,5 +1,6 @@
 //! What a device says of itself: its birth, its last sign of life, the cartridge or lamp of a session.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{DeviceKey, SessionId};
 
@@ -34,7 +35,7 @@ const START: &[&str] = &[
 const SHOTS: &[&str] = &["lamp_shots", "ordinal"];
 
 /// What is known of a device from the store; `None`: never said, or longer ago than is looked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default, JsonSchema)]
 pub struct DeviceFacts {
     /// Its newest birth.
     pub birth: Option<BirthFacts>,
@@ -47,7 +48,7 @@ pub struct DeviceFacts {
 }
 
 /// A birth: what a device says after boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BirthFacts {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -72,7 +73,7 @@ pub struct BirthFacts {
 }
 
 /// A heartbeat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LifeSign {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -87,7 +88,7 @@ pub struct LifeSign {
 }
 
 /// What a session began with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CartridgeFacts {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,

@@ -1,5 +1,6 @@
 //! Cycles, wipes and indicator tests, as they were told.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Reader;
@@ -46,17 +47,19 @@ pub struct HygieneAsk {
 }
 
 /// A cycle, a wipe or an indicator test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HygieneEvent {
     /// When it happened, in microseconds since 1970-01-01 UTC; where that was not told apart, when it was told.
     pub at_us: i64,
-    /// `cycle`, `disinfection` or `indicator`.
+    /// What it is.
+    #[schemars(extend("enum" = ["cycle", "disinfection", "indicator"]))]
     pub what: String,
     /// Who told it.
     pub device: String,
     /// The clinic.
     pub clinic: String,
-    /// `pass`, `fail` or `aborted`.
+    /// How a cycle or a test came out.
+    #[schemars(with = "Option<telemetry::Outcome>")]
     pub outcome: Option<String>,
     /// The sterilizer's name for the cycle.
     pub cycle: Option<String>,
@@ -67,10 +70,12 @@ pub struct HygieneEvent {
     /// Seconds held.
     pub hold_time_s: Option<i64>,
     /// Level of disinfection.
+    #[schemars(with = "Option<telemetry::DisinfectionLevel>")]
     pub level: Option<String>,
     /// Seconds of contact.
     pub contact_time_s: Option<i64>,
     /// What the indicator reads.
+    #[schemars(with = "Option<telemetry::IndicatorKind>")]
     pub indicator: Option<String>,
     /// Device ids or serials; a wipe without any is of who told it.
     pub items: Vec<String>,

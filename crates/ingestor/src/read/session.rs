@@ -1,5 +1,6 @@
 //! Treatment sessions, as their summaries say.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{ClinicId, DeviceId, DeviceKey, SessionId, TenantId};
 
@@ -64,7 +65,7 @@ impl Scope {
 }
 
 /// One treatment session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Session {
     /// The session: 32 hexadecimal digits, drawn at random by the device.
     pub session: String,
@@ -83,11 +84,12 @@ pub struct Session {
     pub start_us: i64,
     /// Whether the device said when it started; else the start is that of its first reading.
     pub start_known: bool,
-    /// End of its last stored reading, likewise; `None`: nothing was read.
+    /// End of its last stored reading, in microseconds since 1970-01-01 UTC; `None`: nothing was read.
     pub until_us: Option<i64>,
     /// Whether it is over; later readings amend it all the same.
     pub closed: bool,
-    /// How it ended: `end`, `next` or `quiet`.
+    /// How it ended: the device said so, the next one began, or nothing came any more.
+    #[schemars(extend("enum" = ["end", "next", "quiet", null]))]
     pub closed_by: Option<String>,
     /// Why the device ended it.
     pub end_reason: Option<String>,
@@ -110,7 +112,7 @@ pub struct Session {
 }
 
 /// How complete the strokes or pulses of a session are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default, JsonSchema)]
 pub struct Readings {
     /// Stored: the store confirmed it.
     pub stored: u64,

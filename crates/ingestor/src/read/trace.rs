@@ -1,5 +1,6 @@
 //! The course of a session, or of a device's last minutes: strokes in steps of time by zone, and each pulse.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{DeviceKey, SessionId};
 
@@ -53,7 +54,7 @@ pub struct Span {
 }
 
 /// A trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Default, JsonSchema)]
 pub struct Trace {
     /// Length of a step, in microseconds.
     pub step_us: i64,
@@ -66,7 +67,7 @@ pub struct Trace {
 }
 
 /// The strokes of one step in one zone.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DepthPoint {
     /// Start of the step, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -84,16 +85,16 @@ pub struct DepthPoint {
     pub greatest_um: Option<i64>,
     /// Depth that was set; where it changed within the step, the lowest, in micrometres.
     pub set_least_um: Option<i64>,
-    /// The same, the greatest.
+    /// Depth that was set; where it changed within the step, the greatest, in micrometres.
     pub set_greatest_um: Option<i64>,
-    /// Limit that the device enforced; the lowest within the step.
+    /// Limit that the device enforced; the lowest within the step, in micrometres.
     pub limit_um: Option<i64>,
     /// Strokes deeper than that limit.
     pub over_limit: u64,
 }
 
 /// One pulse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PulsePoint {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,
@@ -117,7 +118,7 @@ pub struct PulsePoint {
     pub skin_type: Option<String>,
     /// Skin temperature, in thousandths of a degree Celsius.
     pub skin_temperature_mdegc: Option<i64>,
-    /// Tip temperature, likewise.
+    /// Tip temperature, in thousandths of a degree Celsius.
     pub tip_temperature_mdegc: Option<i64>,
     /// Whether the unit believes that it fired.
     pub fired: Option<bool>,

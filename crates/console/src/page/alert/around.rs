@@ -3,6 +3,7 @@
 use alerting::engine::Alert;
 use alerting::proof::{Quantity, Trace as Evidence};
 use ingestor::read::{Span, Trace};
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::{DeviceKey, SessionId};
 
@@ -16,8 +17,9 @@ use crate::text::Texts;
 /// How much is shown before and after.
 const AROUND_US: i64 = 60_000_000;
 
-/// See the module.
-#[derive(Debug, Serialize)]
+/// The minutes around the reading that crossed, as the store has them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AroundAlert")]
 pub(crate) struct Around {
     /// The reading that crossed, or what comes next to it, in microseconds since 1970-01-01 UTC.
     at_us: i64,

@@ -7,8 +7,10 @@ use alerting::engine::Alert;
 use alerting::id::AlertId;
 use alerting::lifecycle::State;
 use alerting::proof::{Explanation, Story, Trace};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use telemetry::SkinType;
 
 use self::around::{Around, around};
 pub(crate) use self::place::treatment;
@@ -33,12 +35,17 @@ pub(crate) struct Asked {
 }
 
 /// What makes sense now, for this person.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Actions {
+    /// To acknowledge it.
     acknowledge: bool,
+    /// To take an acknowledgement back.
     unacknowledge: bool,
+    /// To give it to somebody.
     assign: bool,
+    /// To say something about it.
     comment: bool,
+    /// To silence what is like it.
     silence: bool,
 }
 
@@ -46,40 +53,65 @@ pub(crate) struct Actions {
 type Said = (String, String);
 
 /// What was in force when it was raised.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct InForce {
+    /// Version of the rules.
     rules: String,
+    /// Version of the registry.
     registry: String,
+    /// Model of the device; empty: none.
     model: String,
+    /// Skin type that a pulse was judged for.
+    #[schemars(with = "Option<SkinType>")]
     skin_type: Option<&'static str>,
+    /// Whose parameters held: the rule's own, or an override for what.
     parameters_of: String,
+    /// The rule's parameters: name and value.
     parameters: Vec<Said>,
+    /// Limits and policy of the registry: name and value.
     limits: Vec<Said>,
 }
 
 /// What somebody did, or what else happened.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Happened {
+    /// When, in microseconds since 1970-01-01 UTC.
     at_us: i64,
+    /// Kind of its row in the journal.
     what: String,
+    /// Who, if a person or an instance.
     who: Option<String>,
+    /// What the person wrote, if it was not erased.
     text: Option<String>,
+    /// What the row holds: name and value.
     says: Vec<Said>,
 }
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AlertView")]
 pub(crate) struct View {
+    /// The alert.
     alert: Row,
+    /// Whose device it is about and where that is.
     place: Place,
+    /// What may be done to it now, by whoever asks.
     actions: Actions,
+    /// Names of people to whom it may be given.
     assignable: Vec<String>,
+    /// Always `null` here: a message above the page.
     done: Option<&'static str>,
+    /// What was in force when it was raised, in words; `null`: an older version raised it.
     in_force: Option<InForce>,
+    /// What people did and what else happened, newest first.
     happened: Vec<Happened>,
+    /// All that is known of it.
     explanation: Explanation,
+    /// The readings around it; `null`: there are none.
     trace: Option<Trace>,
+    /// The minutes around it, from the store; `null`: nothing is stored there.
     around: Option<Around>,
+    /// Other alerts of its rule on its device, newest first, at most ten.
     history: Vec<Shown>,
 }
 

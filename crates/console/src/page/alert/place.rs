@@ -3,6 +3,7 @@ use alerting::engine::Alert;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use registry::Registry;
+use schemars::JsonSchema;
 use serde::Serialize;
 use telemetry::DeviceKey;
 
@@ -11,8 +12,9 @@ use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
 
-/// See the module. Whatever the registry does not know is `null`.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+/// Whose device an alert is about, as people name it. Whatever the registry does not know is `null`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AlertPlace")]
 pub(crate) struct Place {
     /// What its model is called.
     model_name: Option<String>,

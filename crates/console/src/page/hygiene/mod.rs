@@ -6,8 +6,9 @@ pub(crate) mod scan;
 use alerting::board::{Board as Standings, ItemStanding, Place, Standing, SterilizerStanding};
 use ingestor::read::{HygieneAsk, HygieneEvent, Scope, Span};
 use registry::Registry;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use telemetry::{ClinicId, TenantId};
+use telemetry::{ClinicId, DisinfectionLevel, TenantId};
 
 use super::Page;
 use super::fleet::worst;
@@ -36,8 +37,10 @@ pub(crate) struct Wanted {
 }
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SterilizationView")]
 pub(crate) struct View {
+    /// The tenant.
     tenant: String,
     /// The tenants among which a person may choose.
     tenants: Vec<String>,
@@ -45,22 +48,29 @@ pub(crate) struct View {
     clinic: Option<String>,
     /// The clinics of the tenant: id and name.
     clinics: Vec<(String, String)>,
-    /// The clock of the clinic, or of the first one.
+    /// Time zone of the clinic, or of the first one, by its IANA name.
     time_zone: String,
+    /// Always `null` here: a message above the page.
     done: Option<String>,
     /// Items whose last cycle did not pass.
     failed: Vec<Entry>,
+    /// Items for which something is overdue.
     overdue: Vec<Entry>,
+    /// Items for which something is due.
     due: Vec<Entry>,
+    /// Devices for which nothing is owed.
     fine: Vec<Entry>,
     /// Items that are no devices and have nothing against them.
     others: Vec<ItemStanding>,
     /// How many there are in all of what is above; at most 100 of each are shown.
     totals: Totals,
+    /// The sterilizers.
     sterilizers: Vec<SterilizerStanding>,
     /// There are more items than are looked at.
     cut: bool,
+    /// What was told within seven days, newest first.
     told: Known<Vec<HygieneEvent>>,
+    /// Whoever asks may record.
     may_record: bool,
     /// Drawn anew for each page: a form that is sent twice is one record.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,21 +78,29 @@ pub(crate) struct View {
 }
 
 /// An item, and the level of disinfection that is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "BoardItem")]
 pub(crate) struct Entry {
     #[serde(flatten)]
     item: ItemStanding,
-    /// `low`, `intermediate` or `high`.
+    /// Level of disinfection that is asked for.
+    #[schemars(with = "DisinfectionLevel")]
     level: &'static str,
 }
 
 /// How many items stand in each section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "BoardTotals")]
 pub(crate) struct Totals {
+    /// Items whose last cycle did not pass.
     failed: usize,
+    /// Items for which something is overdue.
     overdue: usize,
+    /// Items for which something is due.
     due: usize,
+    /// Devices for which nothing is owed.
     fine: usize,
+    /// Other items.
     others: usize,
 }
 

@@ -1,6 +1,7 @@
 //! What a scanner typed: a device's id or serial, or the serial of an item. Shows what may be recorded about it, with one tap
 //! left.
 use registry::{DeviceState, Registry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{DeviceKind, TenantId};
 
@@ -24,7 +25,7 @@ pub(crate) struct Wanted {
 }
 
 /// What it shows.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct View {
     tenant: String,
     /// What was typed, without the blanks around it.
@@ -37,7 +38,7 @@ pub(crate) struct View {
 }
 
 /// A device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Found {
     clinic: String,
     device: String,

@@ -1,6 +1,7 @@
 //! What stands in the inbox's address, and what alerting is asked for by it.
 use alerting::lifecycle::State;
 use alerting::store::{Wanted, Which};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::Priority;
 
@@ -14,15 +15,23 @@ pub(super) const MAX_PAGES: usize = 20_000;
 pub(super) const PRIORITIES: [Priority; 4] = [Priority::High, Priority::Medium, Priority::Low, Priority::Info];
 
 /// What is asked of it; what is empty matches everything.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "InboxAsked")]
 #[serde(default)]
 pub(crate) struct Asked {
+    /// Tenant; empty: all.
     pub(super) tenant: String,
+    /// Clinic; empty: all.
     pub(super) clinic: String,
+    /// Device; empty: all.
     pub(super) device: String,
+    /// Id of a rule; empty: all.
     pub(super) rule: String,
+    /// State; empty: what is open.
     pub(super) state: String,
+    /// Priority; empty: all.
     pub(super) priority: String,
+    /// Page, from 1; empty: the first.
     pub(super) page: String,
     /// What was just done, by the name of its text.
     #[serde(skip_serializing)]

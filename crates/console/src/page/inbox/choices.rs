@@ -1,6 +1,7 @@
 //! What one may choose in the inbox, with how many alerts each choice would show.
 use alerting::lifecycle::State;
 use alerting::store::Count;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::asked::{Asked, PRIORITIES};
@@ -15,9 +16,10 @@ const STATES: [State; 6] = [
     State::Resolved,
 ];
 /// One choice of many.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "InboxChoice")]
 pub(crate) struct Choice {
-    /// The name of its text.
+    /// A state or priority, or `open` or `any` for all.
     pub(super) name: &'static str,
     /// How many alerts that would show; `None`: not counted.
     pub(super) alerts: Option<u64>,

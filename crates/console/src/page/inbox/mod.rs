@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use alerting::store::Listing;
 use registry::Registry;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Page;
@@ -21,27 +22,38 @@ const PAGE: usize = 50;
 pub(crate) struct Inbox;
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InboxView")]
 pub(crate) struct View {
+    /// At most 50: what needs a person first, then the most urgent, then the newest.
     alerts: Vec<Row>,
+    /// How many there are in all.
     total: u64,
+    /// Which page this is, from 1.
     page: usize,
+    /// How many pages there are.
     pages: usize,
     /// Where the page before this one is.
     before: Option<String>,
     /// Where the page after this one is.
     after: Option<String>,
+    /// The states that one may choose, with how many alerts each would show.
     states: Vec<Choice>,
+    /// The priorities that one may choose, with how many alerts each would show.
     priorities: Vec<Choice>,
+    /// What was asked for.
     asked: Asked,
     /// Something but everything is asked for.
     filtered: bool,
+    /// Tenants that one may choose.
     tenants: Vec<String>,
+    /// Clinics that one may choose.
     clinics: Vec<String>,
     /// This person may act.
     may_act: bool,
     /// This page, to come back to.
     here: String,
+    /// Always `null` here: a message above the page.
     done: Option<&'static str>,
 }
 

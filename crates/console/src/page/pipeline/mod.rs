@@ -1,7 +1,8 @@
 //! The pipeline: how much comes in, how far readers are behind and for how long there is room, what is red, and what was refused.
 pub(crate) mod replay;
 
-use gateway::quarantine::{Filter, Kept};
+use gateway::quarantine::{Filter, Kept, Shown};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service::health::ConditionReport;
 use telemetry::RejectReason;
@@ -30,46 +31,59 @@ pub(crate) struct Wanted {
 }
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PipelineView")]
 pub(crate) struct View {
     /// Whether every condition is green.
     ready: bool,
+    /// Every condition, green or red.
     conditions: Vec<ConditionReport>,
     /// `null`: the process has just begun.
     figures: Option<Figures>,
+    /// `null`: the process has not run for some minutes.
     rates: Option<Rates>,
+    /// The logs, each with how long it lasts.
     logs: Vec<LogRow>,
     /// Refused messages, newest first; of a tenant's own devices for a person of a tenant.
-    refused: Vec<RefusedRow>,
+    refused: Vec<Shown>,
+    /// The reason that was asked for.
     reason: Option<String>,
+    /// All reasons there are.
     reasons: Vec<&'static str>,
+    /// Always `null` here: a message above the page.
     done: Option<String>,
+    /// Whoever asks may let them in again.
     may_replay: bool,
 }
 
 /// What happens in a second, over the last minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Rates {
     /// Over how many seconds.
     over_s: f64,
+    /// Messages that were let in.
     messages_per_s: f64,
+    /// Messages that were refused.
     refused_per_s: f64,
+    /// Points that the store took.
     points_per_s: f64,
+    /// Pages that left.
     pages_per_s: f64,
 }
 
 /// A log, and how long it lasts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct LogRow {
     #[serde(flatten)]
     log: Log,
     /// What its slowest reader has not read, in per cent of what it may take.
     full_percent: u64,
+    /// How its backlog moves.
     room: Room,
 }
 
 /// How a backlog moves.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(crate) enum Room {
     /// Its readers keep up.
@@ -86,21 +100,6 @@ pub(crate) enum Room {
     },
     /// It stands, or nobody knows yet.
     Stands,
-}
-
-/// A refused message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct RefusedRow {
-    id: i64,
-    received_at_us: i64,
-    /// `tenant/device`; `null`: nobody known.
-    device: Option<String>,
-    topic: String,
-    reason: String,
-    field: Option<String>,
-    detail: String,
-    payload_bytes: u64,
-    replayed: bool,
 }
 
 /// A backlog below this is no backlog: readers are always a little behind.
@@ -197,20 +196,6 @@ pub(crate) fn reason_of(label: Option<&str>) -> Result<Option<RejectReason>, Ref
         .transpose()
 }
 
-fn refused_row(kept: Kept) -> RefusedRow {
-    RefusedRow {
-        id: kept.id,
-        received_at_us: kept.received_at.0,
-        device: kept.share,
-        topic: kept.topic,
-        reason: kept.reason,
-        field: Some(kept.field).filter(|field| !field.is_empty()),
-        detail: kept.detail,
-        payload_bytes: kept.payload_bytes,
-        replayed: kept.replayed_at.is_some(),
-    }
-}
-
 impl Page for Pipeline {
     const TEMPLATE: &'static str = "pipeline.html";
     const SECTION: &'static str = "pipeline";
@@ -237,7 +222,7 @@ impl Page for Pipeline {
                 .map(|now| log_rows(now, before.as_ref()))
                 .unwrap_or_default(),
             figures,
-            refused: refused.into_iter().map(refused_row).collect(),
+            refused: refused.into_iter().map(Shown::from).collect(),
             reason: wanted.reason.filter(|reason| !reason.is_empty()),
             reasons: RejectReason::ALL.iter().map(|reason| reason.as_str()).collect(),
             done: wanted.done.filter(|done| done.len() <= 128),

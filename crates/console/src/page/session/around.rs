@@ -1,10 +1,12 @@
 //! What was cleaned before and after a treatment. What counts as enough is alerting's to judge, with its alerts beside; here
 //! stands what is on record, and between which treatments it lies.
 use ingestor::read::{HygieneEvent, Session};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What was cleaned around a treatment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "HygieneAround")]
 pub(crate) struct Around {
     /// The disinfection before.
     pub(crate) before: Evidence,
@@ -15,7 +17,8 @@ pub(crate) struct Around {
 }
 
 /// Whether there was one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DisinfectionEvidence")]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(crate) enum Evidence {
     /// There was.

@@ -7,6 +7,7 @@ use alerting::api::Shown;
 use alerting::engine::Alert;
 use ingestor::read::{CartridgeFacts, HygieneAsk, MAX_EVENTS, Reader, Scope, Session, Span, Trace};
 use ingestor::store::ReadError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{DeviceId, DeviceKey, Serial, SessionId, TenantId};
 
@@ -38,23 +39,36 @@ const SLACK_US: i64 = 60_000_000;
 pub(crate) struct Wanted {}
 
 /// What it shows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SessionView")]
 pub(crate) struct View {
+    /// Tenant.
     tenant: String,
+    /// Name of the tenant.
     tenant_name: String,
+    /// The device.
     device: String,
+    /// The number on it.
     serial: String,
+    /// Name of its model.
     model_name: String,
+    /// Who makes the model.
     maker: String,
+    /// Name of the clinic in which it was.
     clinic_name: String,
+    /// Time zone of that clinic, by its IANA name.
     time_zone: String,
     /// The treatment; `null`: the store does not answer, and `trouble` says so.
     session: Known<Session>,
     /// What it began with.
     cartridge: Option<CartridgeFacts>,
+    /// The treatment by zone.
     zones: Vec<ZoneRow>,
+    /// Strokes and pulses of the treatment.
     trace: Option<Trace>,
+    /// What was cleaned before and after.
     around: Option<Around>,
+    /// Alerts of the treatment, oldest first.
     alerts: Vec<Shown>,
     /// Ends of the trace, in microseconds since 1970-01-01 UTC.
     span_us: Option<(i64, i64)>,

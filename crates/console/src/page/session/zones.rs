@@ -1,15 +1,16 @@
 //! A treatment by zone: from its trace, so that the table and the picture cannot disagree.
 use ingestor::read::{DepthPoint, PulsePoint, Trace};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One zone of a treatment.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub(crate) struct ZoneRow {
     /// The zone; `None`: not told.
     pub(crate) zone: Option<String>,
     /// When it was first treated, in microseconds since 1970-01-01 UTC, to the step of the trace.
     pub(crate) from_us: i64,
-    /// When it was last treated, likewise.
+    /// When it was last treated, in microseconds since 1970-01-01 UTC, to the step of the trace.
     pub(crate) to_us: i64,
     /// Strokes, read or not.
     pub(crate) strokes: u64,

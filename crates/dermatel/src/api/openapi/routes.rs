@@ -1,14 +1,37 @@
-//! Every route of the API: what it is asked with and what it answers. `docs/api.md` says the same in sentences.
+//! Every route of the API: what it is asked with and what it answers, as the very types that are read and answered.
+//! `docs/api.md` says the same in sentences.
+use alerting::api::{self as alerts, Shown as Alert, answer as told};
+use alerting::id::{AlertId, SilenceId};
+use alerting::lifecycle::State;
+use console::Shape;
+use registry::DeviceState;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+use telemetry::{ClinicId, DeviceId, Priority, RejectReason, TenantId};
+
+use crate::api::{answer, devices, quarantine};
 
 /// What a route answers when all is well.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
-    /// JSON of this schema.
-    Json(&'static str),
+    /// JSON of this shape.
+    Json(Shape),
+    /// What the console shows there.
+    Page,
     /// Text of this media type.
     Text(&'static str),
     /// 204.
     Nothing,
+}
+
+/// Something behind the question mark; all of it may be left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) name: &'static str,
+    /// What it means.
+    pub(super) what: &'static str,
+    /// How it is written.
+    pub(super) shape: Shape,
 }
 
 /// One route with one method.
@@ -20,46 +43,105 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// What it does.
     pub(super) summary: &'static str,
-    /// What stands behind the question mark: name and meaning; all of it may be left out.
-    pub(super) query: &'static [(&'static str, &'static str)],
-    /// Schema of the body.
-    pub(super) body: Option<&'static str>,
+    /// What stands behind the question mark.
+    pub(super) query: &'static [Asked],
+    /// Shape of the body.
+    pub(super) body: Option<Shape>,
     /// What it answers.
     pub(super) answer: Answer,
     /// No token is asked for.
     pub(super) open: bool,
 }
 
-const fn get(path: &'static str, answer: &'static str, summary: &'static str) -> Route {
+/// The shape of a type.
+const fn shape<T: JsonSchema>() -> Shape {
+    SchemaGenerator::subschema_for::<T>
+}
+
+const fn get<A: JsonSchema>(path: &'static str, summary: &'static str) -> Route {
     Route {
         method: "get",
         path,
         summary,
         query: &[],
         body: None,
-        answer: Answer::Json(answer),
+        answer: Answer::Json(shape::<A>()),
         open: false,
     }
 }
 
-const fn post(path: &'static str, body: &'static str, answer: &'static str, summary: &'static str) -> Route {
+const fn post<B: JsonSchema, A: JsonSchema>(path: &'static str, summary: &'static str) -> Route {
     Route {
         method: "post",
-        body: Some(body),
-        ..get(path, answer, summary)
+        body: Some(shape::<B>()),
+        ..get::<A>(path, summary)
     }
 }
 
 /// Posts without a body.
-const fn order(path: &'static str, answer: &'static str, summary: &'static str) -> Route {
+const fn order<A: JsonSchema>(path: &'static str, summary: &'static str) -> Route {
     Route {
         method: "post",
-        ..get(path, answer, summary)
+        ..get::<A>(path, summary)
+    }
+}
+
+/// A page of the console as JSON.
+const fn page(path: &'static str, summary: &'static str) -> Route {
+    Route {
+        answer: Answer::Page,
+        ..get::<()>(path, summary)
+    }
+}
+
+const fn asked<T: JsonSchema>(name: &'static str, what: &'static str) -> Asked {
+    Asked {
+        name,
+        what,
+        shape: shape::<T>(),
+    }
+}
+
+/// One of some names.
+const fn named(name: &'static str, what: &'static str, shape: Shape) -> Asked {
+    Asked { name, what, shape }
+}
+
+fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> Schema {
+    json_schema!({"type": "string", "enum": names.collect::<Vec<_>>()})
+}
+
+fn formats(_: &mut SchemaGenerator) -> Schema {
+    one_of(["json", "text"].into_iter())
+}
+
+fn reasons(_: &mut SchemaGenerator) -> Schema {
+    one_of(RejectReason::ALL.iter().map(|reason| reason.as_str()))
+}
+
+fn scopes(_: &mut SchemaGenerator) -> Schema {
+    one_of(console::silence_scopes())
+}
+
+fn spans(_: &mut SchemaGenerator) -> Schema {
+    one_of(console::silence_spans())
+}
+
+/// How a part of a path is written.
+pub(super) fn part(path: &str, name: &str) -> Shape {
+    match name {
+        "tenant" => shape::<TenantId>(),
+        "clinic" => shape::<ClinicId>(),
+        "device" | "sender" => shape::<DeviceId>(),
+        "id" if path.starts_with("/v1/quarantine/") => shape::<i64>(),
+        "id" if path.starts_with("/v1/silences/") => shape::<SilenceId>(),
+        "id" => shape::<AlertId>(),
+        _ => shape::<String>(),
     }
 }
 
 impl Route {
-    const fn with(self, query: &'static [(&'static str, &'static str)]) -> Self {
+    const fn with(self, query: &'static [Asked]) -> Self {
         Self { query, ..self }
     }
 
@@ -84,221 +166,152 @@ impl Route {
 
 const PLAIN: &str = "text/plain";
 const HTML: &str = "text/html";
-const TENANT: (&str, &str) = ("tenant", "a tenant; all if left out");
-const CLINIC: (&str, &str) = ("clinic", "a clinic; all if left out");
+const TENANT: Asked = asked::<TenantId>("tenant", "a tenant; all if left out");
+const CLINIC: Asked = asked::<ClinicId>("clinic", "a clinic; all if left out");
 
 /// All of them.
 pub(super) const ROUTES: &[Route] = &[
-    get("/healthz", "", "The process runs").text(PLAIN).open(),
-    get("/readyz", "Readiness", "What is red, why and since when").open(),
-    get("/metrics", "", "Metrics in Prometheus' text format")
+    get::<()>("/healthz", "The process runs").text(PLAIN).open(),
+    get::<service::http::Readiness>("/readyz", "What is red, why and since when").open(),
+    get::<()>("/metrics", "Metrics in Prometheus' text format")
         .text(PLAIN)
         .open(),
-    get("/a/{token}", "", "What a page's link shows; changes nothing")
+    get::<()>("/a/{token}", "What a page's link shows; changes nothing")
         .text(HTML)
         .open(),
-    order("/a/{token}", "", "Acts once for whom the link was sent to")
+    order::<()>("/a/{token}", "Acts once for whom the link was sent to")
         .text(HTML)
         .open(),
-    get("/v1/openapi.json", "Anything", "This document"),
-    post(
+    get::<Map<String, Value>>("/v1/openapi.json", "This document"),
+    post::<gateway::Record, answer::Recorded>(
         "/v1/record",
-        "Record",
-        "Recorded",
         "Records a cycle, a wipe or an indicator result; answers after it is on disk",
     ),
-    get("/v1/alerts", "Alerts", "Alerts, newest first, at most 1,000")
-        .with(&[("state", "one state; all that are open if left out")]),
-    get(
-        "/v1/alerts/summary",
-        "Summary",
-        "Open alerts by state, and pages that wait",
-    ),
-    get("/v1/alerts/{id}", "Alert", "One alert"),
-    get(
+    get::<Vec<Alert>>("/v1/alerts", "Alerts, newest first, at most 1,000")
+        .with(&[asked::<State>("state", "one state; all that are open if left out")]),
+    get::<alerting::Summary>("/v1/alerts/summary", "Open alerts by state, and pages that wait"),
+    get::<Alert>("/v1/alerts/{id}", "One alert"),
+    get::<alerting::proof::Explanation>(
         "/v1/alerts/{id}/explain",
-        "Anything",
         "Rule and limits in force, the readings that caused it, and who was told",
     )
-    .with(&[("format", "`text` for people")]),
-    post(
+    .with(&[named("format", "JSON if left out", formats)]),
+    post::<alerts::Said, Alert>(
         "/v1/alerts/{id}/acknowledge",
-        "Said",
-        "Alert",
         "Acknowledges; answers after it is durable and applied",
     ),
-    post(
+    post::<alerts::Said, Alert>(
         "/v1/alerts/{id}/unacknowledge",
-        "Said",
-        "Alert",
         "Takes an acknowledgement back: the alert needs a person again",
     ),
-    post(
+    post::<alerts::Assignment, Alert>(
         "/v1/alerts/{id}/assign",
-        "Assignment",
-        "Alert",
         "Gives it to somebody; an empty assignee: nobody any more",
     ),
-    post("/v1/alerts/{id}/annotate", "Said", "Alert", "Adds a comment"),
-    post(
+    post::<alerts::Said, Alert>("/v1/alerts/{id}/annotate", "Adds a comment"),
+    post::<alerting::proof::Erase, told::Erased>(
         "/v1/alerts/{id}/erase-text",
-        "Actor",
-        "Erased",
         "Erases for good what people wrote about it",
     ),
-    get(
+    get::<told::JournalVerified>(
         "/v1/journal/verify",
-        "Verified",
         "Whether the journal is whole, how many rows it has, and its head",
     ),
-    get("/v1/silences", "Silences", "Those that hold or will"),
-    post("/v1/silences", "SilenceWanted", "Identified", "Makes a silence"),
-    post(
-        "/v1/silences/preview",
-        "SilenceWanted",
-        "Anything",
-        "What a silence would hide",
-    ),
-    post("/v1/silences/{id}/end", "EndSilence", "", "Ends a silence").nothing(),
-    order(
-        "/v1/heartbeats/{sender}",
-        "",
-        "Somebody whose silence is an alarm is well",
-    )
-    .nothing(),
-    post(
-        "/v1/told",
-        "Told",
-        "",
-        "Another instance has paged or acknowledged the same",
-    )
-    .nothing(),
-    order(
+    get::<Vec<told::SilenceListed>>("/v1/silences", "Those that hold or will"),
+    post::<alerts::SilenceWanted, told::SilenceMade>("/v1/silences", "Makes a silence"),
+    post::<alerts::SilenceWanted, told::SilencePreviewed>("/v1/silences/preview", "What a silence would hide"),
+    post::<alerts::EndSilence, ()>("/v1/silences/{id}/end", "Ends a silence").nothing(),
+    order::<()>("/v1/heartbeats/{sender}", "Somebody whose silence is an alarm is well").nothing(),
+    post::<alerts::Report, ()>("/v1/told", "Another instance has paged or acknowledged the same").nothing(),
+    order::<told::RulesReloaded>(
         "/v1/rules/reload",
-        "Reloaded",
         "Reads rules and paging plan again; a fault leaves the old ones",
     ),
-    get(
+    get::<answer::Devices>(
         "/v1/devices",
-        "Devices",
         "Devices by tenant, clinic and id; never what proves them",
     )
     .with(&[
         TENANT,
         CLINIC,
-        ("state", "`active` or `retired`"),
-        ("limit", "at most so many, 10,000 at most"),
-        ("offset", "leaves out so many"),
+        asked::<DeviceState>("state", "`active` or `retired`"),
+        asked::<u32>("limit", "at most so many, 10,000 at most"),
+        asked::<u32>("offset", "leaves out so many"),
     ]),
-    post("/v1/devices", "AddDevice", "Anything", "Enters a device"),
-    post(
+    post::<devices::Add, answer::Changed>("/v1/devices", "Enters a device"),
+    post::<devices::Import, answer::Changed>(
         "/v1/devices/import",
-        "ImportDevices",
-        "Anything",
         "Enters a list: all rows or none, each bad row with its line",
     ),
-    get(
+    get::<answer::DeviceWhole>(
         "/v1/devices/{tenant}/{device}",
-        "DeviceShown",
         "One device, with what was changed by command",
     ),
-    post(
+    post::<devices::Move, answer::Changed>(
         "/v1/devices/{tenant}/{device}/move",
-        "MoveDevice",
-        "Anything",
         "Moves it to another clinic; open alerts go along",
     ),
-    post(
-        "/v1/devices/{tenant}/{device}/retire",
-        "Author",
-        "Anything",
-        "Takes it out of use",
-    ),
-    post(
-        "/v1/devices/{tenant}/{device}/restore",
-        "Author",
-        "Anything",
-        "Takes it into use again",
-    ),
-    get(
-        "/v1/registry",
-        "Anything",
-        "Version, journal, and what the files do not say yet",
-    ),
-    order(
+    post::<devices::Author, answer::Changed>("/v1/devices/{tenant}/{device}/retire", "Takes it out of use"),
+    post::<devices::Author, answer::Changed>("/v1/devices/{tenant}/{device}/restore", "Takes it into use again"),
+    get::<answer::RegistryShown>("/v1/registry", "Version, journal, and what the files do not say yet"),
+    order::<answer::RegistryReloaded>(
         "/v1/registry/reload",
-        "Anything",
         "Reads the registry's files again; a fault leaves the old ones",
     ),
-    post(
-        "/v1/registry/fold",
-        "Author",
-        "Anything",
-        "Empties the journal of what the files say too",
-    ),
-    get("/v1/quarantine", "Refused", "Refused messages, newest first").with(&[
-        ("reason", "one reason; all if left out"),
-        ("limit", "at most so many, 1,000 at most"),
+    post::<devices::Author, answer::Folded>("/v1/registry/fold", "Empties the journal of what the files say too"),
+    get::<Vec<gateway::quarantine::Shown>>("/v1/quarantine", "Refused messages, newest first").with(&[
+        named("reason", "one reason; all if left out", reasons),
+        asked::<u32>("limit", "at most so many, 1,000 at most"),
     ]),
-    get("/v1/quarantine/{id}", "RefusedOne", "One, with its payload"),
-    post(
+    get::<answer::RefusedWhole>("/v1/quarantine/{id}", "One, with its payload"),
+    post::<quarantine::Replay, answer::Replayed>(
         "/v1/quarantine/replay",
-        "Replay",
-        "Replayed",
         "Lets refused messages in again; stored as replayed, never a page",
     ),
-    get("/v1/console/inbox", "Anything", "The inbox of alerts").with(&[
-        ("state", "a state"),
-        ("priority", "a priority"),
+    page("/v1/console/inbox", "The inbox of alerts").with(&[
+        asked::<State>("state", "a state"),
+        asked::<Priority>("priority", "a priority"),
         TENANT,
         CLINIC,
-        ("device", "a device"),
-        ("rule", "a rule"),
-        ("page", "which page, from 1"),
+        asked::<DeviceId>("device", "a device"),
+        asked::<String>("rule", "a rule"),
+        asked::<u32>("page", "which page, from 1"),
     ]),
-    get(
+    page(
         "/v1/console/alerts/{id}",
-        "Anything",
         "One alert with its story and the readings around it",
     ),
-    get(
+    page(
         "/v1/console/alerts/{id}/silence",
-        "Anything",
         "What a silence of this alert would hide",
     )
-    .with(&[("scope", "what it silences"), ("span", "for how long")]),
-    get("/v1/console/silences", "Anything", "The silences that hold"),
-    get(
+    .with(&[
+        named("scope", "what it silences; the first if left out", scopes),
+        named("span", "for how long; the first if left out", spans),
+    ]),
+    page("/v1/console/silences", "The silences that hold"),
+    page(
         "/v1/console/fleet",
-        "FleetView",
         "Each clinic: who is there, what is open, what is owed",
     )
     .with(&[TENANT]),
-    get(
+    page(
         "/v1/console/clinics/{tenant}/{clinic}",
-        "ClinicView",
         "A clinic: its devices and the treatments of the last day",
     ),
-    get(
+    page(
         "/v1/console/devices/{tenant}/{device}",
-        "DeviceView",
         "A device: its state, its last five minutes, its hygiene and treatments",
     ),
-    get(
+    page(
         "/v1/console/sessions/{tenant}/{device}/{session}",
-        "SessionView",
         "One treatment: course, completeness, cartridge, alerts, hygiene around it",
     ),
-    get(
-        "/v1/console/sterilization",
-        "SterilizationView",
-        "The sterilization board",
-    )
-    .with(&[("tenant", "a tenant; the first if left out"), CLINIC]),
-    get(
-        "/v1/console/pipeline",
-        "PipelineView",
-        "Rates, logs, readiness, refused messages",
-    )
-    .with(&[("reason", "one reason; all if left out")]),
+    page("/v1/console/sterilization", "The sterilization board")
+        .with(&[asked::<TenantId>("tenant", "a tenant; the first if left out"), CLINIC]),
+    page("/v1/console/pipeline", "Rates, logs, readiness, refused messages").with(&[named(
+        "reason",
+        "one reason; all if left out",
+        reasons,
+    )]),
 ];
