@@ -187,6 +187,11 @@ fn an_alert_comes_in_live_and_is_acknowledged_by_whoever_is_signed_in() {
     // A page that is live does not hold up the end.
     assert_eq!(stack.stop(), Some(0));
     assert!(!stack.log().contains("did not finish in time"), "{}", stack.log());
+    // Whoever was signed in still is after a restart, and a page from before it still works.
+    stack.up();
+    assert_eq!(anna.get(&path).status, 200);
+    let said = [("csrf", csrf), ("comment", "after the restart")];
+    assert_eq!(anna.post(&format!("{path}/comment"), &said).status, 303);
 }
 
 #[test]

@@ -151,6 +151,24 @@ pub(crate) async fn nothing_here(State(console): State<Console>) -> Response {
     Refusal::NotFound.page(&console, None)
 }
 
+/// An address that takes a form was opened without one: again by a reload, from a bookmark or from the history.
+pub(crate) async fn form_only(State(console): State<Console>, asked: Request) -> Response {
+    let (above, _) = asked.uri().path().rsplit_once('/').unwrap_or_default();
+    let back = match above {
+        above if above.starts_with("/alerts/") => above,
+        above if above.starts_with("/silences") => "/silences",
+        "/sterilization" | "/pipeline" => above,
+        _ => "/",
+    };
+    let refusal = Refusal::Not {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        key: "message.form_only",
+        more: String::new(),
+        back: back.to_owned(),
+    };
+    refusal.page(&console, None)
+}
+
 /// What every answer of the console carries: nothing from elsewhere, no frame, nothing kept.
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (

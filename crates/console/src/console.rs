@@ -1,4 +1,5 @@
 //! What every page asks, shared by all requests.
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use service::clock::Clock;
@@ -15,6 +16,8 @@ use crate::render::{RenderError, Templates};
 pub struct Parts {
     /// Its section of the configuration.
     pub config: Config,
+    /// Where it is kept who is signed in; `None`: a restart signs everybody out.
+    pub sessions: Option<PathBuf>,
     /// Asks and commands alerting.
     pub alerts: alerting::Handle,
     /// Asks the store.
@@ -73,7 +76,7 @@ impl Console {
     pub fn build(parts: Parts) -> Result<Self, BuildError> {
         Ok(Self(Arc::new(Inner {
             templates: Templates::new().map_err(BuildError::Templates)?,
-            access: Access::new(&parts.config),
+            access: Access::new(&parts.config, parts.sessions),
             news: News::default(),
             alerts: parts.alerts,
             store: parts.store,

@@ -39,6 +39,7 @@ pub fn router(console: Console, shutdown: Shutdown) -> Router {
         .route(asset::STYLE_PATH, get(asset::style))
         .route(asset::SCRIPT_PATH, get(asset::script))
         .fallback(answer::nothing_here)
+        .method_not_allowed_fallback(answer::form_only)
         .layer(axum::middleware::from_fn(answer::guard_headers))
         .with_state(console)
 }

@@ -143,6 +143,7 @@ impl Node {
         );
         let console = Console::build(console::Parts {
             config: config.console.clone(),
+            sessions: Some(data.join("console-sessions.json")),
             alerts: alerting.handle(),
             store: ingestor.reader(),
             gateway: gateway.handle(),

@@ -2,12 +2,14 @@
 mod attempts;
 mod form;
 mod guard;
+mod kept;
 pub(crate) mod password;
 mod sessions;
 mod sign_in;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::RngCore as _;
@@ -18,6 +20,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::metrics::SESSIONS_ENDED;
 use attempts::Attempts;
+use kept::Kept;
 use sessions::{Session, Sessions};
 
 pub(crate) use form::Sent;
@@ -80,6 +83,8 @@ struct Known {
     role: Role,
     tenant: Option<TenantId>,
     hash: String,
+    /// Digest of that.
+    digest: [u8; 32],
 }
 
 /// The lock of the console.
@@ -89,13 +94,16 @@ pub(crate) struct Access {
     https: bool,
     longest: Duration,
     people: BTreeMap<String, Known>,
-    sessions: Mutex<Sessions>,
+    sessions: Arc<Mutex<Sessions>>,
+    /// Where they are kept; `None`: nowhere.
+    kept: Option<Arc<Kept>>,
     attempts: Mutex<Attempts>,
     comparing: Semaphore,
 }
 
 impl Access {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `file`: where it is kept who is signed in.
+    pub(crate) fn new(config: &Config, file: Option<PathBuf>) -> Self {
         let open = config.open.then(|| Person {
             name: "console".to_owned(),
             csrf: draw(),
@@ -106,15 +114,20 @@ impl Access {
                 role: person.role,
                 tenant: person.tenant.clone(),
                 hash: person.password.reveal().to_owned(),
+                digest: registry::sha256(person.password.reveal().as_bytes()),
             };
             (person.name.clone(), known)
         });
+        // Where nobody signs in there is nothing to keep.
+        let file = file.filter(|_| !config.people.is_empty());
+        let (kept, sessions) = file.map(Kept::open).unzip();
         Self {
             open,
             https: config.https,
             longest: config.session,
             people: known.collect(),
-            sessions: Mutex::default(),
+            sessions: Arc::new(Mutex::new(sessions.unwrap_or_default())),
+            kept: kept.map(Arc::new),
             attempts: Mutex::default(),
             comparing: Semaphore::new(COMPARED_AT_ONCE),
         }
@@ -142,35 +155,60 @@ impl Access {
         let cookie = draw();
         let session = Session {
             name: name.to_owned(),
-            csrf: draw(),
+            password: self.people.get(name).map_or([0; 32], |known| known.digest),
             since: now,
         };
         let ended = self
             .sessions()
             .begin(registry::sha256(cookie.as_bytes()), session, self.longest);
         ::metrics::counter!(SESSIONS_ENDED).increment(ended as u64);
+        self.keep();
         cookie
+    }
+
+    /// Ends the session behind a cookie.
+    fn end(&self, cookie: &str) {
+        self.sessions().end(&registry::sha256(cookie.as_bytes()));
+        self.keep();
+    }
+
+    fn keep(&self) {
+        if let Some(kept) = &self.kept {
+            kept.put(&self.sessions);
+        }
     }
 
     /// Who a cookie stands for.
     fn person(&self, cookie: &str, now: UnixMicros) -> Option<Person> {
         let key = registry::sha256(cookie.as_bytes());
         let session = self.sessions().get(&key, now, self.longest).cloned()?;
-        let known = self.people.get(&session.name)?;
+        // Whoever has a new password since signs in with it.
+        let known = self.people.get(&session.name);
+        let known = known.filter(|known| known.digest == session.password)?;
         Some(Person {
             name: session.name,
             role: known.role,
             tenant: known.tenant.clone(),
-            csrf: session.csrf,
+            csrf: token(cookie),
             signed_in: true,
         })
     }
+}
+
+/// What each form of a session carries: whoever knows it knows the cookie.
+fn token(cookie: &str) -> String {
+    hex(&registry::sha256(["form ", cookie].concat().as_bytes()))
 }
 
 /// 256 random bits in hexadecimal digits.
 fn draw() -> String {
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
+    hex(&bytes)
+}
+
+/// As hexadecimal digits.
+fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         use std::fmt::Write as _;
         let _ = write!(text, "{byte:02x}");

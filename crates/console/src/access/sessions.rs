@@ -1,4 +1,4 @@
-//! Who is signed in: a bounded table in memory, by the digest of what the cookie holds. A restart signs everybody out.
+//! Who is signed in: a bounded table, by the digest of what the cookie holds.
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ pub(crate) const MAX_SESSIONS: usize = 1_024;
 pub(crate) struct Session {
     /// The name of the person.
     pub(crate) name: String,
-    /// What each form carries.
-    pub(crate) csrf: String,
+    /// Digest of the hash that the person's password had.
+    pub(crate) password: [u8; 32],
     /// When they signed in.
     pub(crate) since: UnixMicros,
 }
@@ -43,6 +43,16 @@ impl Sessions {
         self.0.get(key).filter(|session| !is_over(session, now, longest))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&[u8; 32], &Session)> {
+        self.0.iter()
+    }
+
+    /// One from before a restart.
+    pub(super) fn put_back(&mut self, key: [u8; 32], session: Session) {
+        self.0.insert(key, session);
+    }
+
     /// Ends a session.
     pub(crate) fn end(&mut self, key: &[u8; 32]) {
         self.0.remove(key);
@@ -63,7 +73,7 @@ mod tests {
     fn session(since_s: i64) -> Session {
         Session {
             name: "anna".to_owned(),
-            csrf: "c".to_owned(),
+            password: [0; 32],
             since: UnixMicros(since_s * 1_000_000),
         }
     }

@@ -156,7 +156,7 @@ struct Nothing {}
 async fn sign_out(State(console): State<Console>, headers: HeaderMap, sent: Sent<Nothing>) -> Response {
     let Nothing {} = sent.said;
     if let Some(cookie) = cookie(&headers) {
-        console.access.sessions().end(&registry::sha256(cookie.as_bytes()));
+        console.access.end(cookie);
     }
     let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     ([(header::SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response()

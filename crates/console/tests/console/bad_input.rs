@@ -220,3 +220,46 @@ async fn every_answer_forbids_frames_foreign_content_and_keeping_it() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_a_form_that_is_opened_without_one_says_so_and_leads_back() {
+    let world = World::start(open());
+    let alert = world.hazard("acme", "pen-1").await;
+    let id = alert.id;
+    for (path, back) in [
+        (
+            format!("/alerts/{id}/acknowledge"),
+            format!("href=\"&#x2f;alerts&#x2f;{id}\""),
+        ),
+        (
+            "/sterilization/record".to_owned(),
+            "href=\"&#x2f;sterilization\"".to_owned(),
+        ),
+        ("/pipeline/replay".to_owned(), "href=\"&#x2f;pipeline\"".to_owned()),
+    ] {
+        let page = world.browser().get(&path).await;
+        assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert!(
+            page.body.contains("Nothing was done") && page.body.contains(&back),
+            "{path}: {}",
+            page.body
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_no_name_is_said_to_be_none_before_anybody_fills_in_a_form() {
+    let world = World::start(open());
+    let page = world
+        .browser()
+        .get("/sterilization/scan?tenant=acme&code=https%3A%2F%2Fexample.org%2F%3Cb%3E")
+        .await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(
+        page.body.contains("no name of a device") && !page.body.contains("<b>"),
+        "{}",
+        page.body
+    );
+    let page = world.browser().get("/sterilization/scan?tenant=acme&code=TIP.3").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+}

@@ -191,6 +191,7 @@ impl World {
         let clock = Clock::manual(SystemTime::now());
         let behind = Behind::start(dir.path(), &registry, &shutdown);
         let console = Console::build(console::Parts {
+            sessions: None,
             config,
             alerts: handle.clone(),
             store: behind.store,

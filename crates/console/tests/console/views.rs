@@ -144,7 +144,7 @@ async fn what_somebody_types_into_an_address_is_text_on_the_page() {
     for (path, status) in [
         (
             "/sterilization/scan?code=%3Cscript%3Ealert(1)%3C/script%3E",
-            StatusCode::OK,
+            StatusCode::BAD_REQUEST,
         ),
         ("/sterilization?done=%3Cscript%3Ealert(1)%3C/script%3E", StatusCode::OK),
         ("/pipeline?done=%3Cscript%3Ealert(1)%3C/script%3E", StatusCode::OK),

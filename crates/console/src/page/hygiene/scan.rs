@@ -1,9 +1,10 @@
 //! What a scanner typed: a device's id or serial, or the serial of an item. Shows what may be recorded about it, with one tap
 //! left.
+use axum::http::StatusCode;
 use registry::{DeviceState, Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use telemetry::{DeviceKind, TenantId};
+use telemetry::{DeviceKind, Serial, TenantId};
 
 use super::super::Page;
 use super::tenant_of;
@@ -92,8 +93,18 @@ impl Page for Scan {
         if code.is_empty() || code.len() > MAX_CODE {
             return Err(Refusal::Asked(format!("code must have 1 to {MAX_CODE} characters")));
         }
+        let found = find(&registry, &tenant, code);
+        // No form is filled in for what could not be recorded.
+        if found.is_none() && code.parse::<Serial>().is_err() {
+            return Err(Refusal::Not {
+                status: StatusCode::BAD_REQUEST,
+                key: "scan.no_name",
+                more: code.to_owned(),
+                back: format!("/sterilization?tenant={tenant}"),
+            });
+        }
         Ok(View {
-            found: find(&registry, &tenant, code),
+            found,
             sterilizers: sterilizers(&registry, &tenant),
             code: code.to_owned(),
             tenant: tenant.to_string(),
