@@ -2,7 +2,7 @@
 //! store that is down costs its place on a page.
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use tests::{CLINIC, Stack, StackSpec, Store, TENANT, Webhook, wait_for};
+use tests::{CLINIC, Mqtt, Source, Stack, StackSpec, Store, TENANT, Version, Webhook, wait_for};
 
 use crate::end_to_end::treatment::{WITHIN, device, number, spec, wait_until_complete};
 
@@ -273,4 +273,21 @@ fn a_store_that_says_nothing_costs_its_place_on_a_page_and_not_the_page() {
         (&view["trace"]["value"], &view["device"]["presence"]),
         (&Value::Null, &json!("never_seen"))
     );
+    // An alert has its evidence and can be taken care of; the minutes around it are the store's.
+    let mut pen = Source::new("pen-1");
+    let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
+    let frame = pen.hazard();
+    assert_eq!(mqtt.put(&pen.topic(), &frame), Some(0));
+    let id = wait_for("the alert", WITHIN, || {
+        let alerts = stack.json("/v1/alerts");
+        let all = alerts.as_array().unwrap().iter();
+        let mut ids = all
+            .filter(|alert| alert["rule"] == "depth-above-limit")
+            .map(|alert| alert["id"].clone());
+        ids.next().ok_or(alerts.to_string())
+    });
+    let html = page(&stack, &format!("/alerts/{}", id.as_str().unwrap()));
+    for part in [trouble, "class=\"first\"", "id=\"acknowledge\""] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
 }
