@@ -28,15 +28,15 @@ fn hash() -> String {
 }
 
 /// An answer: status, where it leads or what it sets, and body.
-struct Answer {
-    status: u16,
-    location: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) location: String,
     cookie: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Somebody's browser, which follows nothing by itself.
-struct Browser {
+pub(crate) struct Browser {
     base: String,
     cookie: String,
     client: reqwest::Client,
@@ -44,7 +44,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn new(stack: &Stack) -> Self {
+    pub(crate) fn new(stack: &Stack) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(20))
@@ -79,17 +79,17 @@ impl Browser {
         })
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         let request = self.client.get(format!("{}{path}", self.base));
         self.send(request)
     }
 
-    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.client.post(format!("{}{path}", self.base)).form(fields);
         self.send(request)
     }
 
-    fn sign_in(&mut self, name: &str) -> Answer {
+    pub(crate) fn sign_in(&mut self, name: &str) -> Answer {
         let answer = self.post("/sign-in", &[("name", name), ("password", PASSWORD)]);
         answer.cookie.split(';').next().unwrap().clone_into(&mut self.cookie);
         answer
@@ -116,7 +116,7 @@ impl Browser {
 }
 
 /// What stands between two texts.
-fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     let rest = text
         .split_once(before)
         .unwrap_or_else(|| panic!("no {before} in {text}"))
@@ -124,7 +124,7 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
     rest.split_once(after).unwrap().0
 }
 
-fn staffed(webhook: &Webhook) -> StackSpec {
+pub(crate) fn staffed(webhook: &Webhook) -> StackSpec {
     let person = |name: &str, role: &str, more: &str| {
         format!(
             "[[console.people]]\nname = \"{name}\"\nrole = \"{role}\"\npassword = \"{}\"\n{more}\n",

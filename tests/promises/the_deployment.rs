@@ -312,7 +312,18 @@ fn the_charts_pods_get_their_own_shards_and_a_configuration_that_is_fine() {
             .get("tenants__aurora__tenant.toml")
             .is_some()
     );
+    let names = |objects: &[Value]| -> Vec<String> {
+        let services = of_kind(objects, "Service").into_iter();
+        let names = services.map(|service| service["metadata"]["name"].as_str().unwrap().to_owned());
+        names.filter(|name| name.ends_with("-console")).collect()
+    };
+    // A session is in one process's memory, and each instance has clinics of its own: an address for each.
+    assert_eq!(
+        names(&objects),
+        ["fleet-alerting-0-console", "fleet-alerting-1-console"]
+    );
     let one = rendered(folder.path(), "one.yaml", None);
+    assert!(names(&one).is_empty());
     assert_config_is_fine(map(&one, "fleet-all")["dermatel-0.toml"].as_str().unwrap());
 }
 

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use registry::{DeviceState, LightLimits, Registry};
-use telemetry::{DeviceKey, Serial, SkinType, Zone, shard};
+use telemetry::{ClinicId, DeviceKey, Serial, SkinType, TenantId, Zone, shard};
 
 use crate::fleet::{Expectation, Facts, Fleet, Hygiene, Light, Place};
 
@@ -89,6 +89,13 @@ pub(crate) struct OwnedFleet {
     pub(crate) shards: u64,
 }
 
+impl OwnedFleet {
+    /// Whether a clinic is judged here.
+    pub(crate) fn owns(&self, tenant: &TenantId, clinic: &ClinicId) -> bool {
+        self.shards & (1 << shard(tenant, clinic)) != 0
+    }
+}
+
 impl Fleet for OwnedFleet {
     fn facts(&self, key: &DeviceKey) -> Option<Arc<Facts>> {
         self.all.facts(key)
@@ -101,7 +108,7 @@ impl Fleet for OwnedFleet {
     fn expected(&self) -> Box<dyn Iterator<Item = Expectation> + '_> {
         let ours = |expected: &Expectation| {
             let device = self.all.0.device(&expected.key);
-            device.is_some_and(|device| self.shards & (1 << shard(&device.key.tenant, &device.clinic)) != 0)
+            device.is_some_and(|device| self.owns(&device.key.tenant, &device.clinic))
         };
         Box::new(self.all.expected().filter(ours))
     }

@@ -53,6 +53,16 @@ impl Refusal {
         }
     }
 
+    /// Another process has it.
+    pub(crate) fn elsewhere(key: &'static str, back: &str) -> Self {
+        Self::Not {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            key,
+            more: String::new(),
+            back: back.to_owned(),
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,

@@ -92,23 +92,21 @@ impl Knowledge {
     }
 }
 
-/// The devices of a tenant and clinic (`None`: all), by tenant, clinic and id.
+/// The devices that are wanted, by tenant, clinic and id.
 pub(crate) fn roster(
     registry: &Registry,
     knowledge: &Knowledge,
-    (tenant, clinic): (Option<&TenantId>, Option<&ClinicId>),
+    wanted: impl Fn(&registry::Device) -> bool,
     connected: impl Fn(&DeviceKey) -> bool,
     now: UnixMicros,
 ) -> Vec<DeviceRow> {
-    let wanted = registry.devices().filter(|device| {
-        tenant.is_none_or(|tenant| device.key.tenant == *tenant) && clinic.is_none_or(|clinic| device.clinic == *clinic)
-    });
     let row = |device: &registry::Device| {
         let key = &device.key;
         let name = (key.tenant.to_string(), key.device.to_string());
         let open = knowledge.open.get(&name).copied().unwrap_or_default();
         row(device, knowledge.seen.get(key), open, connected(key), now)
     };
+    let wanted = registry.devices().filter(|device| wanted(device));
     wanted.map(row).collect()
 }
 
@@ -145,7 +143,7 @@ pub(crate) async fn one(console: &Console, device: &registry::Device, alerts: &[
         console.alerts.seen_of(vec![key.clone()]),
     )
     .await?;
-    let connected = console.gateway.is_connected(key);
+    let connected = console.is_connected(key);
     Ok(row(device, seen.get(key), open, connected, console.now()))
 }
 
@@ -176,13 +174,12 @@ pub(crate) async fn devices(
 ) -> Result<Vec<DeviceRow>, Refusal> {
     let alerts = in_time("the list of alerts", console.alerts.open_alerts(tenant.cloned())).await?;
     let registry = console.registry.current();
-    let connected = |key: &DeviceKey| console.gateway.is_connected(key);
+    let connected = |key: &DeviceKey| console.is_connected(key);
+    let here = |device: &registry::Device| {
+        console.owns(&device.key.tenant, &device.clinic)
+            && tenant.is_none_or(|tenant| device.key.tenant == *tenant)
+            && clinic.is_none_or(|clinic| device.clinic == *clinic)
+    };
     let knowledge = Knowledge::new(seen, alerts);
-    Ok(roster(
-        &registry,
-        &knowledge,
-        (tenant, clinic),
-        connected,
-        console.now(),
-    ))
+    Ok(roster(&registry, &knowledge, here, connected, console.now()))
 }

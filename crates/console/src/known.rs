@@ -1,12 +1,14 @@
 //! What a page could ask in time, or why not: a part that does not answer costs its place on the page, and never the page.
 use std::time::Duration;
 
+use ingestor::read::Reader;
 use ingestor::store::ReadError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer::Refusal;
-use crate::text::{Texts, fill};
+use crate::console::Inner;
+use crate::text::fill;
 
 /// How long a page waits for one answer of alerting or quarantine.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -26,23 +28,29 @@ pub(crate) struct Known<T> {
     pub(crate) trouble: Option<String>,
 }
 
-impl<T> Known<T> {
-    /// From an answer of the store, which keeps its own time.
-    pub(crate) fn from_store(answer: Result<T, ReadError>, texts: &Texts) -> Self {
-        match answer {
-            Ok(value) => Self {
-                value: Some(value),
-                trouble: None,
-            },
-            Err(error) => {
-                ::metrics::counter!(crate::metrics::FAILED).increment(1);
-                tracing::warn!(error = %error, "the store did not answer a page");
-                Self {
-                    value: None,
-                    trouble: Some(fill(texts.get("store.trouble"), &[("reason", error.reason.as_str())])),
-                }
-            }
-        }
+/// Asks the store, which keeps its own time; says so where it is another process's own.
+pub(crate) async fn stored<T, F>(console: &Inner, ask: impl FnOnce(Reader) -> F) -> Known<T>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    let texts = console.templates.texts();
+    let answer = match console.store.clone() {
+        Some(store) => ask(store).await.map_err(|error| {
+            ::metrics::counter!(crate::metrics::FAILED).increment(1);
+            tracing::warn!(error = %error, "the store did not answer a page");
+            fill(texts.get("store.trouble"), &[("reason", error.reason.as_str())])
+        }),
+        None => Err(texts.get("store.elsewhere").to_owned()),
+    };
+    match answer {
+        Ok(value) => Known {
+            value: Some(value),
+            trouble: None,
+        },
+        Err(trouble) => Known {
+            value: None,
+            trouble: Some(trouble),
+        },
     }
 }
 

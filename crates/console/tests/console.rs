@@ -8,6 +8,8 @@ mod support;
 
 #[path = "console/acting.rs"]
 mod acting;
+#[path = "console/apart.rs"]
+mod apart;
 #[path = "console/bad_input.rs"]
 mod bad_input;
 #[path = "console/many.rs"]

@@ -11,10 +11,10 @@ use crate::a_silence_hides_what_it_says::time;
 
 const RULE: &str = "depth-above-limit";
 /// Two terms of the fence, and what a busy machine takes.
-const TAKEN_OVER: Duration = Duration::from_secs(60);
+pub(super) const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 /// How an instance of the group is configured, which reports what it told to another one.
-fn spec(webhook: &Webhook, port: u16, name: &str) -> StackSpec {
+pub(super) fn spec(webhook: &Webhook, port: u16, name: &str) -> StackSpec {
     let more = format!(
         "{}group = \"north\"\ntakeover = \"5s\"\n[alerting.upstream]\nurl = \"http://other/v1/told\"\nauthorization = \"Bearer {TOKEN}\"\ninstance = \"{name}\"\n",
         uplink(port, name, "0-63")
@@ -25,7 +25,7 @@ fn spec(webhook: &Webhook, port: u16, name: &str) -> StackSpec {
     }
 }
 
-fn part(webhook: &Webhook, port: u16, part: &'static str) -> Stack {
+pub(super) fn part(webhook: &Webhook, port: u16, part: &'static str) -> Stack {
     let spec = StackSpec {
         more: uplink(port, "one", "0-63"),
         ..StackSpec::plain(webhook)
@@ -34,7 +34,7 @@ fn part(webhook: &Webhook, port: u16, part: &'static str) -> Stack {
 }
 
 /// Treatments of a pen, a boot each, with a hazard in the middle of each.
-fn treat(gateway: &Stack, treatments: usize) {
+pub(super) fn treat(gateway: &Stack, treatments: usize) {
     for _ in 0..treatments {
         let mut pen = Source::new("pen-1");
         let frames = [

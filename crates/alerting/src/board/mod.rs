@@ -13,7 +13,7 @@ use crate::engine::Alert;
 use crate::engine::state::{Item, Sterilizer};
 use crate::fleet::{Facts, Fleet as _};
 use crate::handle::Handle;
-use crate::registry_fleet::RegistryFleet;
+use crate::registry_fleet::{OwnedFleet, RegistryFleet};
 use crate::store::StoreError;
 
 pub use hygiene::{
@@ -50,7 +50,7 @@ pub struct Place {
     pub clinic: Option<ClinicId>,
 }
 
-/// Hygiene of a place.
+/// Hygiene of a place, as far as its clinics are judged here.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct Board {
     /// Devices that are used on people, and items that are no devices; devices first, by name.
@@ -70,7 +70,7 @@ impl Handle {
         self.blocking(move |own| {
             let (items, cut) = own.store.items(&place.tenant, MAX_ITEMS)?;
             let sterilizers = own.store.sterilizers(&place.tenant, MAX_ITEMS)?;
-            let fleet = RegistryFleet(own.shared.registry.current());
+            let fleet = own.shared.fleet();
             let known = (items, sterilizers);
             if place.clinic.is_some() {
                 return board(&fleet, &place, known, cut, own.now(), |key| own.store.seen_of(key));
@@ -90,7 +90,7 @@ impl Handle {
             if tenants.is_empty() {
                 return Ok((Heard::default(), Vec::new()));
             }
-            let fleet = RegistryFleet(own.shared.registry.current());
+            let fleet = own.shared.fleet();
             let only = tenants.first().filter(|_| tenants.len() == 1);
             let seen = own.store.seen(only)?.into_iter().collect();
             let boards = tenants.into_iter().map(|tenant| {
@@ -180,7 +180,7 @@ fn taken_from(seen: &Heard) -> impl Fn(&DeviceKey) -> Result<Option<Seen>, Store
 type Known = (HashMap<String, Item>, HashMap<String, Sterilizer>);
 
 fn board(
-    fleet: &RegistryFleet,
+    fleet: &OwnedFleet,
     place: &Place,
     (mut items, sterilizers): Known,
     cut: bool,
@@ -191,14 +191,14 @@ fn board(
         cut,
         ..Board::default()
     };
-    let registry = &fleet.0;
+    let registry = &fleet.all.0;
     for device in registry.devices().filter(|device| device.key.tenant == place.tenant) {
         let name = device.key.device.as_str();
         // What was recorded under its serial before it told its serial is its own.
         let mut item = items.remove(name).unwrap_or_default();
         item.absorb(items.remove(device.serial.as_str()).unwrap_or_default());
         let elsewhere = place.clinic.as_ref().is_some_and(|clinic| device.clinic != *clinic);
-        if elsewhere || device.state == DeviceState::Retired {
+        if elsewhere || device.state == DeviceState::Retired || !fleet.owns(&place.tenant, &device.clinic) {
             continue;
         }
         let Some(facts) = fleet.facts(&device.key) else {

@@ -31,8 +31,13 @@ impl Handle {
         self.report(move || told.encode()).await
     }
 
+    /// Whether another instance of the group pages, and takes what people do.
+    pub fn stands_by(&self) -> bool {
+        !self.permit.holds()
+    }
+
     /// Whether there are other instances over the same frames.
-    pub(crate) fn is_fenced(&self) -> bool {
+    pub fn is_fenced(&self) -> bool {
         self.permit.is_fenced()
     }
 

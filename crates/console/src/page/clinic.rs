@@ -12,7 +12,7 @@ use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
 use crate::fleet::{DeviceRow, devices_of};
-use crate::known::{Known, in_time};
+use crate::known::{Known, in_time, stored};
 
 pub(crate) struct Clinic;
 
@@ -84,6 +84,7 @@ impl Page for Clinic {
         let registry = console.registry.current();
         let known = registry.clinic(&tenant, &clinic).filter(|_| who.sees(tenant.as_str()));
         let known = known.ok_or(Refusal::NotFound)?;
+        console.own(&tenant, &clinic)?;
         let place = Place {
             tenant: tenant.clone(),
             clinic: Some(clinic.clone()),
@@ -98,14 +99,15 @@ impl Page for Clinic {
             clinic: Some(clinic.clone()),
             device: None,
         };
-        let sessions = console
-            .store
-            .sessions(&scope, (now_us - DAY_US, now_us + DAY_US), MAX_SESSIONS);
+        let day = (now_us - DAY_US, now_us + DAY_US);
+        let sessions = stored(console, |store| async move {
+            store.sessions(&scope, day, MAX_SESSIONS).await
+        });
         Ok(View {
             name: known.name.clone(),
             time_zone: known.time_zone.clone(),
             devices: devices.into_iter().map(|device| row(device, &items)).collect(),
-            sessions: Known::from_store(sessions.await, console.templates.texts()),
+            sessions: sessions.await,
             tenant: tenant.to_string(),
             clinic: clinic.to_string(),
         })

@@ -13,7 +13,7 @@ use crate::answer::Refusal;
 use crate::chart::course::course;
 use crate::console::Console;
 use crate::fleet::{DeviceRow, one};
-use crate::known::{Known, in_time};
+use crate::known::{Known, in_time, stored};
 use crate::render::Svg;
 use crate::text::Texts;
 use crate::time::clock;
@@ -115,6 +115,7 @@ impl Page for Device {
         let registry = console.registry.current();
         let known = registry.device(&key).filter(|_| who.sees(key.tenant.as_str()));
         let known = known.ok_or(Refusal::NotFound)?;
+        console.own(&key.tenant, &known.clinic)?;
         let wanted = alerting::store::Wanted {
             tenant: Some(key.tenant.to_string()),
             device: Some(key.device.to_string()),
@@ -133,20 +134,19 @@ impl Page for Device {
             clinic: None,
             device: Some(key.device.clone()),
         };
+        let month = (now_us - SESSIONS_US, now_us + DAY_US);
+        let (of, scope) = (&key, &scope);
         let (facts, trace, sessions) = tokio::join!(
-            console.store.device(&key, now_us),
-            console.store.trace(&key, None, span),
-            console
-                .store
-                .sessions(&scope, (now_us - SESSIONS_US, now_us + DAY_US), MAX_SESSIONS),
+            stored(console, |store| async move { store.device(of, now_us).await }),
+            stored(console, |store| async move { store.trace(of, None, span).await }),
+            stored(console, |store| async move {
+                store.sessions(scope, month, MAX_SESSIONS).await
+            }),
         );
-        let texts = console.templates.texts();
-        let facts = Known::from_store(facts, texts);
         let limits = registry.limits(&key);
         let model = registry.model(&known.model);
         let clinic = registry.clinic(&key.tenant, &known.clinic);
         let time_zone = clinic.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone());
-        let trace = Known::from_store(trace, texts);
         Ok(View {
             device: row,
             clinic_name: clinic.map_or_else(|| known.clinic.to_string(), |clinic| clinic.name.clone()),
@@ -154,7 +154,7 @@ impl Page for Device {
             trace,
             model_name: model.map_or_else(|| known.model.to_string(), |model| model.name.clone()),
             maker: model.map_or_else(String::new, |model| model.maker.clone()),
-            connected: console.gateway.is_connected(&key),
+            connected: console.is_connected(&key),
             life: facts
                 .value
                 .as_ref()
@@ -163,7 +163,7 @@ impl Page for Device {
             facts,
             hygiene: hygiene.filter(|_| matches!(known.kind.as_str(), "pen" | "ipl")),
             alerts: alerts.alerts.into_iter().map(Shown::from).collect(),
-            sessions: Known::from_store(sessions, texts),
+            sessions,
             time_zone,
         })
     }

@@ -31,6 +31,8 @@ pub(crate) struct View {
     clinics: Vec<ClinicRow>,
     /// All of them together.
     total: Counts,
+    /// Clinics that other alerting instances judge.
+    elsewhere: usize,
 }
 
 /// One clinic.
@@ -121,10 +123,17 @@ pub(crate) fn worst(sterilization: Standing, disinfection: Disinfection) -> Stan
     })
 }
 
-fn view(registry: &Registry, tenants: &[TenantId], devices: &[DeviceRow], boards: &[Board]) -> View {
-    let mut clinics: BTreeMap<(String, String), Counts> = tenants
-        .iter()
-        .flat_map(|tenant| registry.clinics_of(tenant))
+fn view(
+    registry: &Registry,
+    tenants: &[TenantId],
+    devices: &[DeviceRow],
+    boards: &[Board],
+    owns: impl Fn(&registry::Clinic) -> bool,
+) -> View {
+    let all = tenants.iter().flat_map(|tenant| registry.clinics_of(tenant));
+    let (ours, elsewhere): (Vec<_>, Vec<_>) = all.partition(|clinic| owns(clinic));
+    let mut clinics: BTreeMap<(String, String), Counts> = ours
+        .into_iter()
         .map(|clinic| ((clinic.tenant.to_string(), clinic.id.to_string()), Counts::default()))
         .collect();
     for row in devices {
@@ -161,6 +170,7 @@ fn view(registry: &Registry, tenants: &[TenantId], devices: &[DeviceRow], boards
     View {
         clinics: clinics.collect(),
         total,
+        elsewhere: elsewhere.len(),
     }
 }
 
@@ -182,6 +192,7 @@ impl Page for Fleet {
         let (seen, boards) = in_time("the hygiene of the fleet", asked).await?;
         let tenant = who.tenant.as_ref().or(wanted.tenant.as_ref());
         let devices = devices(console, seen, (tenant, None)).await?;
-        Ok(view(&registry, &tenants, &devices, &boards))
+        let owns = |clinic: &registry::Clinic| console.owns(&clinic.tenant, &clinic.id);
+        Ok(view(&registry, &tenants, &devices, &boards, owns))
     }
 }

@@ -169,6 +169,15 @@ impl World {
     }
 
     pub(crate) fn start_in(dir: tempfile::TempDir, config: Config) -> Self {
+        Self::build(dir, config, u64::MAX, true)
+    }
+
+    /// Over alerting alone, which judges these shards.
+    pub(crate) fn apart(config: Config, owned_shards: u64) -> Self {
+        Self::build(tempfile::tempdir().unwrap(), config, owned_shards, false)
+    }
+
+    fn build(dir: tempfile::TempDir, config: Config, owned_shards: u64, whole: bool) -> Self {
         let log = Spool::open(spool::Config::new(dir.path().join("log"), &[CURSOR]), Arc::new(OsDisk))
             .unwrap()
             .0;
@@ -178,7 +187,7 @@ impl World {
             permit: alerting::permit::Permit::always(),
             config: alerting::Config::new(file(dir.path())),
             log: log.clone(),
-            owned_shards: u64::MAX,
+            owned_shards,
             registry: Arc::clone(&registry),
             outlet: None,
             advise: None,
@@ -194,8 +203,9 @@ impl World {
             sessions: None,
             config,
             alerts: handle.clone(),
-            store: behind.store,
-            gateway: behind.gateway.clone(),
+            store: whole.then_some(behind.store),
+            gateway: whole.then(|| behind.gateway.clone()),
+            owned_shards,
             pipeline: Arc::new(Still),
             health: behind.health,
             registry,

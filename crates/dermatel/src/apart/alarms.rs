@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use alerting::permit::Permit;
 use alerting::{Advise, Alerting};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use console::Console;
+use console::pipeline::Pipeline;
+use registry::Book;
 use service::shutdown::Shutdown;
 use tokio::sync::watch;
 use uplink::downlink::Whereabouts;
@@ -17,6 +20,7 @@ use super::sinks::{AlarmSink, DownTo, TransitionsUp};
 use crate::fleet::{self, Fleet};
 use crate::node::{alarms_first, open_spool};
 use crate::parts;
+use crate::pipeline_watch::{self, Watched};
 use crate::spool_watch::Teller;
 
 /// Builds it and runs it until `shutdown` begins.
@@ -71,7 +75,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         alerts: alerts.clone(),
         gateway: id,
     };
-    base.look_after("alerting", log, teller, &behind);
+    base.look_after("alerting", log.clone(), teller, &behind);
     if let Some(group) = base.uplink.group.clone() {
         let (uplink, condition) = (base.uplink.clone(), base.health.condition(fence::CONDITION));
         let stop = behind.requested();
@@ -80,6 +84,10 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         });
     }
     parts::spawn(&behind, "alerting", alarms_first(alerting, behind.clone())?);
+    let pipeline = Watched::new(base.metrics.clone(), vec![("alerting", log)]);
+    let console = console(&base, &book, &alerts, Arc::clone(&pipeline) as Arc<dyn Pipeline>)?;
+    let watched = pipeline_watch::watch(pipeline, behind.requested());
+    parts::spawn_plain(&behind, "pipeline figures", watched);
     let registry = base.registry_routes(Fleet {
         book,
         gateway: None,
@@ -88,6 +96,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     });
     let routes = axum::Router::new()
         .nest("/v1", alerting::api::router(alerts.clone()))
+        .merge(console::api_router(console.clone()))
         .merge(registry);
     let requested = shutdown.requested();
     let front = async move {
@@ -95,7 +104,25 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         Ok(())
     };
     // A link lets in by itself, and only to its alert.
-    let open = alerting::links::router(alerts);
+    let open = alerting::links::router(alerts).merge(parts::console(&base.config, console, &behind));
     base.run(asked, (routes, open), front, behind, shutdown).await;
     Ok(())
+}
+
+/// The pages over alerting alone: what gateways have stands there as theirs, and the store is asked where it can be from here.
+fn console(base: &Base, book: &Book, alerts: &alerting::Handle, pipeline: Arc<dyn Pipeline>) -> Result<Console> {
+    let ingestor = base.config.ingestor.resolve();
+    let ingestor = ingestor.context("the certificate of ingestor.influx cannot be read")?;
+    let store = ingestor::read::Reader::beside(&ingestor).context("ingestor.influx cannot be asked from here")?;
+    Ok(Console::build(console::Parts {
+        config: base.config.console.clone(),
+        alerts: alerts.clone(),
+        store,
+        gateway: None,
+        owned_shards: base.uplink.shards.mask(),
+        pipeline,
+        health: base.health.clone(),
+        registry: book.shared(),
+        clock: base.clock.clone(),
+    })?)
 }

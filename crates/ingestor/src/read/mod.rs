@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::config::Config;
+use crate::store::influx::InfluxConfigError;
 use crate::store::{InfluxStore, ReadError, Reason, Store};
 
 pub use device::{BirthFacts, CartridgeFacts, DeviceFacts, LifeSign};
@@ -59,6 +61,18 @@ impl Reader {
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
             within,
         }
+    }
+
+    /// Asks the store of a configuration, for a process that does not write it. `None`: it is embedded in the process that does.
+    ///
+    /// # Errors
+    /// [`InfluxConfigError`].
+    pub fn beside(config: &Config) -> Result<Option<Self>, InfluxConfigError> {
+        let Some(influx) = &config.influx else {
+            return Ok(None);
+        };
+        let store = Store::Influx(Box::new(InfluxStore::new(influx)?));
+        Ok(Some(Self::new(&store, ANSWER_WITHIN)))
     }
 
     /// The same, with another patience.

@@ -10,7 +10,7 @@ use telemetry::{DeviceKey, SessionId};
 use crate::chart::course::Course;
 use crate::chart::mark::Mark;
 use crate::console::Console;
-use crate::known::Known;
+use crate::known::{Known, stored};
 use crate::render::Svg;
 use crate::text::Texts;
 
@@ -36,9 +36,14 @@ pub(super) async fn around(console: &Console, alert: &Alert, evidence: Option<&E
     let session = alert.session.map(|session| session.to_hex());
     let session: Option<SessionId> = session.and_then(|hex| ingestor::read::session_of_hex(&hex));
     let key = DeviceKey { tenant, device };
-    let asked = console.store.trace(&key, session, span(at_us)).await;
-    let readings = Known::from_store(asked, console.templates.texts());
-    Some(Around { at_us, readings })
+    let asked = stored(
+        console,
+        |store| async move { store.trace(&key, session, span(at_us)).await },
+    );
+    Some(Around {
+        at_us,
+        readings: asked.await,
+    })
 }
 
 fn span(at_us: i64) -> Span {

@@ -15,7 +15,7 @@ use super::fleet::worst;
 use crate::access::{Person, Role};
 use crate::answer::Refusal;
 use crate::console::Console;
-use crate::known::{Known, in_time};
+use crate::known::{Known, in_time, stored};
 
 pub(crate) struct Board;
 
@@ -46,8 +46,10 @@ pub(crate) struct View {
     tenants: Vec<String>,
     /// The clinic; `null`: all.
     clinic: Option<String>,
-    /// The clinics of the tenant: id and name.
+    /// The clinics of the tenant that are judged here: id and name.
     clinics: Vec<(String, String)>,
+    /// How many of its clinics other alerting instances judge.
+    elsewhere: usize,
     /// Time zone of the clinic, or of the first one, by its IANA name.
     time_zone: String,
     /// Always `null` here: a message above the page.
@@ -161,10 +163,13 @@ impl Page for Board {
     async fn view(console: &Console, who: &Person, _path: (), wanted: Wanted) -> Result<View, Refusal> {
         let registry = console.registry.current();
         let tenant = tenant_of(&registry, who, wanted.tenant.as_ref()).ok_or(Refusal::NotFound)?;
-        let clinics: Vec<_> = registry.clinics_of(&tenant).collect();
+        let all = registry.clinics_of(&tenant);
+        let (clinics, elsewhere): (Vec<_>, Vec<_>) = all.partition(|clinic| console.owns(&tenant, &clinic.id));
         let clinic = wanted.clinic.as_ref();
-        if clinic.is_some_and(|wanted| clinics.iter().all(|clinic| clinic.id != *wanted)) {
-            return Err(Refusal::NotFound);
+        if let Some(wanted) = clinic {
+            let mut known = clinics.iter().chain(&elsewhere);
+            known.find(|clinic| clinic.id == *wanted).ok_or(Refusal::NotFound)?;
+            console.own(&tenant, wanted)?;
         }
         let shown = clinics
             .iter()
@@ -190,7 +195,7 @@ impl Page for Board {
             newest_first: true,
             limit: MAX_TOLD,
         };
-        let mut told = Known::from_store(console.store.hygiene(&ask).await, console.templates.texts());
+        let mut told = stored(console, |store| async move { store.hygiene(&ask).await }).await;
         // The store has them as they came; people read when they were.
         told.value
             .iter_mut()
@@ -212,11 +217,12 @@ impl Page for Board {
             others: cut(&mut sorted.others),
         };
         let tenants = registry.tenants().map(|tenant| tenant.id.to_string());
-        let may_record = who.may(Role::Responder);
+        let may_record = who.may(Role::Responder) && console.gateway.is_some();
         Ok(View {
             tenants: tenants.filter(|tenant| who.sees(tenant)).collect(),
             clinic: wanted.clinic.map(|clinic| clinic.to_string()),
             clinics: clinics.iter().map(|c| (c.id.to_string(), c.name.clone())).collect(),
+            elsewhere: elsewhere.len(),
             time_zone: shown.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone()),
             done: wanted.done.filter(|done| done.len() <= 128),
             failed: sorted.failed,

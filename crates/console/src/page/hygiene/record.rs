@@ -148,6 +148,8 @@ async fn submit(console: &Console, who: &Person, form: &Form) -> Result<String, 
     if !who.may(Role::Responder) {
         return Err(Refusal::NotAllowed);
     }
+    let elsewhere = || Refusal::elsewhere("record.elsewhere", "/sterilization");
+    let gateway = console.gateway.as_ref().ok_or_else(elsewhere)?;
     let registry = console.registry.current();
     let clinic_of = |key: &DeviceKey| {
         let device = registry.device(key).filter(|_| who.sees(key.tenant.as_str()))?;
@@ -167,7 +169,7 @@ async fn submit(console: &Console, who: &Person, form: &Form) -> Result<String, 
         record.tenant, record.clinic, form.what
     );
     tracing::info!(actor = %who.name, what = %form.what, device = %form.device.trim(), "recorded on the console");
-    match console.gateway.submit(record.submission()).await {
+    match gateway.submit(record.submission()).await {
         Verdict::Stored | Verdict::Duplicate => Ok(done),
         Verdict::Quarantined(why) => Err(refused(
             StatusCode::UNPROCESSABLE_ENTITY,

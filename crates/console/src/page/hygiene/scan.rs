@@ -87,6 +87,9 @@ impl Page for Scan {
         if !who.may(Role::Responder) {
             return Err(Refusal::NotAllowed);
         }
+        if console.gateway.is_none() {
+            return Err(Refusal::elsewhere("record.elsewhere", "/sterilization"));
+        }
         let registry = console.registry.current();
         let tenant = tenant_of(&registry, who, wanted.tenant.as_ref()).ok_or(Refusal::NotFound)?;
         let code = wanted.code.trim();

@@ -38,7 +38,9 @@ pub(crate) struct View {
     ready: bool,
     /// Every condition, green or red.
     conditions: Vec<ConditionReport>,
-    /// `null`: the process has just begun.
+    /// What only other processes know, and where to ask them; `null`: nothing.
+    elsewhere: Option<String>,
+    /// `null`: the process has just begun, or others have what is counted.
     figures: Option<Figures>,
     /// `null`: the process has not run for some minutes.
     rates: Option<Rates>,
@@ -61,12 +63,12 @@ pub(crate) struct View {
 pub(crate) struct Rates {
     /// Over how many seconds.
     over_s: f64,
-    /// Messages that were let in.
-    messages_per_s: f64,
+    /// Messages that were let in; `null`, as the next two: other processes know.
+    messages_per_s: Option<f64>,
     /// Messages that were refused.
-    refused_per_s: f64,
+    refused_per_s: Option<f64>,
     /// Points that the store took.
-    points_per_s: f64,
+    points_per_s: Option<f64>,
     /// Pages that left.
     pages_per_s: f64,
 }
@@ -147,14 +149,16 @@ fn log_rows(now: &Figures, before: Option<&Figures>) -> Vec<LogRow> {
     now.logs.iter().map(row).collect()
 }
 
-fn rates(now: &Figures, before: &Figures) -> Option<Rates> {
+/// Rates; `apart`: of alerting alone.
+fn rates(now: &Figures, before: &Figures, apart: bool) -> Option<Rates> {
     let over_s = (now.at_us - before.at_us) as f64 / 1e6;
     let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / over_s;
+    let here = |now: u64, before: u64| (!apart).then(|| rate(now, before));
     (over_s > 0.0).then(|| Rates {
         over_s,
-        messages_per_s: rate(now.messages, before.messages),
-        refused_per_s: rate(now.refused, before.refused),
-        points_per_s: rate(now.points, before.points),
+        messages_per_s: here(now.messages, before.messages),
+        refused_per_s: here(now.refused, before.refused),
+        points_per_s: here(now.points, before.points),
         pages_per_s: rate(now.pages, before.pages),
     })
 }
@@ -176,7 +180,10 @@ pub(crate) async fn refused(
         replayed_too: true,
         ..Filter::default()
     };
-    let gateway = console.gateway.clone();
+    // Another process has it, and the page says so.
+    let Some(gateway) = console.gateway.clone() else {
+        return Ok(Vec::new());
+    };
     let asked = tokio::task::spawn_blocking(move || gateway.quarantine().latest(&filter, MAX_LOOKED_AT));
     let kept = in_time("the quarantine", async {
         asked
@@ -210,23 +217,26 @@ impl Page for Pipeline {
         // What all tenants together do is for whoever looks after all.
         let known = console.pipeline.figures().filter(|_| who.tenant.is_none());
         let (figures, before) = known.map_or((None, None), |(now, before)| (Some(now), before));
+        let apart = console.gateway.is_none();
+        let texts = console.templates.texts();
         Ok(View {
+            elsewhere: apart.then(|| texts.get("apart.pipeline").to_owned()),
             ready: conditions.iter().all(|condition| condition.green),
             conditions,
             rates: figures
                 .as_ref()
                 .zip(before.as_ref())
-                .and_then(|(now, before)| rates(now, before)),
+                .and_then(|(now, before)| rates(now, before, apart)),
             logs: figures
                 .as_ref()
                 .map(|now| log_rows(now, before.as_ref()))
                 .unwrap_or_default(),
-            figures,
+            figures: figures.filter(|_| !apart),
             refused: refused.into_iter().map(Shown::from).collect(),
             reason: wanted.reason.filter(|reason| !reason.is_empty()),
             reasons: RejectReason::ALL.iter().map(|reason| reason.as_str()).collect(),
             done: wanted.done.filter(|done| done.len() <= 128),
-            may_replay: who.may(Role::Lead),
+            may_replay: who.may(Role::Lead) && console.gateway.is_some(),
         })
     }
 }
@@ -276,9 +286,12 @@ mod tests {
             points,
             ..Figures::default()
         };
-        let told = rates(&at(70_000_000, 700, 5), &at(10_000_000, 100, 9));
+        let told = rates(&at(70_000_000, 700, 5), &at(10_000_000, 100, 9), false);
         let told = told.map(|rates| (rates.over_s, rates.messages_per_s, rates.points_per_s));
-        assert_eq!(told, Some((60.0, 10.0, 0.0)));
-        assert_eq!(rates(&at(0, 1, 1), &at(0, 0, 0)), None);
+        assert_eq!(told, Some((60.0, Some(10.0), Some(0.0))));
+        assert_eq!(rates(&at(0, 1, 1), &at(0, 0, 0), false), None);
+        // What another process counts is not 0 here.
+        let apart = rates(&at(70_000_000, 0, 0), &at(10_000_000, 0, 0), true);
+        assert_eq!(apart.and_then(|rates| rates.messages_per_s), None);
     }
 }

@@ -35,6 +35,8 @@ async fn replay(console: &Console, who: &Person, form: &Form) -> Result<u64, Ref
     if !who.may(Role::Lead) {
         return Err(Refusal::NotAllowed);
     }
+    let elsewhere = || Refusal::elsewhere("pipeline.elsewhere", "/pipeline");
+    let gateway = console.gateway.as_ref().ok_or_else(elsewhere)?;
     let reason = reason_of(Some(&form.reason))?;
     let id = match form.id.trim() {
         "" => None,
@@ -68,6 +70,6 @@ async fn replay(console: &Console, who: &Person, form: &Form) -> Result<u64, Ref
         reason: id.is_none().then_some(reason).flatten(),
         ..Filter::default()
     };
-    let done = in_time("the replay", console.gateway.replay(filter)).await?;
+    let done = in_time("the replay", gateway.replay(filter)).await?;
     Ok(done.stored)
 }

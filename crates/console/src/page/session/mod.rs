@@ -18,7 +18,7 @@ use crate::access::Person;
 use crate::answer::Refusal;
 use crate::chart::course::course;
 use crate::console::Console;
-use crate::known::{Known, in_time};
+use crate::known::{Known, in_time, stored};
 use crate::render::Svg;
 use crate::text::Texts;
 use crate::time::clock;
@@ -170,14 +170,21 @@ impl Page for Treatment {
         let registry = console.registry.current();
         let known = registry.device(&key).filter(|_| who.sees(key.tenant.as_str()));
         let known = known.ok_or(Refusal::NotFound)?;
+        console.own(&key.tenant, &known.clinic)?;
         let now_us = console.now().0;
-        let texts = console.templates.texts();
-        let stored = match ask(&console.store, &key, &known.serial, id, now_us).await {
-            Ok(None) => return Err(Refusal::NotFound),
-            Ok(Some(stored)) => Ok(stored),
-            Err(error) => Err(error),
+        let (of, serial) = (&key, &known.serial);
+        let asked = stored(
+            console,
+            |store| async move { ask(&store, of, serial, id, now_us).await },
+        );
+        let asked = asked.await;
+        if matches!(asked.value, Some(None)) {
+            return Err(Refusal::NotFound);
+        }
+        let stored = Known {
+            value: asked.value.flatten(),
+            trouble: asked.trouble,
         };
-        let stored = Known::from_store(stored, texts);
         let clinic = stored
             .value
             .as_ref()
