@@ -1,12 +1,10 @@
 //! A day on which everything happens that the API has a word for: treatments with and without alerts, what people do to alerts,
 //! devices and records, and messages that are refused. Every answer is kept with the route that gave it.
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use telemetry::proto::{self, frame::Body};
 use tests::{CLINIC, Mqtt, SOON, Source, Stack, TENANT, Version, now_us, wait_for};
 
-use crate::end_to_end::treatment::{device, wait_until_complete};
+use crate::end_to_end::treatment::{WITHIN, device, wait_until_complete};
 
 /// What was asked and what came back.
 pub(super) struct Asked<'s> {
@@ -298,31 +296,45 @@ pub(super) fn live(stack: &Stack, asked: &mut Asked<'_>) -> Value {
     let silence = silence(stack, asked);
     let lines = treat(stack);
     lose(stack);
-    let firing = wait_for("the hazards of pen-2 and ipl-1", SOON, || {
+    let high = wait_for("the hazards, and the cartridge that was used twice", SOON, || {
         let alerts = stack.json("/v1/alerts");
-        let alerts = alerts.as_array().unwrap().iter();
-        let high: Vec<Value> = alerts.filter(|alert| alert["priority"] == "high").cloned().collect();
-        let about = |device: &str| high.iter().any(|alert| alert["device"] == device);
-        if about("pen-2") && about("ipl-1") {
-            Ok(high)
-        } else {
-            Err(high)
-        }
+        let alerts = alerts.as_array().unwrap();
+        let about = |device: &str, rule: &str| alerts.iter().any(|a| a["device"] == device && a["rule"] == rule);
+        let all = about("pen-2", "depth-above-limit")
+            && about("ipl-1", "pulse-above-set")
+            && about("pen-1", "cartridge-reused");
+        let high = alerts
+            .iter()
+            .filter(|alert| alert["priority"] == "high")
+            .cloned()
+            .collect::<Vec<_>>();
+        if all { Ok(high) } else { Err(alerts.clone()) }
     });
-    let running = firing.iter().find(|alert| alert["device"] == "pen-2").unwrap();
+    let running = high.iter().find(|alert| alert["device"] == "pen-2").unwrap();
+    let explain = format!("/v1/alerts/{}/explain", running["id"].as_str().unwrap());
+    // The pen has no ear for what it should be told, and the hook has.
+    wait_for("a page that arrived and one that did not", SOON, || {
+        let told = stack.json(&explain)["told"].clone();
+        let pages = told.as_array().unwrap();
+        let delivered = pages.iter().any(|page| page["outcome"] == "delivered");
+        let failed = pages.iter().any(|page| page["attempts"][0]["reason"].is_string());
+        if delivered && failed { Ok(()) } else { Err(told) }
+    });
     act(asked, running["id"].as_str().unwrap());
     change(asked);
-    wait_for("the running treatment in the store", Duration::from_secs(20), || {
-        let view = stack.json(&format!("/v1/console/devices/{TENANT}/ipl-1"));
-        if view["trace"]["value"]["pulses"] == json!([]) {
-            Err(view["trace"].clone())
-        } else {
+    wait_for("the other treatments in the store", WITHIN, || {
+        let view = |device: &str| stack.json(&format!("/v1/console/devices/{TENANT}/{device}"));
+        let pulses = view("ipl-1")["trace"]["value"]["pulses"].as_array().map_or(0, Vec::len);
+        let missing = view("pen-1")["sessions"]["value"][0]["strokes"]["missing"].clone();
+        if pulses > 0 && missing == 10 {
             Ok(())
+        } else {
+            Err((pulses, missing))
         }
     });
     look(asked, &report);
     asked.done("/v1/quarantine/replay", &json!({"ids": [1, 2]}));
-    for alert in &firing {
+    for alert in &high {
         asked.done(
             &format!("/v1/alerts/{}/erase-text", alert["id"].as_str().unwrap()),
             &json!({"actor": "anna"}),
