@@ -21,6 +21,7 @@ mod operations;
 mod puback_means_on_disk;
 mod the_api_is_described;
 mod the_bench;
+mod the_command_line_shows_the_console;
 mod the_console;
 mod the_console_in_a_browser;
 mod the_console_shows_what_is_stored;

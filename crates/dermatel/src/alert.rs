@@ -3,20 +3,17 @@ use std::path::Path;
 
 use anyhow::Result;
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli;
 use crate::local_client::ask;
-use crate::text::{field, time};
+use crate::text::field;
 
 /// Runs one of the subcommands.
 pub(crate) async fn run(api: &cli::Api, action: cli::Alert) -> Result<()> {
     let socket = crate::socket(api);
     match action {
-        cli::Alert::Ls { state } => {
-            let state = state.map(|state| format!("?state={state}")).unwrap_or_default();
-            print_list(&ask(&socket, Method::GET, &format!("/v1/alerts{state}"), None).await?);
-        }
+        cli::Alert::Ls { inbox, json } => crate::show::alerts(api, &inbox, json).await?,
         cli::Alert::Show { id } => {
             let one = ask(&socket, Method::GET, &format!("/v1/alerts/{id}"), None).await?;
             println!("{}", serde_json::to_string_pretty(&one)?);
@@ -38,23 +35,4 @@ async fn act(socket: &Path, what: &str, said: cli::Said, assignee: Option<String
     let done = ask(socket, Method::POST, &path, Some(&body)).await?;
     println!("{} is {} now", field(&done, "id"), field(&done, "state"));
     Ok(())
-}
-
-fn print_list(list: &Value) {
-    println!(
-        "{:<32}  {:<8}  {:<12}  {:<20}  {:<26}  {:<28}  what happened",
-        "id", "priority", "state", "when", "rule", "device"
-    );
-    for alert in list.as_array().into_iter().flatten() {
-        println!(
-            "{:<32}  {:<8}  {:<12}  {:<20}  {:<26}  {:<28}  {}",
-            field(alert, "id"),
-            field(alert, "priority"),
-            field(alert, "state"),
-            time(alert.get("event_time").and_then(Value::as_i64)),
-            field(alert, "rule"),
-            format!("{}/{}", field(alert, "tenant"), field(alert, "device")),
-            field(alert, "what_happened"),
-        );
-    }
 }

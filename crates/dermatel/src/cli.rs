@@ -33,6 +33,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Record,
     },
+    /// What the console shows, on a terminal
+    Show(crate::show::Show),
     /// Look at alerts and acknowledge them
     Alert {
         #[command(flatten)]
@@ -238,11 +240,13 @@ pub(crate) enum Record {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Alert {
-    /// The alerts, newest first
+    /// The alerts that need somebody, the most urgent first
     Ls {
-        /// Only this state: pending, firing, acknowledged, latched, unknown, resolved
+        #[command(flatten)]
+        inbox: crate::show::Inbox,
+        /// Everything that is known of them, for programs
         #[arg(long)]
-        state: Option<String>,
+        json: bool,
     },
     /// One alert, whole
     Show {

@@ -28,6 +28,12 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The running process has no such thing.
+pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.status == StatusCode::NOT_FOUND)
+}
+
 /// One request; the answer's JSON.
 pub(crate) async fn ask(socket: &Path, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
     let stream = UnixStream::connect(socket).await.with_context(|| {

@@ -29,6 +29,7 @@ mod record;
 mod route_command;
 mod rules_command;
 mod secret;
+mod show;
 mod silence;
 mod sim;
 mod spool_files;
@@ -71,6 +72,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Route { action } => return route_command::run(&action),
         Command::Bench(options) => bench::run(&options)?,
         Command::Record { api, what } => process::runtime()?.block_on(record::run(&api, what))?,
+        Command::Show(options) => process::runtime()?.block_on(show::run(options))?,
         Command::Alert { api, action } => process::runtime()?.block_on(alert::run(&api, action))?,
         Command::Device { api, action } => process::runtime()?.block_on(device::run(&api, action))?,
         Command::Silence { api, action } => process::runtime()?.block_on(silence::run(&api, action))?,

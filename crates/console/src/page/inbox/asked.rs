@@ -57,16 +57,24 @@ impl Asked {
 
     /// What alerting is asked for, and the page. A person of one tenant is shown that one, whatever they ask.
     pub(super) fn wanted(&self, who: &Person) -> Result<(Wanted, usize), Refusal> {
-        let unknown = |name: &str, value: &str| Refusal::Asked(format!("{name}={value}"));
+        let unknown = |name: &str, value: &str, known: &str| Refusal::Asked(format!("{name}={value}: {known}"));
+        let states = || {
+            State::ALL
+                .iter()
+                .map(|state| state.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let priorities = || PRIORITIES.map(Priority::as_str).join(", ");
         let which = match self.state.as_str() {
             "" => Which::Open,
-            name => Which::In(State::from_name(name).ok_or_else(|| unknown("state", name))?),
+            name => Which::In(State::from_name(name).ok_or_else(|| unknown("state", name, &states()))?),
         };
         let priority = match self.priority.as_str() {
             "" => None,
             name => {
                 let found = PRIORITIES.into_iter().find(|priority| priority.as_str() == name);
-                Some(found.ok_or_else(|| unknown("priority", name))?)
+                Some(found.ok_or_else(|| unknown("priority", name, &priorities()))?)
             }
         };
         let page = match self.page.as_str() {
@@ -75,7 +83,7 @@ impl Asked {
                 .parse()
                 .ok()
                 .filter(|page| (1..=MAX_PAGES).contains(page))
-                .ok_or_else(|| unknown("page", number))?,
+                .ok_or_else(|| unknown("page", number, &format!("1 to {MAX_PAGES}")))?,
         };
         let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let own = who.tenant.as_ref().map(|tenant| tenant.as_str().to_owned());
