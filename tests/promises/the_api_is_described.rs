@@ -133,6 +133,8 @@ const NEVER: &[&str] = &[
     "Rates.points_per_s",
     "Rates.refused_per_s",
     "Room.hours",
+    // Of processes apart.
+    "PipelineView.elsewhere",
     // What stands above a page after a form.
     "AlertView.done",
     "InboxView.done",

@@ -143,7 +143,7 @@ impl Node {
         );
         let console = Console::build(console::Parts {
             config: config.console.clone(),
-            sessions: Some(data.join("console-sessions.json")),
+            sessions: Some(data.join(parts::SIGNED_IN)),
             alerts: alerting.handle(),
             store: Some(ingestor.reader()),
             gateway: Some(gateway.handle()),

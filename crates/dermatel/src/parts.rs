@@ -9,6 +9,9 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 
+/// Who is signed in at the console, in the data folder: a restart signs nobody out.
+pub(crate) const SIGNED_IN: &str = "console-sessions.json";
+
 /// Runs a part that has work until `shutdown` begins. One that ends before that has failed, whatever it says.
 pub(crate) fn spawn<F, E>(shutdown: &Shutdown, name: &str, part: F)
 where

@@ -124,6 +124,6 @@ fn console(base: &Base, book: &Book, alerts: &alerting::Handle, pipeline: Arc<dy
         health: base.health.clone(),
         registry: book.shared(),
         clock: base.clock.clone(),
-        sessions: Some(base.config.node.data_dir.join("console-sessions.json")),
+        sessions: Some(base.config.node.data_dir.join(parts::SIGNED_IN)),
     })?)
 }
