@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tests::{Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, dermatel, wait_for};
+use tests::{Mqtt, SOON, Source, Stack, StackSpec, TOKEN, Version, Webhook, dermatel, wait_for};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -203,6 +203,67 @@ fn without_people_there_is_no_console_and_the_log_says_how_to_get_one() {
     assert!(stack.log().contains("the console is not served"), "{}", stack.log());
     // Its JSON is a part of the API, behind the token.
     assert_eq!(stack.json("/v1/console/inbox")["total"], 0);
+}
+
+/// The same without a token before the API.
+fn without_token(spec: &StackSpec) -> Stack {
+    let mut stack = Stack::prepare(spec);
+    stack.edit("dermatel.toml", &format!("token = \"{TOKEN}\"\n"), "");
+    stack.up();
+    stack
+}
+
+#[test]
+fn without_a_token_the_pages_are_json_for_whoever_may_see_them_and_nothing_can_be_done_there() {
+    let webhook = Webhook::start();
+    let stack = without_token(&staffed(&webhook));
+    let mut anna = Browser::new(&stack);
+    let (fleet, inbox) = ("/v1/console/fleet", "/v1/console/inbox");
+    let refused = anna.get(fleet);
+    assert!(
+        refused.status == 401 && refused.body.contains("\"error\""),
+        "{}",
+        refused.body
+    );
+    anna.sign_in("anna");
+    let seen = anna.get(fleet);
+    assert!(seen.status == 200 && seen.body.contains("acme-north"), "{}", seen.body);
+    // Another tenant's is not there, whatever is asked.
+    for path in [
+        "/v1/console/fleet?tenant=other",
+        "/v1/console/devices/other/pen-1",
+        "/v1/console/clinics/other/other-south",
+    ] {
+        let answer = anna.get(path);
+        assert!(!answer.body.contains("other-south"), "{path}: {}", answer.body);
+    }
+    // It is for looking: no other route of the API is there, and these take no form.
+    for path in ["/v1/alerts", "/v1/devices", "/v1/quarantine", "/v1/openapi.json"] {
+        assert_eq!(anna.get(path).status, 404, "{path}");
+    }
+    for path in [fleet, inbox, "/v1/console/pipeline"] {
+        assert_eq!(anna.post(path, &[("actor", "anna")]).status, 405, "{path}");
+    }
+    assert_eq!(anna.post("/v1/alerts/1/acknowledge", &[("actor", "anna")]).status, 404);
+    // Where nobody signs in, a name from elsewhere that leads here gets nothing.
+    let stack = without_token(&StackSpec {
+        more: "[console]\nopen = true\n".to_owned(),
+        ..StackSpec::plain(&webhook)
+    });
+    let mut somebody = Browser::new(&stack);
+    assert!(somebody.get(inbox).body.contains("\"total\":0"));
+    for host in ["evil.example", "127.0.0.1.evil.example"] {
+        let request = somebody
+            .client
+            .get(format!("{}{inbox}", somebody.base))
+            .header("host", host);
+        let answer = somebody.send(request);
+        assert!(
+            answer.status == 403 && !answer.body.contains("total"),
+            "{host}: {}",
+            answer.body
+        );
+    }
 }
 
 #[test]

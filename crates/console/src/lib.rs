@@ -46,5 +46,13 @@ pub fn router(console: Console, shutdown: Shutdown) -> Router {
 
 /// The same pages as JSON, below `/v1/console`. Who may ask is decided by whoever mounts it.
 pub fn api_router(console: Console) -> Router {
-    page::api_routes().with_state(console)
+    let past_the_lock = axum::Extension(access::PastTheLock);
+    page::api_routes().layer(past_the_lock).with_state(console)
+}
+
+/// The same for whoever may see the pages, and of what they may see: where no token stands before the API.
+pub fn api_router_for_people(console: Console) -> Router {
+    page::api_routes()
+        .layer(axum::middleware::from_fn(answer::guard_headers))
+        .with_state(console)
 }

@@ -47,7 +47,12 @@ fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
 /// The console's pages, if anybody may see them: signed-in people, or whoever reaches a loopback address where that is wanted.
 pub(crate) fn console(config: &Config, console: Console, shutdown: &Shutdown) -> Router {
     if config.console.is_served() {
-        return console::router(console, shutdown.clone());
+        let pages = console::router(console.clone(), shutdown.clone());
+        return match config.http.token {
+            // They are a part of the API then.
+            Some(_) => pages,
+            None => pages.merge(console::api_router_for_people(console)),
+        };
     }
     tracing::info!(
         "the console is not served: name console.people, or set console.open where http.listen is a loopback address"

@@ -51,20 +51,47 @@ pub(super) fn next(asked: Option<&str>) -> &str {
         .unwrap_or("/")
 }
 
+/// The person of a request: everybody where nobody signs in, else whom the cookie stands for.
+fn known(headers: &HeaderMap, console: &Console) -> Result<Person, Refusal> {
+    let access = &console.access;
+    if let Some(person) = &access.open {
+        return match is_asked_here(headers) {
+            true => Ok(person.clone()),
+            false => Err(Refusal::Elsewhere),
+        };
+    }
+    let known = cookie(headers).and_then(|cookie| access.person(cookie, console.now()));
+    known.ok_or(Refusal::SignedOut)
+}
+
+/// Marks a request that is past the lock of the API: whoever asks may see everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PastTheLock;
+
+/// Who asks for JSON: whoever is past the lock of the API, or a person of the console.
+pub(crate) struct Asker(pub(crate) Person);
+
+impl FromRequestParts<Console> for Asker {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
+        if parts.extensions.get::<PastTheLock>().is_some() {
+            return Ok(Self(Person::of_api()));
+        }
+        known(&parts.headers, console)
+            .map(Self)
+            .map_err(|refusal| refusal.json(console))
+    }
+}
+
 impl FromRequestParts<Console> for Person {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
-        let access = &console.access;
-        if let Some(person) = &access.open {
-            return match is_asked_here(&parts.headers) {
-                true => Ok(person.clone()),
-                false => Err(Refusal::Elsewhere.page(console, None)),
-            };
-        }
-        let known = cookie(&parts.headers).and_then(|cookie| access.person(cookie, console.now()));
-        if let Some(person) = known {
-            return Ok(person);
+        match known(&parts.headers, console) {
+            Ok(person) => return Ok(person),
+            Err(Refusal::SignedOut) => {}
+            Err(refusal) => return Err(refusal.page(console, None)),
         }
         if parts.method != Method::GET {
             return Err(Refusal::SignedOut.page(console, None));

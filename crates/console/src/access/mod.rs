@@ -24,6 +24,7 @@ use kept::Kept;
 use sessions::{Session, Sessions};
 
 pub(crate) use form::Sent;
+pub(crate) use guard::{Asker, PastTheLock};
 pub(crate) use sign_in::routes;
 
 /// Passwords that are compared at the same time: each takes 19 MiB and some CPU.

@@ -23,7 +23,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::access::Person;
+use crate::access::{Asker, Person};
 use crate::answer::Refusal;
 use crate::console::Console;
 use crate::render::Svg;
@@ -151,9 +151,10 @@ fn html<P: Page>() -> MethodRouter<Console> {
 fn json<P: Page>(path: &'static str) -> (&'static str, MethodRouter<Console>, Shape) {
     let answer = get(
         |State(console): State<Console>,
+         Asker(who): Asker,
          path: Result<Path<P::Path>, PathRejection>,
          query: Result<Query<P::Query>, QueryRejection>| async move {
-            let answer: Response = match view::<P>(&console, &Person::of_api(), (path, query)).await {
+            let answer: Response = match view::<P>(&console, &who, (path, query)).await {
                 Ok(view) => axum::Json(view).into_response(),
                 Err(refusal) => refusal.json(&console),
             };

@@ -164,9 +164,13 @@ fn responses(route: &Route, shapes: &mut Shapes) -> Value {
         }
         return responses;
     }
-    responses["401"] = refusal("the token is missing or wrong");
+    responses["401"] = refusal("the token, or the sign-in where there is none, is missing or wrong");
     if !route.query.is_empty() || route.body.is_some() || route.path.contains('{') {
         responses["400"] = refusal("something in it cannot be read: which, and how it is written");
+    }
+    if matches!(route.answer, Answer::Page) {
+        responses["403"] =
+            refusal("nobody signs in here, and it was not asked under an address of this machine itself");
     }
     if route.path.contains('{') || matches!(route.answer, Answer::Page) {
         responses["404"] = refusal("there is no such thing");
