@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use serde_json::Value;
-use tests::{Browser, Look, Mqtt, SOON, Source, Stack, Version, Webhook, python, wait_for};
+use tests::{Browser, Look, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, python, wait_for};
 
-use super::{RULE, has_stayed, listed, open_console, stays};
+use super::{RULE, assert_fits, has_stayed, listed, open_console, stays};
 
 /// axe-core, as its package carries it.
 fn axe() -> String {
@@ -49,8 +49,22 @@ fn something_to_show(stack: &Stack) -> (String, String) {
 #[test]
 fn no_page_shuts_anybody_out_on_a_phone_or_a_desk_in_the_light_or_the_dark() {
     let webhook = Webhook::start();
-    let stack = open_console(&webhook);
+    let stack = Stack::start(&StackSpec {
+        more: "[console]\nopen = true\n[alerting.links]\nbase_url = \"https://link.example\"\n".to_owned(),
+        ..StackSpec::plain(&webhook)
+    });
     let (alert, session) = something_to_show(&stack);
+    // What somebody who is woken opens first.
+    let link = wait_for("a page with a link", SOON, || {
+        let pages = webhook.of_rule(RULE);
+        let link = pages.iter().find_map(|page| {
+            page["link"]
+                .as_str()?
+                .strip_prefix("https://link.example")
+                .map(str::to_owned)
+        });
+        link.ok_or_else(|| format!("{pages:?}"))
+    });
     let axe = axe();
     let pages = [
         "/".to_owned(),
@@ -67,6 +81,8 @@ fn no_page_shuts_anybody_out_on_a_phone_or_a_desk_in_the_light_or_the_dark() {
         "/sterilization/scan?tenant=acme&code=autoclave-1".to_owned(),
         "/pipeline".to_owned(),
         "/nothing-here".to_owned(),
+        link,
+        "/a/cut-off".to_owned(),
     ];
     let mut found = Vec::new();
     for look in Look::ALL {
@@ -77,6 +93,10 @@ fn no_page_shuts_anybody_out_on_a_phone_or_a_desk_in_the_light_or_the_dark() {
             }
             for path in &pages {
                 browser.open(&format!("http://{}{path}", stack.http));
+                if path.starts_with("/a/") {
+                    assert_fits(&browser);
+                    browser.picture(&format!("link-{}-{dark}", path.len() > 20));
+                }
                 browser.run(&axe).unwrap();
                 let violations = browser.run_until_done(LOOK).unwrap();
                 for violation in violations.as_array().unwrap() {

@@ -89,21 +89,24 @@ async fn behind(handle: &Handle, token: &str) -> Result<(Arc<Links>, Bound, Stri
     let Some((links, bound, mac)) = opened else {
         return Err(say(
             StatusCode::NOT_FOUND,
-            "This link is not one of ours, or it was cut off.",
+            "This link is not one of ours, or it was cut off. Open it from the message again, whole.",
         ));
     };
     if handle.now() > bound.expires {
         return Err(say(
             StatusCode::GONE,
-            "This link has expired. Use a newer page, or the command line.",
+            "This link has expired, and nothing was done. Open the newest message about this alert, or sign in to the console.",
         ));
     }
     match handle.alert(bound.alert).await {
         Ok(Some(alert)) => Ok((links, bound, mac, alert)),
-        Ok(None) => Err(say(StatusCode::NOT_FOUND, "This alert is no longer kept.")),
+        Ok(None) => Err(say(
+            StatusCode::NOT_FOUND,
+            "This alert is no longer kept: it was over long ago. There is nothing to do.",
+        )),
         Err(_) => Err(say(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The alert cannot be read now. Try again.",
+            "The alert cannot be read now, and nothing was done. Try again in a moment; others are told as planned.",
         )),
     }
 }
@@ -121,18 +124,18 @@ fn fits(act: Act, alert: &Alert) -> bool {
     }
 }
 
-fn shown(links: &Links, bound: &Bound, alert: Alert, note: Option<&str>) -> String {
+fn shown(handle: &Handle, (links, bound): (&Links, &Bound), alert: Alert, note: Option<&str>) -> String {
     let may = |act: &Act| fits(*act, &alert) && (bound.act == Act::Look || bound.act == *act);
     let acts = Act::ACTING.into_iter().filter(may);
     let actions: Vec<(Act, String)> = acts
         .map(|act| (act, links.signer.token(&Bound { act, ..bound.clone() })))
         .collect();
-    html::alert(&Shown::from(alert), note, &actions)
+    html::alert(&Shown::from(alert), handle.now(), note, &actions)
 }
 
 async fn show(Extension(handle): Extension<Handle>, Path(token): Path<String>) -> Response {
     match behind(&handle, &token).await {
-        Ok((links, bound, _, alert)) => answer(StatusCode::OK, shown(&links, &bound, alert, None)),
+        Ok((links, bound, _, alert)) => answer(StatusCode::OK, shown(&handle, (&links, &bound), alert, None)),
         Err(answer) => answer,
     }
 }
@@ -152,12 +155,18 @@ async fn act(Extension(handle): Extension<Handle>, Path(token): Path<String>, Fo
         Ok(true) => {}
         Ok(false) => {
             let note = "This was done with this link already; nothing changed now.";
-            return answer(StatusCode::CONFLICT, shown(&links, &look(&bound), alert, Some(note)));
+            return answer(
+                StatusCode::CONFLICT,
+                shown(&handle, (&links, &look(&bound)), alert, Some(note)),
+            );
         }
         Err(_) => return say(StatusCode::SERVICE_UNAVAILABLE, "Nothing was done. Try again."),
     }
     match carry_out(&handle, &bound, &alert, &said.comment).await {
-        Ok(now) => answer(StatusCode::OK, shown(&links, &look(&bound), now, Some("Done."))),
+        Ok(now) => answer(
+            StatusCode::OK,
+            shown(&handle, (&links, &look(&bound)), now, Some("Done.")),
+        ),
         Err(error) => {
             if !matches!(error, CommandError::NotYet) {
                 // What failed may be tried again with the same link; if that cannot be kept, a newer page has one.
