@@ -380,8 +380,13 @@ fn look(asked: &mut Asked<'_>, report: &Value) {
         asked.seen(&format!("/v1/console/devices/{TENANT}/{device}"));
     }
     asked.seen(&format!("/v1/console/clinics/{TENANT}/{CLINIC}"));
-    for (device, of) in [("pen-1", "pen"), ("ipl-1", "ipl")] {
-        let session = report[of]["session"].as_str().unwrap();
-        asked.seen(&format!("/v1/console/sessions/{TENANT}/{device}/{session}"));
+    // That of the independent device, and those of the day.
+    for (device, of) in [("pen-1", Some("pen")), ("ipl-1", Some("ipl")), ("pen-2", None)] {
+        let listed = asked.seen(&format!("/v1/console/devices/{TENANT}/{device}"));
+        let listed = listed["sessions"]["value"].as_array().unwrap();
+        for session in of.map(|of| &report[of]).into_iter().chain(listed) {
+            let session = session["session"].as_str().unwrap();
+            asked.seen(&format!("/v1/console/sessions/{TENANT}/{device}/{session}"));
+        }
     }
 }

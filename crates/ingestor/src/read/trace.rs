@@ -94,7 +94,7 @@ pub struct DepthPoint {
 }
 
 /// One pulse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default, JsonSchema)]
 pub struct PulsePoint {
     /// When, in microseconds since 1970-01-01 UTC.
     pub at_us: i64,

@@ -22,6 +22,8 @@ pub(crate) struct ZoneRow {
     pub(crate) greatest_um: Option<i64>,
     /// Lowest and greatest depth that was set, in micrometres.
     pub(crate) set_um: Option<(i64, i64)>,
+    /// Lowest and greatest of the device's own limits in force, in micrometres.
+    pub(crate) limit_um: Option<(i64, i64)>,
     /// Strokes deeper than the device's own limit.
     pub(crate) over_limit: u64,
     /// Pulses.
@@ -32,6 +34,14 @@ pub(crate) struct ZoneRow {
     pub(crate) fluence_set: Option<(i64, i64)>,
     /// Greatest fluence that was measured, in mJ/cm².
     pub(crate) fluence_greatest: Option<i64>,
+    /// Lowest and greatest energy that was set, in millijoules.
+    pub(crate) energy_set_mj: Option<(i64, i64)>,
+    /// Narrowest and widest pulse, in microseconds.
+    pub(crate) width_us: Option<(i64, i64)>,
+    /// Lowest and greatest cut-off of the filter, in nanometres.
+    pub(crate) filter_cutoff_nm: Option<(i64, i64)>,
+    /// Warmest that the skin was read, in thousandths of a degree Celsius.
+    pub(crate) skin_temperature_greatest_mdegc: Option<i64>,
     #[serde(skip)]
     depth_sum: i64,
 }
@@ -85,13 +95,22 @@ fn strokes(row: &mut ZoneRow, point: &DepthPoint) {
     row.greatest_um = row.greatest_um.max(point.greatest_um);
     let set = point.set_least_um.zip(point.set_greatest_um);
     row.set_um = wider(row.set_um, set);
+    row.limit_um = wider(row.limit_um, alone(point.limit_um));
 }
 
 fn pulses(row: &mut ZoneRow, pulse: &PulsePoint) {
     row.pulses += 1;
     row.unfired += u64::from(pulse.fired == Some(false));
-    row.fluence_set = wider(row.fluence_set, pulse.fluence_set.map(|set| (set, set)));
+    row.fluence_set = wider(row.fluence_set, alone(pulse.fluence_set));
     row.fluence_greatest = row.fluence_greatest.max(pulse.fluence_measured);
+    row.energy_set_mj = wider(row.energy_set_mj, alone(pulse.energy_set_mj));
+    row.width_us = wider(row.width_us, alone(pulse.width_us));
+    row.filter_cutoff_nm = wider(row.filter_cutoff_nm, alone(pulse.filter_cutoff_nm));
+    row.skin_temperature_greatest_mdegc = row.skin_temperature_greatest_mdegc.max(pulse.skin_temperature_mdegc);
+}
+
+fn alone(value: Option<i64>) -> Option<(i64, i64)> {
+    value.map(|value| (value, value))
 }
 
 fn wider(known: Option<(i64, i64)>, more: Option<(i64, i64)>) -> Option<(i64, i64)> {
@@ -146,5 +165,32 @@ mod tests {
             (Some(950), Some((500, 910)), 10)
         );
         assert_eq!((rows[1].zone.as_deref(), rows[1].strokes), (None, 4));
+    }
+
+    #[test]
+    fn what_light_was_made_in_a_zone_stands_with_its_least_and_greatest() {
+        let pulse = |width_us: i64, filter: i64, energy: i64, skin: Option<i64>| PulsePoint {
+            zone: Some("cheek".to_owned()),
+            energy_set_mj: Some(energy),
+            width_us: Some(width_us),
+            filter_cutoff_nm: Some(filter),
+            skin_temperature_mdegc: skin,
+            fired: Some(true),
+            ..PulsePoint::default()
+        };
+        let trace = Trace {
+            pulses: vec![
+                pulse(20_000, 530, 40_000, Some(33_500)),
+                pulse(30_000, 530, 28_800, Some(36_250)),
+                pulse(25_000, 560, 30_000, None),
+            ],
+            ..Trace::default()
+        };
+        let rows = by_zone(&trace);
+        assert_eq!((rows.len(), rows[0].pulses, rows[0].limit_um), (1, 3, None));
+        assert_eq!(rows[0].width_us, Some((20_000, 30_000)));
+        assert_eq!(rows[0].filter_cutoff_nm, Some((530, 560)));
+        assert_eq!(rows[0].energy_set_mj, Some((28_800, 40_000)));
+        assert_eq!(rows[0].skin_temperature_greatest_mdegc, Some(36_250));
     }
 }
