@@ -20,19 +20,19 @@ pub(super) fn depth(kind: Kind, v: &Violation) -> String {
 
 fn depth_above(value: f64, limit: f64, single: bool) -> String {
     let how = if single { "one stroke" } else { "repeated strokes" };
-    format!("{how} {} deep, allowed are {}", mm(value), mm(limit))
+    format!("{how} {} deep, the limit is {}", mm(value), mm(limit))
 }
 
 fn depth_off(value: f64, limit: f64) -> String {
     format!(
-        "repeated strokes {} off the set depth, tolerated are {}",
+        "repeated strokes {} off the set depth, the tolerance is {}",
         mm(value),
         mm(limit)
     )
 }
 
 fn setpoint(value: f64, limit: f64) -> String {
-    format!("depth is set to {}, allowed are {}", mm(value), mm(limit))
+    format!("depth is set to {}, the limit is {}", mm(value), mm(limit))
 }
 
 /// Of a rule over seconds or sessions of strokes.
@@ -40,18 +40,18 @@ pub(super) fn pen(kind: Kind, v: &Violation) -> String {
     let (value, limit) = (v.value, v.limit);
     match kind {
         Kind::DepthDrift => format!(
-            "depth is about {} off its factory calibration; of no account are {}",
+            "depth is about {} off its factory calibration; up to {} is ignored",
             mm(value),
             mm(limit)
         ),
         Kind::DepthBaselineShift => format!(
-            "over its last sessions the depth is {} off its factory calibration, allowed are {}",
+            "over its last sessions the depth is {} off its factory calibration, the limit is {}",
             mm(value),
             mm(limit)
         ),
         Kind::DepthSensorStuck => format!("the depth sensor repeats one reading, {value:.0} strokes so far"),
         Kind::DepthSensorJitter => format!(
-            "depth readings of one second are {} apart, no more than {} are noise",
+            "depth readings of one second are {} apart, up to {} is noise",
             mm(value),
             mm(limit)
         ),
@@ -81,8 +81,8 @@ pub(super) fn pulse(kind: Kind, v: &Violation, pulse: &Pulse) -> String {
             1.0 / value,
             1.0 / limit
         ),
-        Kind::SkinTooHot => format!("skin at {value:.1} °C, allowed are {limit:.1} °C"),
-        Kind::TipTooHot => format!("tip at {value:.1} °C, allowed are {limit:.1} °C: cooling fails"),
+        Kind::SkinTooHot => format!("skin at {value:.1} °C, the limit is {limit:.1} °C"),
+        Kind::TipTooHot => format!("tip at {value:.1} °C, the limit is {limit:.1} °C: cooling fails"),
         Kind::FilterMismatch => format!(
             "a pulse through a filter from {value:.0} nm, {} asks for {limit:.0} nm at least",
             pulse.skin_type.map_or_else(
@@ -144,10 +144,10 @@ pub(super) fn overdue(overdue: Overdue) -> String {
             hours: Some(hours),
             limit,
         } => {
-            format!("used {hours:.1} h after its last good sterilization, allowed are {limit:.1} h")
+            format!("used {hours:.1} h after its last good sterilization, the limit is {limit:.1} h")
         }
         Overdue::ByUses { uses, limit } => {
-            format!("used for visit {uses} since its last good sterilization, allowed are {limit}")
+            format!("used for visit {uses} since its last good sterilization, the limit is {limit}")
         }
     }
 }
@@ -158,7 +158,7 @@ pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> Stri
     } else {
         "its first cycle here, without any passed biological indicator on record"
     };
-    format!("sterilizer used {hours:.0} h after {since}; allowed are {limit:.0} h")
+    format!("sterilizer used {hours:.0} h after {since}; the limit is {limit:.0} h")
 }
 
 /// Of a log that fills.

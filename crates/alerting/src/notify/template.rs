@@ -251,7 +251,7 @@ fn sample(state: &str, priority: &str, whole: bool) -> Value {
         "rule": "depth-above-limit", "kind": "depth_above_limit", "priority": priority, "state": state, "why": "raised",
         "tenant": if whole { "aurora" } else { "" }, "clinic": if whole { "north" } else { "" }, "device": "pen-1",
         "zone": some("cheek"), "value": 1400.0, "limit": 1000.0, "unit": if whole { "um" } else { "" },
-        "what_happened": "one stroke 1.400 mm deep, allowed are 1.000 mm", "where": "device pen-1 at north, zone cheek",
+        "what_happened": "one stroke 1.400 mm deep, the limit is 1.000 mm", "where": "device pen-1 at north, zone cheek",
         "what_to_do": "Stop the pen now.", "event_time": "2026-11-22T16:00:00.000Z",
         "decided_at": "2026-11-22T16:00:00.100Z", "class": "live", "link": some("https://dermatel.example/a/1"),
     });

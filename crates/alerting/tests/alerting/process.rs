@@ -247,7 +247,7 @@ async fn a_hazard_in_the_log_becomes_a_page_that_says_what_where_and_what_to_do(
     assert_eq!(page.body["where"], "device pen-1 at north, zone cheek");
     assert_eq!(
         page.body["what_happened"],
-        "one stroke 1.400 mm deep, allowed are 1.000 mm"
+        "one stroke 1.400 mm deep, the limit is 1.000 mm"
     );
     assert!(
         page.body["what_to_do"]
