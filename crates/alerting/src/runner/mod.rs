@@ -265,6 +265,7 @@ impl Runner {
                     id: SilenceId(command.id),
                     by: &command.actor,
                     what,
+                    at: command.at,
                 }),
                 Action::EndSilence(id) => tell(&Event::EndSilence(SilenceId(*id))),
                 Action::Assign { .. } | Action::Annotate(_) => {}

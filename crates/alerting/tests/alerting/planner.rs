@@ -265,6 +265,7 @@ impl World {
                         id,
                         by: "kim",
                         what: &what,
+                        at: self.now,
                     },
                     &open,
                 );

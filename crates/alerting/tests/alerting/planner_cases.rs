@@ -185,6 +185,34 @@ fn a_silence_holds_first_pages_and_what_it_hid_is_told_when_it_ends_and_its_owne
 }
 
 #[test]
+fn what_is_told_about_a_silence_is_the_same_page_on_an_instance_that_notices_later() {
+    let told = |late: u64| -> Vec<TransitionId> {
+        let mut world = World::new(plan(PLAN));
+        world.run(&Op::Silence {
+            device: 2,
+            minutes: 600,
+        });
+        world.run(&Op::Signal(
+            2,
+            Signal::Violated {
+                single: false,
+                worse: false,
+            },
+        ));
+        for hours in [4, 4, 2] {
+            world.run(&Op::Tick {
+                seconds: hours * 3_600 + late,
+            });
+        }
+        let about = world.outbox.iter().filter(|page| page.body["rule"] == "silence");
+        about.map(|page| page.page).collect()
+    };
+    let at_once = told(0);
+    assert_eq!(at_once.len(), 3, "two reminders and the end");
+    assert_eq!(told(7), at_once);
+}
+
+#[test]
 fn pages_of_a_group_leave_together_and_one_alone_leaves_as_itself() {
     let mut world = World::new(plan(PLAN));
     world.run(&Op::Signal(

@@ -70,6 +70,8 @@ pub enum Event<'a> {
         by: &'a str,
         /// What, and until when.
         what: &'a intake::Silence,
+        /// When they said so.
+        at: UnixMicros,
     },
     /// A person ends a silence.
     EndSilence(SilenceId),
@@ -157,7 +159,7 @@ impl Planner {
                 }
             }
             Event::Told { alert, transition } => self.told_elsewhere(*alert, *transition, now),
-            Event::Silence { id, by, what } => self.silence(*id, by, what, now),
+            Event::Silence { id, by, what, at } => self.silence(*id, by, what, *at, now),
             Event::EndSilence(id) => self.end_silence(*id, now, alerts),
             Event::Tick => self.tick(now, alerts),
         }
@@ -351,7 +353,8 @@ impl Planner {
             .occasion
             .as_ref()
             .map_or([0; 16], |occasion| occasion.transition.0);
-        let id = hash16("dermatel anew 1", &[what.as_bytes(), &last, &now.0.to_be_bytes()]);
+        // From what it was told of before, not from the moment: another instance over the same frames notices at another one.
+        let id = hash16("dermatel anew 1", &[what.as_bytes(), &last]);
         course.anew = Some(why);
         self.occasion(&mut course, TransitionId(id), Why::Again, now);
         self.begin(alert, course, now, alerts);

@@ -50,10 +50,7 @@ impl Planner {
         now: UnixMicros,
     ) {
         let occasion = course.occasion.as_ref().map_or([0; 16], |o| o.transition.0);
-        let id = hash16(
-            "dermatel acknowledged 1",
-            &[&alert.id.0, &occasion, &now.0.to_be_bytes()],
-        );
+        let id = hash16("dermatel acknowledged 1", &[&alert.id.0, &occasion]);
         let tells = Tells {
             transition: by.unwrap_or(TransitionId(id)),
             state: alert.state(),

@@ -26,12 +26,20 @@ impl Planner {
         self.plan.may_own(owner)
     }
 
-    /// A person makes a silence. One that the plan does not allow has no effect; whoever asked was told so before it was logged.
-    pub(super) fn silence(&mut self, id: SilenceId, owner: &str, what: &intake::Silence, now: UnixMicros) {
-        if self.may_silence(owner, what, now).is_err() {
+    /// A person makes a silence, at the time of their command: on each instance over the same frames it is the same one. One that the
+    /// plan does not allow, or that is over by the log's clock, has no effect; whoever asked was told so before it was logged.
+    pub(super) fn silence(
+        &mut self,
+        id: SilenceId,
+        owner: &str,
+        what: &intake::Silence,
+        at: UnixMicros,
+        now: UnixMicros,
+    ) {
+        if self.may_silence(owner, what, at).is_err() || what.until <= now {
             return;
         }
-        let from = what.from.max(now);
+        let from = what.from.max(at);
         let silence = Silence {
             owner: owner.to_owned(),
             what: what.clone(),
@@ -68,7 +76,7 @@ impl Planner {
         self.remind(
             id,
             &silence,
-            "resolved",
+            ("resolved", silence.from),
             &format!(
                 "silence of {} has ended, {hidden} alerts were hidden and are told now",
                 silence.owner
@@ -80,13 +88,9 @@ impl Planner {
 
     /// Silences that are over, and owners that have to be reminded.
     pub(super) fn tick_silences(&mut self, now: UnixMicros, alerts: &impl Alerts) {
-        let due: Vec<SilenceId> = self
-            .silence_due
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, id)| *id)
-            .collect();
-        for id in due {
+        let due = self.silence_due.iter().copied();
+        let due: Vec<(UnixMicros, SilenceId)> = due.take_while(|(at, _)| *at <= now).collect();
+        for (at, id) in due {
             if self.silences.get(&id).is_some_and(|silence| silence.until <= now) {
                 self.end_silence(id, now, alerts);
             } else if let Some(mut silence) = self.take_silence(id) {
@@ -97,9 +101,11 @@ impl Planner {
                         silence.owner,
                         rfc3339(silence.until)
                     );
-                    self.remind(id, &silence, "firing", &what, now);
+                    self.remind(id, &silence, ("firing", at), &what, now);
                 }
-                silence.remind = now.plus(REMIND_EVERY);
+                while silence.remind <= now {
+                    silence.remind = silence.remind.plus(REMIND_EVERY);
+                }
                 self.keep_silence(id, silence);
             }
         }
@@ -127,11 +133,13 @@ impl Planner {
         })
     }
 
-    /// Tells the owner, by their receivers, at low urgency.
-    fn remind(&mut self, id: SilenceId, silence: &Silence, state: &str, what: &str, now: UnixMicros) {
+    /// Tells the owner, by their receivers, at low urgency. The page has its id from the state and from when it was due, not from when
+    /// it was noticed: another instance over the same frames notices at another moment and means the same page.
+    fn remind(&mut self, id: SilenceId, silence: &Silence, occasion: (&str, UnixMicros), what: &str, now: UnixMicros) {
+        let (state, due) = occasion;
         let page = TransitionId(hash16(
             "dermatel silence 1",
-            &[&id.0, state.as_bytes(), &now.0.to_be_bytes()],
+            &[&id.0, state.as_bytes(), &due.0.to_be_bytes()],
         ));
         let body = body(id, page, silence, state, what, now);
         for receiver in self.plan.receivers_of(&silence.owner) {
