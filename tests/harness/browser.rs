@@ -232,12 +232,17 @@ impl Browser {
         bytes
     }
 
-    /// The page as it is printed: the bytes of a PDF.
-    pub fn print(&self) -> Vec<u8> {
-        let printed = self.post("/print", &json!({})).unwrap();
-        base64::engine::general_purpose::STANDARD
-            .decode(printed.as_str().unwrap())
-            .unwrap()
+    /// The page as it is printed on A4, with the margins that it asks for: the bytes of a PDF, also kept for a person to look at.
+    pub fn print(&self, name: &str) -> Vec<u8> {
+        // In inches.
+        let a4 = json!({"paperWidth": 210.0 / 25.4, "paperHeight": 297.0 / 25.4, "preferCSSPageSize": true});
+        let printed = self.devtools("Page.printToPDF", &a4);
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(printed["data"].as_str().unwrap())
+            .unwrap();
+        std::fs::create_dir_all(pictures()).unwrap();
+        std::fs::write(pictures().join(format!("{name}.pdf")), &bytes).unwrap();
+        bytes
     }
 
     /// What the browser complained of since the last call: errors of scripts, what could not be loaded, what a policy forbade.

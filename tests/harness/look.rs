@@ -33,6 +33,15 @@ impl StackSpec {
 }
 
 impl Stack {
+    /// Pages that would leave alerting's outbox for the webhook: nobody said that it has them.
+    pub fn pages_waiting(&self) -> Result<Vec<String>, String> {
+        let file = self.folder().join("data/alerting.sqlite");
+        let sql = "SELECT body FROM outbox WHERE receiver = 'hook' AND transition_id NOT IN \
+                   (SELECT transition_id FROM told_elsewhere WHERE receiver = 'hook')";
+        let waiting = rows(&file, sql).map_err(|e| e.to_string())?;
+        Ok(waiting.into_iter().flatten().collect())
+    }
+
     /// Replaces the first `from` in a file of the stack's folder, which must be there.
     pub fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.folder().join(file);
@@ -86,6 +95,15 @@ impl Stack {
     /// Whether it says that it is ready.
     pub fn is_ready(&self) -> bool {
         matches!(self.get("/readyz"), Ok((200, _)))
+    }
+
+    /// What `/readyz` remarks about the condition of that name while it is green; `None`: nothing.
+    pub fn remark(&self, name: &str) -> Option<String> {
+        let (_, body) = self.get("/readyz").ok()?;
+        let report: Value = serde_json::from_str(&body).unwrap();
+        let remarks = report["remarks"].as_array().into_iter().flatten();
+        let mut remarks = remarks.filter(|one| one["name"] == name);
+        remarks.find_map(|one| one["reason"].as_str().map(str::to_owned))
     }
 
     /// Why the condition of that name is red in `/readyz`; `None` while it is green.

@@ -75,6 +75,10 @@ fn a_receiver_in_trouble_gets_the_page_when_it_recovers_and_only_once() {
     assert_eq!(page["priority"], "high");
     assert_eq!(page["state"], "firing");
     assert_eq!(page["value"], 1_900.0);
+    // How long that took is proven: it was decided, and only now somebody has it.
+    stack.wait_metric("alerting_notification_delay_seconds_count{priority=\"high\"}", 1.0);
+    let waited = stack.metric("alerting_notification_delay_seconds_sum{priority=\"high\"}");
+    assert!(waited > 0.0, "{waited}");
     for field in ["what_happened", "where", "what_to_do"] {
         assert!(
             page[field].as_str().is_some_and(|text| text.len() > 10),

@@ -221,6 +221,42 @@ fn whoever_is_on_call_is_told_then_whoever_is_next_and_an_acknowledgement_stops_
 }
 
 #[test]
+fn a_reload_that_is_refused_is_counted_by_what_was_read_again_and_one_that_holds_is_not() {
+    let plan = PLAN.replace("{wait}", "1h");
+    let mut duty = Duty::prepare(&plan, &around_now());
+    let folder = duty.stack.folder().to_owned();
+    std::fs::create_dir(folder.join("rules")).unwrap();
+    let write_rules = |text: &str| std::fs::write(folder.join("rules/rules.toml"), text).unwrap();
+    let rules = std::fs::read_to_string(tests::workspace_root().join("deploy/rules/default.toml")).unwrap();
+    write_rules(&rules);
+    duty.stack.edit(
+        "dermatel.toml",
+        "paging = \"paging\"",
+        "paging = \"paging\"\nrules = \"rules\"",
+    );
+    duty.stack.up();
+    let refused = || {
+        let metrics = duty.stack.get("/metrics").unwrap().1;
+        ["rules", "plan", "registry"].map(|what| {
+            let series = format!("service_reloads_refused_total{{what=\"{what}\"}} ");
+            let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+            value.unwrap_or_else(|| panic!("no {series}in {metrics}")).to_owned()
+        })
+    };
+    assert_eq!(refused(), ["0", "0", "0"]);
+    write_rules("[[rule]]\nid = 1\n");
+    assert_eq!(duty.reload().0, 422);
+    assert_eq!(refused(), ["1", "0", "0"]);
+    write_rules(&rules);
+    duty.write("plan.toml", &plan.replacen("person:Lee", "person:Leo", 1));
+    assert_eq!(duty.reload().0, 422);
+    assert_eq!(refused(), ["1", "1", "0"]);
+    duty.write("plan.toml", &plan);
+    assert_eq!(duty.reload().0, 200);
+    assert_eq!(refused(), ["1", "1", "0"]);
+}
+
+#[test]
 fn an_edited_plan_holds_after_a_reload_also_for_what_is_under_way_and_one_with_a_fault_changes_nothing() {
     let first = PLAN.replace("{wait}", "1h");
     let duty = Duty::start(&first, &around_now());

@@ -195,14 +195,18 @@ fn a_receiver_of_one_tenant_hears_of_that_tenant_only() {
 fn the_api_needs_the_token_or_the_owners_socket() {
     let webhook = Webhook::start();
     let stack = Stack::start(&StackSpec::plain(&webhook));
-    let routes = [
-        "GET /v1/alerts",
-        "GET /v1/quarantine",
-        "POST /v1/quarantine/replay",
-        "POST /v1/record",
-        "GET /v1/alerts/summary",
-    ];
-    for route in routes {
+    // Everything that the API has, also what will be new.
+    let document = stack.json("/v1/openapi.json");
+    let paths = document["paths"].as_object().unwrap().iter();
+    let routes: Vec<String> = paths
+        .filter(|(path, _)| path.starts_with("/v1/"))
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {}", method.to_uppercase(), path.replace(['{', '}'], "")))
+        })
+        .collect();
+    assert!(routes.len() > 30, "{routes:?}");
+    for route in &routes {
         for token in [None, Some("wrong"), Some(&TOKEN[1..])] {
             assert_eq!(status(&stack, route, token), 401, "{route} with {token:?}");
         }

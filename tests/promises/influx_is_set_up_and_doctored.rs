@@ -2,6 +2,8 @@
 use ingestor::testing::{Influx1, Influx2Double, OPERATOR, VictoriaMetrics};
 use tests::{SOON, Source, Stack, StackSpec, Store, Version, Webhook, deliver_all, wait_for};
 
+const CLOCKS_APART: &str = "the clocks of InfluxDB and this machine are apart";
+
 fn stack(url: &str, webhook: &Webhook) -> Stack {
     let spec = StackSpec {
         store: Store::Influx {
@@ -128,7 +130,6 @@ fn a_server_of_version_1_is_named_by_doctor_and_by_the_running_process_which_kee
 
 #[test]
 fn clocks_that_come_apart_are_told_once_by_the_running_process_and_again_when_they_do_so_again() {
-    const WARNING: &str = "the clocks of InfluxDB and this machine are apart";
     const AHEAD: &str = "ingestor_store_clock_ahead_seconds";
     const ASKED: &str = "ingestor_rollups_skipped_total{reason=\"empty\"}";
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -143,7 +144,7 @@ fn clocks_that_come_apart_are_told_once_by_the_running_process_and_again_when_th
     );
     stack.edit("dermatel.toml", "[ingestor]", "[ingestor]\nrollup_after = \"1s\"");
     stack.up();
-    let warnings = || stack.log().matches(WARNING).count();
+    let warnings = || stack.log().matches(CLOCKS_APART).count();
     // Each answer to a question of the roll-ups has a `Date`.
     let clock_is = |right: fn(f64) -> bool| {
         speak(&stack);
@@ -171,6 +172,53 @@ fn clocks_that_come_apart_are_told_once_by_the_running_process_and_again_when_th
     }
     // It is a warning: points flow.
     assert!(stack.is_ready(), "{}", stack.log());
+}
+
+#[test]
+fn without_roll_ups_the_running_process_sees_the_servers_clock_all_the_same_and_remarks_it_in_readiness() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let double = runtime.block_on(Influx2Double::start()).unwrap();
+    let webhook = Webhook::start();
+    let mut stack = stack(double.url(), &webhook);
+    assert!(setup(&stack, &[]).0);
+    stack.edit(
+        "dermatel.toml",
+        "token = \"t\"",
+        "token = { file = \"tokens/ingestor.token\" }",
+    );
+    stack.edit("dermatel.toml", "[ingestor]", "[ingestor]\nrollups = false");
+    let seen = |stack: &Stack, right: fn(f64) -> bool| {
+        speak(stack);
+        stack.wait_metric("ingestor_points_written_total{measurement=\"stroke_window\"}", 1.0);
+        wait_for("the server's clock to be seen", SOON, || {
+            let metrics = stack.get("/metrics").unwrap().1;
+            let ahead = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("ingestor_store_clock_ahead_seconds "));
+            match ahead.map(|ahead| ahead.parse().unwrap()) {
+                Some(ahead) if right(ahead) => Ok(()),
+                other => Err(other),
+            }
+        });
+        (
+            stack.log().matches(CLOCKS_APART).count(),
+            stack.json("/readyz")["remarks"].clone(),
+        )
+    };
+    stack.up();
+    let (warnings, remarks) = seen(&stack, |ahead| ahead.abs() <= 5.0);
+    assert_eq!((warnings, remarks.as_array().unwrap().len()), (0, 0), "{remarks}");
+    assert_eq!(stack.stop(), Some(0));
+    double.state().date = Some("Sun, 22 Nov 2020 12:00:00 GMT".to_owned());
+    stack.up();
+    let (warnings, remarks) = seen(&stack, |ahead| ahead < -86_400.0);
+    assert_eq!(warnings, 1);
+    assert_eq!(remarks[0]["name"], "store-clock", "{remarks}");
+    assert!(
+        remarks[0]["reason"].as_str().unwrap().contains("behind this machine's"),
+        "{remarks}"
+    );
+    assert!(stack.is_ready(), "points flow");
 }
 
 /// A store that cannot be asked is told once in the log and in a metric, and is no trouble.

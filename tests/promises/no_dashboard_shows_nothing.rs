@@ -1,6 +1,7 @@
 //! A dashboard that shows nothing cannot be shipped: every query of every panel, variable and annotation runs on real servers
 //! over a simulated day, and what Grafana will read is checked against Grafana's own types.
 mod day;
+mod from_the_start;
 mod grafana;
 mod influxql;
 mod picture;

@@ -124,7 +124,7 @@ fn commands_work_beside_the_running_process() {
         "{said}"
     );
 
-    let at = ["--tenant", TENANT, "--clinic", CLINIC];
+    let at = ["--tenant", TENANT, "--clinic", CLINIC, "--actor", "ann"];
     let wipe = ["record", "wipe", "--device", "pen-1", "--level", "intermediate"];
     let (done, said) = stack.command(&[&wipe[..], &at[..]].concat());
     assert!(done && said.contains("recorded"), "{said}");

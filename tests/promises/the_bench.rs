@@ -4,11 +4,12 @@ use std::process::Command;
 use tests::dermatel;
 
 /// Pages whose server time is a row.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "inbox",
     "inbox of one clinic, state and priority",
     "inbox, second page",
-    "inbox, last page",
+    "inbox by device, last page",
+    "inbox one by one, last page",
     "one alert with its picture",
     "preview of a silence of a clinic",
     "silences",

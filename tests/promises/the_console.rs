@@ -195,6 +195,50 @@ fn an_alert_comes_in_live_and_is_acknowledged_by_whoever_is_signed_in() {
 }
 
 #[test]
+fn who_recorded_a_wipe_stands_on_the_board_and_nobody_records_in_anothers_name() {
+    let webhook = Webhook::start();
+    let stack = Stack::start(&staffed(&webhook));
+    let mut anna = Browser::new(&stack);
+    anna.sign_in("anna");
+    let page = anna.get("/sterilization/scan?code=pen-1").body;
+    let wipe = [
+        ("csrf", between(&page, "name=\"csrf\" value=\"", "\"")),
+        ("request", between(&page, "name=\"request\" value=\"", "\"")),
+        ("tenant", "acme"),
+        ("what", "wipe"),
+        ("device", "pen-1"),
+        ("level", "intermediate"),
+        // The name comes from who is signed in.
+        ("actor", "otto"),
+        ("recorded_by", "otto"),
+    ];
+    assert_eq!(anna.post("/sterilization/record", &wipe).status, 303);
+    let by_command = [
+        "record",
+        "wipe",
+        "--tenant",
+        "acme",
+        "--clinic",
+        "acme-north",
+        "--device",
+        "pen-2",
+    ];
+    let (done, said) = stack.command(&[&by_command[..], &["--level", "low"]].concat());
+    assert!(!done && said.contains("--actor"), "{said}");
+    let (done, said) = stack.command(&[&by_command[..], &["--level", "low", "--actor", "Zoë <b>"]].concat());
+    assert!(done, "{said}");
+    wait_for("both names on the board", SOON, || {
+        let board = anna.get("/sterilization").body;
+        if board.contains("recorded by anna") && board.contains("recorded by Zoë &lt;b&gt;") {
+            assert!(!board.contains("otto"), "{board}");
+            Ok(())
+        } else {
+            Err(board)
+        }
+    });
+}
+
+#[test]
 fn without_people_there_is_no_console_and_the_log_says_how_to_get_one() {
     let webhook = Webhook::start();
     let stack = Stack::start(&StackSpec::plain(&webhook));
@@ -264,6 +308,105 @@ fn without_a_token_the_pages_are_json_for_whoever_may_see_them_and_nothing_can_b
             answer.body
         );
     }
+}
+
+#[test]
+fn with_a_token_too_each_page_leads_to_its_own_json_for_whoever_is_signed_in_and_to_nothing_of_another_tenant() {
+    let webhook = Webhook::start();
+    let stack = Stack::start(&staffed(&webhook));
+    for (tenant, clinic) in [("acme", "acme-north"), ("other", "other-south")] {
+        let mut pen = Source::of(tenant, clinic, "pen-1");
+        let (topic, frame) = (pen.topic(), pen.hazard());
+        let mut mqtt = Mqtt::connect(&pen.login(stack.mqtt, Version::V5)).unwrap();
+        assert_eq!(mqtt.put(&topic, &frame), Some(0));
+    }
+    stack.wait_number("SELECT count(*) FROM stroke_window", 2);
+    let alerts = stack.json("/v1/console/inbox?rule=depth-above-limit");
+    let of = |tenant: &str| {
+        let all = alerts["alerts"].as_array().unwrap();
+        let own = all.iter().find(|alert| alert["tenant"] == tenant);
+        own.map(|alert| alert["id"].as_str().unwrap().to_owned()).unwrap()
+    };
+    let (own, foreign) = (of("acme"), of("other"));
+    let mut nobody = Browser::new(&stack);
+    let refused = nobody.get("/v1/console/fleet");
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused
+            .body
+            .contains("Nobody is signed in here. Sign in to the console"),
+        "{}",
+        refused.body
+    );
+    let mut anna = Browser::new(&stack);
+    anna.sign_in("anna");
+    for path in [
+        "/".to_owned(),
+        "/?state=firing&clinic=acme-north".to_owned(),
+        format!("/alerts/{own}"),
+        format!("/alerts/{own}/silence"),
+        "/silences".to_owned(),
+        "/fleet".to_owned(),
+        "/clinics/acme/acme-north".to_owned(),
+        "/devices/acme/pen-1".to_owned(),
+        "/sterilization?clinic=acme-north".to_owned(),
+        "/pipeline".to_owned(),
+    ] {
+        let page = anna.get(&path).body;
+        let foot = between(&page, "<footer", "</footer>");
+        let json = between(foot, "href=\"", "\"")
+            .replace("&#x2f;", "/")
+            .replace("&amp;", "&");
+        let answer = anna.get(&json);
+        assert_eq!(answer.status, 200, "{path} leads to {json}: {}", answer.body);
+        let view: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(
+            view.is_object() && !answer.body.contains("other-south"),
+            "{json}: {view}"
+        );
+        if path == "/" {
+            assert!(view["groups_total"].as_u64().is_some_and(|groups| groups > 0), "{view}");
+        }
+    }
+    // Of another tenant there is nothing, whatever is asked; and nothing but pages, and nothing is done there.
+    for path in [
+        format!("/v1/console/alerts/{foreign}"),
+        "/v1/console/devices/other/pen-1".to_owned(),
+    ] {
+        assert_eq!(anna.get(&path).status, 404, "{path}");
+    }
+    for path in [
+        "/v1/console/inbox?tenant=other",
+        "/v1/console/inbox?by=device&tenant=other",
+        "/v1/console/fleet?tenant=other",
+    ] {
+        let answer = anna.get(path);
+        assert!(
+            !answer.body.contains(&foreign) && !answer.body.contains("other-south"),
+            "{path}: {}",
+            answer.body
+        );
+    }
+    for path in ["/v1/alerts", "/v1/devices", "/v1/quarantine", "/v1/openapi.json"] {
+        assert_eq!(anna.get(path).status, 401, "{path}");
+    }
+    assert_eq!(anna.post("/v1/console/inbox", &[("actor", "anna")]).status, 405);
+    assert_eq!(
+        anna.post(&format!("/v1/alerts/{own}/acknowledge"), &[("actor", "anna")])
+            .status,
+        401
+    );
+    // Who comes with a token is not taken for the one who is signed in.
+    let wrong = anna
+        .client
+        .get(format!("{}/v1/console/fleet", anna.base))
+        .bearer_auth("wrong");
+    assert_eq!(anna.send(wrong).status, 401);
+    let right = nobody
+        .client
+        .get(format!("{}/v1/console/fleet", nobody.base))
+        .bearer_auth(TOKEN);
+    assert!(nobody.send(right).body.contains("other-south"));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //! a desk, and the browser has nothing to complain of.
 mod access;
 mod demo;
+mod flood;
+mod paper;
+mod told;
 mod views;
 
 use serde_json::Value;

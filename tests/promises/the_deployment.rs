@@ -328,6 +328,86 @@ fn the_charts_pods_get_their_own_shards_and_a_configuration_that_is_fine() {
 }
 
 #[test]
+fn the_charts_pods_follow_the_registry_of_the_one_that_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let apart = workspace_root().join("tests/deploy/apart.yaml");
+    let objects = rendered(folder.path(), "apart.yaml", Some(&apart));
+    let (mut leaders, mut followers) = (Vec::new(), 0);
+    for map in of_kind(&objects, "ConfigMap") {
+        let name = map["metadata"]["name"].as_str().unwrap();
+        for (file, text) in map["data"].as_object().unwrap() {
+            if !file.starts_with("dermatel-") {
+                continue;
+            }
+            let config: toml::Table = text.as_str().unwrap().parse().unwrap();
+            let secret = |at: &toml::Value| at["file"].as_str().map(str::to_owned);
+            if let Some(from) = config["node"].get("registry_from") {
+                followers += 1;
+                // The pod's name at the Service that names the pods.
+                let url = "http://fleet-alerting-1.fleet-alerting:9464/v1/registry/lines";
+                assert_eq!(from["url"].as_str(), Some(url), "{name} {file}");
+                let authorization = secret(&from["authorization"]);
+                assert_eq!(
+                    authorization.as_deref(),
+                    Some("/run/secrets/registry-leader/authorization")
+                );
+            } else {
+                assert_eq!(config["node"]["registry_leads"].as_bool(), Some(true), "{name} {file}");
+                let token = secret(&config["http"]["token"]);
+                assert_eq!(token.as_deref(), Some("/run/secrets/registry-leader/token"));
+                leaders.push(format!("{name} {file}"));
+            }
+        }
+    }
+    assert_eq!(leaders, ["fleet-alerting dermatel-1.toml"]);
+    assert_eq!(followers, 5);
+    for set in of_kind(&objects, "StatefulSet") {
+        let mounts = &set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
+        let mounts = mounts.as_array().unwrap().iter();
+        let at = mounts.filter(|mount| mount["mountPath"] == "/run/secrets/registry-leader");
+        assert_eq!(at.count(), 1);
+    }
+    // Nobody else is let in to the others.
+    for policy in of_kind(&objects, "NetworkPolicy") {
+        let name = policy["metadata"]["name"].as_str().unwrap();
+        let (ingress, egress) = (&policy["spec"]["ingress"], &policy["spec"]["egress"]);
+        let asked = ingress.as_array().unwrap().iter();
+        let asked = asked.filter(|rule| rule["ports"][0]["port"] == "http").count();
+        assert_eq!(asked, usize::from(name == "fleet-alerting"), "{name}");
+        let leader = &egress[2]["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"];
+        assert_eq!(leader, "alerting", "{name}");
+    }
+    let refused = |set: &str| {
+        let chart = deploy("helm/dermatel").display().to_string();
+        let out = helm(&[
+            "template",
+            "fleet",
+            &chart,
+            "--values",
+            apart.to_str().unwrap(),
+            "--set",
+            set,
+        ]);
+        assert!(!out.status.success(), "{set}");
+        said(&out)
+    };
+    for (set, because) in [
+        ("registryLeads.process=gateway", "only alerting leads"),
+        ("registryLeads.process=nobody", "there is no process nobody"),
+        ("registryLeads.ordinal=2", "has 2 replicas"),
+        ("registryLeads.secret=", "secret"),
+        (
+            "config=[node]\nregistry_leads = true\n[http]\n",
+            "take registry_leads and registry_from out",
+        ),
+        ("config=[http]\n", "needs a line [node]"),
+    ] {
+        let said = refused(set);
+        assert!(said.contains(because), "{set}: {said}");
+    }
+}
+
+#[test]
 fn the_chart_refuses_values_that_cannot_work() {
     let chart = deploy("helm/dermatel").display().to_string();
     for (set, because) in [

@@ -330,6 +330,7 @@ fn edited_files_are_read_again_without_a_restart_a_fault_leaves_the_old_ones_and
     let (done, text) = stack.command(&["device", "reload"]);
     assert!(!done && text.contains("was moved to acme-south by command"), "{text}");
     assert_eq!(show(&stack, "pen-1")["clinic"], SOUTH);
+    assert_eq!(stack.metric("service_reloads_refused_total{what=\"registry\"}"), 1.0);
     // `config check` says so before a start does.
     let (done, text) = stack.command(&[
         "config",

@@ -65,9 +65,13 @@ fn every_readiness_condition_has_its_section() {
     assert!(names.len() >= 9, "{report}");
     let mut names: BTreeSet<String> = names.iter().map(text).collect();
     // Those of processes apart, which do not stand in this one.
-    for file in ["crates/uplink/src/forward/mod.rs", "crates/uplink/src/receive.rs"] {
+    for file in [
+        "crates/uplink/src/forward/mod.rs",
+        "crates/uplink/src/receive.rs",
+        "crates/dermatel/src/follow.rs",
+    ] {
         let source = read(file);
-        let (_, rest) = source.split_once("pub const CONDITION: &str = \"").unwrap();
+        let (_, rest) = source.split_once(" const CONDITION: &str = \"").unwrap();
         names.insert(rest.split('"').next().unwrap().to_owned());
     }
     for name in names {
@@ -119,6 +123,8 @@ fn every_metric_that_an_alert_asks_for_is_one_of_ours() {
         "crates/uplink/src/metrics.rs",
         "crates/console/src/metrics.rs",
         "crates/dermatel/src/spool_watch.rs",
+        "crates/dermatel/src/registry_watch.rs",
+        "crates/dermatel/src/standing.rs",
     ]
     .into_iter()
     .map(read)

@@ -21,6 +21,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("protoc", "protobuf-compiler"),
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
+    // Read what was printed as a PDF.
+    ("pdftotext", "poppler-utils"),
+    ("pdfinfo", "poppler-utils"),
     // What pages are drawn with where a test looks at them.
     ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "fonts-dejavu-core"),
     ("cc", "gcc"),

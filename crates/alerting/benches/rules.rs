@@ -46,6 +46,7 @@ fn record(sequence: u64) -> Vec<u8> {
         })),
     };
     let admitted = Admitted {
+        recorded_by: None,
         tenant: "aurora".parse().unwrap(),
         clinic: "aurora-berlin".parse().unwrap(),
         device: "pen-0001".parse().unwrap(),

@@ -14,6 +14,7 @@ use crate::deadman::{Alive, Deadman};
 use crate::engine::Engine;
 use crate::handle::{Handle, Shared, read_plan, read_rules};
 use crate::links::{self, Links, Signer};
+use crate::metrics;
 use crate::notify::{Advise, Advisor, Renewer, Sender, Standing, Target, TargetError, Terms};
 use crate::outlet::{self, Outlet};
 use crate::permit::Permit;
@@ -101,6 +102,7 @@ impl Alerting {
     /// # Errors
     /// [`BuildError`].
     pub fn build(parts: Parts) -> Result<Self, BuildError> {
+        metrics::at_zero();
         let rules = read_rules(parts.config.rules.as_deref()).map_err(BuildError::Rules)?;
         let now = parts.clock.now().into();
         let read = read_plan(
@@ -143,6 +145,7 @@ impl Alerting {
         };
         let (mut senders, mut renewers) = (Vec::new(), Vec::new());
         for receiver in &parts.config.receivers {
+            metrics::receiver_at_zero(&receiver.name);
             let target = Target::new(receiver).map_err(|source| BuildError::Receiver {
                 name: receiver.name.clone(),
                 source,
@@ -190,11 +193,10 @@ impl Alerting {
             name: "deadman".to_owned(),
             source,
         })?;
-        let reporter = parts
-            .config
-            .upstream
-            .as_ref()
-            .map(|config| Reporter::new(config, Arc::clone(&sending), woken.clone(), parts.permit.is_fenced()));
+        let reporter = parts.config.upstream.as_ref().map(|config| {
+            let (wake, mirrored) = (woken.clone(), parts.permit.is_fenced());
+            Reporter::new(config, Arc::clone(&sending), wake, mirrored, parts.clock.clone())
+        });
         let reporter = reporter.transpose().map_err(|source| BuildError::Receiver {
             name: "upstream".to_owned(),
             source,

@@ -70,6 +70,31 @@ impl Alive {
     }
 }
 
+/// What became of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Call {
+    Called,
+    Refused,
+    Failed,
+    /// It was not made, because what judges does not get on.
+    NotWell,
+}
+
+impl Call {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Called, Self::Refused, Self::Failed, Self::NotWell];
+
+    /// The label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Called => "called",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::NotWell => "not_well",
+        }
+    }
+}
+
 /// Calls while we are well.
 pub(crate) struct Deadman {
     http: Http,
@@ -79,6 +104,7 @@ pub(crate) struct Deadman {
 
 impl Deadman {
     pub(crate) fn new(config: &Config, alive: Arc<Alive>) -> Result<Self, TargetError> {
+        metrics::deadman_at_zero();
         Ok(Self {
             http: Http::new(config.url.reveal(), TIMEOUT, None)?.authorized(config.authorization.as_ref())?,
             every: config.every,
@@ -100,22 +126,22 @@ impl Deadman {
             } else {
                 // Being silent is how we say that we are not well.
                 tracing::error!("what judges does not get on: the dead-man stays silent");
-                "not_well"
+                Call::NotWell
             };
-            ::metrics::counter!(metrics::DEADMAN, "outcome" => outcome).increment(1);
+            ::metrics::counter!(metrics::DEADMAN, "outcome" => outcome.as_str()).increment(1);
         }
     }
 
-    async fn call(&self) -> &'static str {
+    async fn call(&self) -> Call {
         match self.http.call().await {
-            Ok(answer) if answer.status.is_success() => "called",
+            Ok(answer) if answer.status.is_success() => Call::Called,
             Ok(answer) => {
                 tracing::warn!(status = answer.status.as_u16(), "the dead-man's call is refused");
-                "refused"
+                Call::Refused
             }
             Err(failure) => {
                 tracing::warn!(error = %failure.detail, "the dead-man's call does not get through");
-                "failed"
+                Call::Failed
             }
         }
     }

@@ -10,6 +10,7 @@ use rand::RngCore as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::clock::Clock;
+use service::reload::Reload;
 use spool::{AppendError, NewRecord, Spool, SyncError};
 use telemetry::UnixMicros;
 use tokio::sync::{oneshot, watch};
@@ -301,7 +302,7 @@ impl Handle {
     }
 
     /// Makes a record of the log durable.
-    async fn report(&self, encode: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<(), CommandError> {
+    pub(crate) async fn report(&self, encode: impl FnOnce() -> Vec<u8> + Send + 'static) -> Result<(), CommandError> {
         self.blocking(move |own| own.append(&encode())).await
     }
 
@@ -347,11 +348,11 @@ impl Handle {
     /// [`RulesError`]: nothing changed.
     pub async fn reload_rules(&self) -> Result<String, RulesError> {
         self.blocking(|own| {
-            let rules = read_rules(own.rules_dir.as_deref())?;
+            let rules = read_rules(own.rules_dir.as_deref()).map_err(|e| refused(Reload::Rules, e))?;
             let version = rules.version.clone();
-            let read = own.read_plan(&rules)?;
+            let read = own.read_plan(&rules).map_err(|e| refused(Reload::Plan, e))?;
             if !read.stale.is_empty() {
-                return Err(RulesError::Faults(read.stale));
+                return Err(refused(Reload::Plan, RulesError::Faults(read.stale)));
             }
             for warning in &read.warnings {
                 tracing::warn!(what = %warning, "the paging plan has a gap");
@@ -405,6 +406,12 @@ fn check_text(actor: &str, comment: &str) -> Result<(), CommandError> {
         return Err(CommandError::Text);
     }
     Ok(())
+}
+
+fn refused(what: Reload, error: RulesError) -> RulesError {
+    what.refused();
+    tracing::warn!(what = what.as_str(), error = %error, "edited files are refused, the old ones hold");
+    error
 }
 
 /// The configured rules, or those that come with the program.

@@ -1,7 +1,22 @@
-//! Names of the metrics, with unit and meaning; every label is bounded.
+//! Names of the metrics, with unit and meaning; every label is bounded. Each counter exists from the start, or nobody sees its first
+//! count as an increase.
+use metrics::{counter, histogram};
+use spool::GapReason;
+use telemetry::Priority;
+
+use crate::deadman::Call;
+use crate::intake;
+use crate::notify::FailReason;
+use crate::store::FirstReceipt;
+use crate::upstream::Answer;
+
+/// Label of pages whose receiver is not configured any more, and why those are not delivered.
+pub(crate) const NO_RECEIVER: (&str, &str) = ("none", "no_receiver");
 
 /// Open alerts.
 pub const ALERTS: &str = "alerting_alerts";
+/// Occurrences that have no alert of their own.
+pub const MERGED: &str = "alerting_alerts_merged_total";
 /// Steps of alerts.
 pub const TRANSITIONS: &str = "alerting_transitions_total";
 /// Inputs that were applied.
@@ -14,6 +29,8 @@ pub const INPUTS_MISSING: &str = "alerting_inputs_missing_total";
 pub const DUPLICATES: &str = "alerting_frames_duplicate_total";
 /// Pages that a receiver took.
 pub const SENT: &str = "alerting_notifications_sent_total";
+/// How long pages took to reach somebody.
+pub const DELAY: &str = "alerting_notification_delay_seconds";
 /// Attempts that failed.
 pub const FAILED: &str = "alerting_notifications_failed_total";
 /// Pages that never will be delivered.
@@ -45,6 +62,11 @@ pub const EVIDENCE_DROPPED: &str = "alerting_evidence_frames_dropped_total";
 /// Every metric: name, kind, what it says with its unit.
 pub const METRICS: &[(&str, &str, &str)] = &[
     (ALERTS, "gauge", "open alerts by state"),
+    (
+        MERGED,
+        "counter",
+        "occurrences told by an alert that was open already, because its device has as many as it may",
+    ),
     (TRANSITIONS, "counter", "steps of alerts by rule and target state"),
     (INPUTS, "counter", "inputs applied by kind"),
     (
@@ -59,6 +81,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ),
     (DUPLICATES, "counter", "copies of frames that changed nothing"),
     (SENT, "counter", "pages that a receiver took, by receiver"),
+    (
+        DELAY,
+        "histogram",
+        "time from when a page was decided until the first receiver had taken it, in seconds, by priority; digests and test pages apart",
+    ),
     (
         FAILED,
         "counter",
@@ -101,3 +128,54 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "frames of evidence, oldest first, that went at evidence_max",
     ),
 ];
+
+/// What alerting counts whoever is told, at 0.
+pub(crate) fn at_zero() {
+    for plain in [INPUTS_REJECTED, DUPLICATES, MERGED, COMMIT_FAILED, EVIDENCE_DROPPED] {
+        counter!(plain).increment(0);
+    }
+    for kind in intake::KINDS {
+        counter!(INPUTS, "kind" => kind).increment(0);
+    }
+    for reason in GapReason::ALL {
+        counter!(INPUTS_MISSING, "reason" => reason.as_str()).increment(0);
+    }
+    for priority in Priority::ALL {
+        // It stands there with nothing in it.
+        drop(histogram!(DELAY, "priority" => priority.as_str()));
+    }
+    let (receiver, reason) = NO_RECEIVER;
+    counter!(UNDELIVERED, "receiver" => receiver, "reason" => reason).increment(0);
+}
+
+/// A page has reached somebody.
+pub(crate) fn reached(page: FirstReceipt) {
+    histogram!(DELAY, "priority" => page.priority.as_str()).record(page.took.as_secs_f64());
+}
+
+/// What is counted of a receiver, at 0.
+pub(crate) fn receiver_at_zero(name: &str) {
+    for of_receiver in [SENT, OVERDUE, TEMPLATE_FAILED] {
+        counter!(of_receiver, "receiver" => name.to_owned()).increment(0);
+    }
+    for reason in FailReason::ALL {
+        counter!(FAILED, "receiver" => name.to_owned(), "reason" => reason.as_str()).increment(0);
+        if reason.is_permanent() {
+            counter!(UNDELIVERED, "receiver" => name.to_owned(), "reason" => reason.as_str()).increment(0);
+        }
+    }
+}
+
+/// Calls of the dead-man, at 0.
+pub(crate) fn deadman_at_zero() {
+    for outcome in Call::ALL {
+        counter!(DEADMAN, "outcome" => outcome.as_str()).increment(0);
+    }
+}
+
+/// Reports upstream, at 0.
+pub(crate) fn upstream_at_zero() {
+    for outcome in Answer::ALL {
+        counter!(REPORTED_UPSTREAM, "outcome" => outcome.as_str()).increment(0);
+    }
+}

@@ -1,6 +1,9 @@
 //! Reports to another instance that judges the same frames: which steps were paged here and what was acknowledged here, so that
 //! nobody is paged for them again; to one that stands by for this one also whatever else people did here. Read from the journal, in
-//! order, at least once: a report that comes twice is one.
+//! order, at least once: a report that comes twice is one. An instance that begins anew is first told what still holds.
+mod beside;
+mod catch_up;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +12,12 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use service::clock::Clock;
 use service::config::{Problems, Secret};
+use telemetry::UnixMicros;
 use tokio::sync::watch;
 
+pub use self::beside::SilencesSaid;
 use crate::metrics;
 use crate::notify::{Http, TargetError, check_url};
 use crate::store::tail::{News, Told};
@@ -52,11 +58,47 @@ impl Config {
 }
 
 /// How a report came out.
-enum Outcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
     Taken,
     /// For ever: what it says is refused.
     Refused,
-    Again,
+    /// We are not let in.
+    Denied,
+    /// It does not take it now.
+    Failed,
+    Unreachable,
+    /// The alert that it is about was not raised there.
+    Unknown,
+}
+
+impl Answer {
+    /// All of them.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Taken,
+        Self::Refused,
+        Self::Denied,
+        Self::Failed,
+        Self::Unreachable,
+        Self::Unknown,
+    ];
+
+    /// The label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Refused => "refused",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether it is said again before anything else.
+    const fn is_open(self) -> bool {
+        !matches!(self, Self::Taken | Self::Refused | Self::Unknown)
+    }
 }
 
 /// Reports.
@@ -68,6 +110,8 @@ pub(crate) struct Reporter {
     wake: watch::Receiver<u64>,
     /// The one that is told stands by for this one, page by page.
     mirrored: bool,
+    late: catch_up::Late,
+    clock: Clock,
 }
 
 impl Reporter {
@@ -76,13 +120,17 @@ impl Reporter {
         store: Arc<Store>,
         wake: watch::Receiver<u64>,
         mirrored: bool,
+        clock: Clock,
     ) -> Result<Self, TargetError> {
+        metrics::upstream_at_zero();
         Ok(Self {
             http: Http::new(config.url.reveal(), TIMEOUT, None)?.authorized(config.authorization.as_ref())?,
             instance: config.instance.clone(),
             store,
             wake,
             mirrored,
+            late: catch_up::Late::default(),
+            clock,
         })
     }
 
@@ -93,7 +141,7 @@ impl Reporter {
         // Whoever tells ends before this does.
         let mut awake = true;
         loop {
-            let pause = match self.round().await {
+            let pause = match self.turn().await {
                 Ok(true) => {
                     wait = RETRY.0;
                     LOOK_EVERY
@@ -116,8 +164,17 @@ impl Reporter {
         }
     }
 
+    fn now(&self) -> UnixMicros {
+        self.clock.now().into()
+    }
+
+    /// What still holds, if it begins anew, and then the news. `false`: upstream does not take it now.
+    async fn turn(&mut self) -> Result<bool, StoreError> {
+        Ok(self.catch_up().await? && self.round().await?)
+    }
+
     /// Reports what stands in the journal beyond the cursor. `false`: upstream does not take it now.
-    async fn round(&self) -> Result<bool, StoreError> {
+    async fn round(&mut self) -> Result<bool, StoreError> {
         loop {
             let rows = self.blocking(|store| store.told_after_cursor(ROWS)).await?;
             if rows.is_empty() {
@@ -125,16 +182,28 @@ impl Reporter {
             }
             let mut done = None;
             for row in &rows {
-                if let Some(body) = row.news.as_ref().and_then(|news| self.body(news))
-                    && matches!(self.report(body).await, Outcome::Again)
+                if let Some(news) = &row.news
+                    && !self.is_late(news)
+                    && let Some(body) = self.body(news)
                 {
-                    self.done(done).await?;
-                    return Ok(false);
+                    match (self.report(body).await, news.commanded()) {
+                        (Answer::Unknown, Some(alert)) => self.wait_for(alert).await?,
+                        (answer, _) if answer.is_open() => {
+                            self.done(done).await?;
+                            return Ok(false);
+                        }
+                        _ => {}
+                    }
                 }
                 done = Some(row.n);
             }
             self.done(done).await?;
         }
+    }
+
+    /// It is said later, with everything else that people did to the same alert.
+    fn is_late(&self, news: &News) -> bool {
+        news.commanded().is_some_and(|alert| self.late.has(alert))
     }
 
     /// Rows up to this one are reported; after a crash in between they are again.
@@ -156,17 +225,17 @@ impl Reporter {
         }
     }
 
-    async fn report(&self, body: Value) -> Outcome {
-        let (outcome, label) = match self.http.post(&[], body.to_string()).await {
-            Ok(answer) if answer.status.is_success() => (Outcome::Taken, "taken"),
+    async fn report(&self, body: Value) -> Answer {
+        let answer = match self.http.post(&[], body.to_string()).await {
+            Ok(answer) if answer.status.is_success() => Answer::Taken,
             Ok(answer) => judge(answer.status),
             Err(failure) => {
                 tracing::debug!(error = %failure.detail, "upstream cannot be reached, reports wait");
-                (Outcome::Again, "unreachable")
+                Answer::Unreachable
             }
         };
-        ::metrics::counter!(metrics::REPORTED_UPSTREAM, "outcome" => label).increment(1);
-        outcome
+        ::metrics::counter!(metrics::REPORTED_UPSTREAM, "outcome" => answer.as_str()).increment(1);
+        answer
     }
 
     /// What is said of it; `None`: nothing. To one that stands by, an acknowledgement is the command of who made it: it moves the alert
@@ -184,26 +253,28 @@ impl Reporter {
                 Some(body)
             }
             (News::Said(command), true) => {
-                Some(json!({"instance": self.instance, "command": STANDARD.encode(command.encode())}))
+                let command = STANDARD.encode(command.encode());
+                Some(json!({"instance": self.instance, "command": command, "waits": true}))
             }
             (News::Told(_), true) | (News::Said(_), false) => None,
         }
     }
 }
 
-fn judge(status: StatusCode) -> (Outcome, &'static str) {
+fn judge(status: StatusCode) -> Answer {
     match status.as_u16() {
+        409 => Answer::Unknown,
         400 | 413 | 422 => {
             tracing::error!(
                 status = status.as_u16(),
                 "upstream refuses a report for good: it will page for itself"
             );
-            (Outcome::Refused, "refused")
+            Answer::Refused
         }
         401..=407 | 410 => {
             tracing::warn!(status = status.as_u16(), "upstream does not let us in, reports wait");
-            (Outcome::Again, "denied")
+            Answer::Denied
         }
-        _ => (Outcome::Again, "failed"),
+        _ => Answer::Failed,
     }
 }

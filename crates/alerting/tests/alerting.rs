@@ -1,9 +1,13 @@
 //! Alerting's promises, one module each, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "alerting/desk.rs"]
+mod desk;
 #[path = "alerting/support.rs"]
 mod support;
 
+#[path = "alerting/advice.rs"]
+mod advice;
 #[path = "alerting/board.rs"]
 mod board;
 #[path = "alerting/cases.rs"]
@@ -12,6 +16,8 @@ mod cases;
 mod catalogue;
 #[path = "alerting/crash.rs"]
 mod crash;
+#[path = "alerting/crowded.rs"]
+mod crowded;
 #[path = "alerting/elsewhere.rs"]
 mod elsewhere;
 #[path = "alerting/explain.rs"]

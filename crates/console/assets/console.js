@@ -63,7 +63,9 @@
       const fold = focused && focused.matches("summary") && focused.parentElement.id;
       region.replaceWith(next);
       const again = id ? document.getElementById(id) : fold ? document.querySelector(`#${CSS.escape(fold)} > summary`) : link ? next.querySelector(`a[href="${CSS.escape(link)}"]`) : null;
-      if (again) again.focus();
+      // What has gone behind something more urgent meanwhile: where it can be unfolded.
+      const behind = again && !again.matches("summary") && again.closest("details:not([open])");
+      if (again) (behind ? behind.querySelector("summary") : again).focus();
     }
   };
 
@@ -93,11 +95,12 @@
     state.textContent = on ? state.dataset.on : state.dataset.off;
   };
 
-  // On a desk: j and k go through the alerts, Enter opens one.
+  // On a desk: j and k go through what can be seen of the alerts, Enter opens one, or unfolds the others of its device.
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
     const step = { j: 1, k: -1 }[event.key];
-    const links = [...document.querySelectorAll(".alerts .what")];
+    const all = [...document.querySelectorAll(".alerts .what, .alerts summary")];
+    const links = all.filter((it) => it.matches("summary") || !it.closest("details:not([open])"));
     if (!step || !links.length) return;
     const at = links.indexOf(document.activeElement);
     links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + step))].focus();

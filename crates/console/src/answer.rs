@@ -1,4 +1,6 @@
 //! What is answered when there is no page to show: a plain message that says what happened and what to do, never a blank page.
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use crate::access::Person;
 use crate::console::Console;
 use crate::metrics::FAILED;
+use crate::render::Shown;
 
 /// Why a page is not shown.
 #[derive(Debug)]
@@ -24,6 +27,12 @@ pub(crate) enum Refusal {
     Elsewhere,
     /// A form that is none of ours, or of a session that is over.
     NotOurForm,
+    /// It took too long, or what was sent never came whole.
+    GivenUp,
+    /// As many pages are live as may be.
+    NoPlace,
+    /// It is JSON for looking, and something else was asked.
+    NoMethod,
     /// It was not done, and this is why: in words of ours, with what is not ours filled in.
     Not {
         /// How HTTP calls it.
@@ -69,6 +78,9 @@ impl Refusal {
             Self::Asked(_) => StatusCode::BAD_REQUEST,
             Self::NotAllowed | Self::Elsewhere | Self::NotOurForm => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::GivenUp => StatusCode::REQUEST_TIMEOUT,
+            Self::NoPlace => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Not { status, .. } => *status,
             Self::Failed { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -81,6 +93,9 @@ impl Refusal {
             Self::Asked(_) => "message.asked",
             Self::NotAllowed => "message.not_allowed",
             Self::SignedOut => "message.signed_out",
+            Self::GivenUp => "message.given_up",
+            Self::NoPlace => "message.no_place",
+            Self::NoMethod => "message.no_method",
             Self::Elsewhere => "message.elsewhere",
             Self::NotOurForm => "message.not_our_form",
             Self::Not { key, .. } => key,
@@ -123,6 +138,8 @@ impl Refusal {
             .get(&format!("{}.text", self.key()))
             .to_owned();
         let text = match &self {
+            // Whoever asks for JSON did nothing, and there are two ways in.
+            Self::SignedOut => console.templates.texts().get("message.signed_out.json").to_owned(),
             Self::Asked(what) | Self::Not { more: what, .. } => format!("{text} {what}"),
             _ => text,
         };
@@ -146,14 +163,18 @@ pub(crate) struct Message {
 impl Message {
     /// The page.
     pub(crate) fn page(&self, console: &Console, who: Option<&Person>, status: StatusCode) -> Response {
-        let page = console.templates.page(console, ("message.html", ""), who, self, &[]);
+        let page = console
+            .templates
+            .page(console, Shown::alone("message.html"), who, self, &[]);
         (status, page).into_response()
     }
 }
 
 /// A page that asks for itself again, now as one of ours.
 pub(crate) fn bounce(console: &Console) -> Response {
-    console.templates.page(console, ("bounce.html", ""), None, &(), &[])
+    console
+        .templates
+        .page(console, Shown::alone("bounce.html"), None, &(), &[])
 }
 
 /// Whatever has no route.
@@ -177,6 +198,23 @@ pub(crate) async fn form_only(State(console): State<Console>, asked: Request) ->
         back: back.to_owned(),
     };
     refusal.page(&console, None)
+}
+
+/// A page of which only is looked at was asked for something else, as JSON.
+pub(crate) async fn only_looking(State(console): State<Console>) -> Response {
+    Refusal::NoMethod.json(&console)
+}
+
+/// Longest time from a request's head to its answer: sooner than the server gives up, which knows no pages.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(25);
+const _: () = assert!(GIVEN_UP_AFTER.as_secs() < service::http::ANSWER_WITHIN.as_secs());
+
+/// A page that takes too long is given up in words.
+pub(crate) async fn in_time(State(console): State<Console>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(GIVEN_UP_AFTER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::GivenUp.page(&console, None),
+    }
 }
 
 /// What every answer of the console carries: nothing from elsewhere, no frame, nothing kept.

@@ -73,20 +73,43 @@ pub(crate) struct DeviceRow {
     pub(crate) session: Option<String>,
     /// Its open alerts by priority; pending ones are not counted.
     pub(crate) open: Open,
+    /// Those of them that need somebody: firing or latched.
+    pub(crate) waiting: Open,
+    /// Those of them of which nobody knows whether they go on: the device is not heard.
+    pub(crate) unknown: u32,
+}
+
+/// What is open about a device.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About {
+    open: Open,
+    waiting: Open,
+    unknown: u32,
+}
+
+impl About {
+    fn count(&mut self, state: State, priority: Priority, alerts: u32) {
+        self.open.count(priority, alerts);
+        match state {
+            State::Firing | State::Latched => self.waiting.count(priority, alerts),
+            State::Unknown => self.unknown = self.unknown.saturating_add(alerts),
+            State::Inactive | State::Pending | State::Acknowledged | State::Resolved => {}
+        }
+    }
 }
 
 /// What is known of the devices beside the registry.
 pub(crate) struct Knowledge {
     seen: Heard,
-    open: HashMap<(String, String), Open>,
+    open: HashMap<(String, String), About>,
 }
 
 impl Knowledge {
     pub(crate) fn new(seen: Heard, alerts: Vec<OpenAlerts>) -> Self {
-        let mut open: HashMap<(String, String), Open> = HashMap::new();
+        let mut open: HashMap<(String, String), About> = HashMap::new();
         for of in alerts {
             let place = open.entry((of.tenant, of.device)).or_default();
-            place.count(of.priority, of.alerts);
+            place.count(of.state, of.priority, of.alerts);
         }
         Self { seen, open }
     }
@@ -110,11 +133,13 @@ pub(crate) fn roster(
     wanted.map(row).collect()
 }
 
-fn row(device: &registry::Device, seen: Option<&Seen>, open: Open, connected: bool, now: UnixMicros) -> DeviceRow {
+fn row(device: &registry::Device, seen: Option<&Seen>, about: About, connected: bool, now: UnixMicros) -> DeviceRow {
     let presence = presence(seen, connected, now);
     let treats = matches!(presence, Presence::InSession | Presence::Silent);
     DeviceRow {
-        open,
+        open: about.open,
+        waiting: about.waiting,
+        unknown: about.unknown,
         tenant: device.key.tenant.to_string(),
         clinic: device.clinic.to_string(),
         device: device.key.device.to_string(),
@@ -133,9 +158,10 @@ fn row(device: &registry::Device, seen: Option<&Seen>, open: Open, connected: bo
 
 /// One device, with its open alerts as a list of them counted them.
 pub(crate) async fn one(console: &Console, device: &registry::Device, alerts: &[Count]) -> Result<DeviceRow, Refusal> {
-    let mut open = Open::default();
+    let mut about = About::default();
     for count in alerts.iter().filter(|count| count.state != State::Pending) {
-        open.count(count.priority, u32::try_from(count.alerts).unwrap_or(u32::MAX));
+        let alerts = u32::try_from(count.alerts).unwrap_or(u32::MAX);
+        about.count(count.state, count.priority, alerts);
     }
     let key = &device.key;
     let seen = in_time(
@@ -144,7 +170,7 @@ pub(crate) async fn one(console: &Console, device: &registry::Device, alerts: &[
     )
     .await?;
     let connected = console.is_connected(key);
-    Ok(row(device, seen.get(key), open, connected, console.now()))
+    Ok(row(device, seen.get(key), about, connected, console.now()))
 }
 
 /// The devices of a clinic, asked for a person: nothing of another tenant.

@@ -21,10 +21,12 @@ mod text;
 mod time;
 mod url;
 
+pub use crate::access::SESSION_COOKIE;
 pub use crate::access::password::{PasswordError, hash as hash_password};
 pub use crate::config::Config;
 pub use crate::console::{BuildError, Console, Parts};
 pub use crate::page::{Shape, api_shapes, silence_scopes, silence_spans};
+pub use crate::text::{Texts, fill};
 
 use axum::Router;
 use axum::routing::get;
@@ -40,6 +42,7 @@ pub fn router(console: Console, shutdown: Shutdown) -> Router {
         .route(asset::SCRIPT_PATH, get(asset::script))
         .fallback(answer::nothing_here)
         .method_not_allowed_fallback(answer::form_only)
+        .layer(axum::middleware::from_fn_with_state(console.clone(), answer::in_time))
         .layer(axum::middleware::from_fn(answer::guard_headers))
         .with_state(console)
 }

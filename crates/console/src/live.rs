@@ -7,7 +7,6 @@ use std::time::Duration;
 use alerting::store::StoreError;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,6 +17,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::access::Person;
+use crate::answer::Refusal;
 use crate::console::Console;
 use crate::metrics::{LIVE, LIVE_REFUSED};
 
@@ -92,7 +92,7 @@ impl Drop for Place {
 async fn live(console: Console, shutdown: Shutdown) -> Response {
     let Ok(permit) = Arc::clone(&console.news.places).try_acquire_owned() else {
         ::metrics::counter!(LIVE_REFUSED).increment(1);
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        return Refusal::NoPlace.page(&console, None);
     };
     ::metrics::gauge!(LIVE).increment(1.0);
     let place = Place {

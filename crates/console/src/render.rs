@@ -64,6 +64,28 @@ pub(crate) struct Svg {
     pub(crate) description: String,
 }
 
+/// Which page it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'p> {
+    /// Its template.
+    pub(crate) template: &'static str,
+    /// The section of [`NAV`] that it belongs to, or "".
+    pub(crate) section: &'static str,
+    /// Where it is as JSON; `None`: nowhere.
+    pub(crate) json: Option<&'p str>,
+}
+
+impl Shown<'static> {
+    /// One that belongs nowhere and is no JSON.
+    pub(crate) const fn alone(template: &'static str) -> Self {
+        Self {
+            template,
+            section: "",
+            json: None,
+        }
+    }
+}
+
 /// The templates and the texts that they show.
 pub(crate) struct Templates {
     env: Environment<'static>,
@@ -102,12 +124,11 @@ impl Templates {
         &self.texts
     }
 
-    /// A page by its template, and the section of [`NAV`] that it belongs to (or ""): `page` is its view model, `pictures` what is drawn
-    /// for it.
+    /// A page: `page` is its view model, `pictures` what is drawn for it.
     pub(crate) fn page(
         &self,
         console: &Inner,
-        (name, section): (&'static str, &'static str),
+        shown: Shown<'_>,
         who: Option<&Person>,
         page: &impl Serialize,
         pictures: &[(&'static str, Svg)],
@@ -115,13 +136,15 @@ impl Templates {
         let drawn = |(name, svg): &(&'static str, Svg)| (*name, Value::from_safe_string(svg.markup.clone()));
         let pictures_of: BTreeMap<_, _> = pictures.iter().map(drawn).collect();
         let descriptions: BTreeMap<_, _> = pictures.iter().map(|(name, svg)| (*name, &svg.description)).collect();
+        let name = shown.template;
         let shown = context! {
             t => Value::from(Serde(self.texts.all())),
             who => Value::from(Serde(who)),
             nav => Value::from(Serde(NAV)),
             now_us => console.now().0,
             version => &self.version,
-            section => section,
+            section => shown.section,
+            json => shown.json,
             apart => console.gateway.is_none(),
             fenced => console.alerts.is_fenced(),
             stands_by => console.alerts.stands_by(),

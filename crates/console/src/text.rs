@@ -5,15 +5,15 @@ use toml::Table;
 const EN: &str = include_str!("../texts/en.toml");
 
 /// Texts by dotted key.
-#[derive(Debug, Clone)]
-pub(crate) struct Texts(Table);
+#[derive(Debug, Clone, Default)]
+pub struct Texts(Table);
 
 impl Texts {
     /// The English ones.
     ///
     /// # Errors
     /// The file does not parse.
-    pub(crate) fn english() -> Result<Self, toml::de::Error> {
+    pub fn english() -> Result<Self, toml::de::Error> {
         EN.parse().map(Self)
     }
 
@@ -24,6 +24,11 @@ impl Texts {
 
     /// One; the key itself if there is none, so that a page always says something.
     pub(crate) fn get<'t>(&'t self, key: &'t str) -> &'t str {
+        self.find(key).unwrap_or(key)
+    }
+
+    /// One, if there is one.
+    pub fn find(&self, key: &str) -> Option<&str> {
         let (last, sections) = match key.rsplit_once('.') {
             Some((sections, last)) => (last, sections),
             None => (key, ""),
@@ -32,12 +37,12 @@ impl Texts {
         for section in sections.split('.').filter(|section| !section.is_empty()) {
             table = table.and_then(|table| table.get(section)?.as_table());
         }
-        table.and_then(|table| table.get(last)?.as_str()).unwrap_or(key)
+        table.and_then(|table| table.get(last)?.as_str())
     }
 }
 
 /// Puts `what` where the text says `{name}`.
-pub(crate) fn fill(text: &str, what: &[(&str, &str)]) -> String {
+pub fn fill(text: &str, what: &[(&str, &str)]) -> String {
     what.iter().fold(text.to_owned(), |text, (name, value)| {
         numbered(&text, name, value).replace(&format!("{{{name}}}"), value)
     })

@@ -1,4 +1,6 @@
 //! Times and numbers as people read them: on the clock of the clinic, in millimetres, with thousands apart.
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use minijinja::Environment;
@@ -42,6 +44,15 @@ pub(crate) fn span(span_us: i64) -> String {
         (0, h, min, _) => format!("{h} h {min} min"),
         (days, h, _, _) => format!("{days} d {h} h"),
     }
+}
+
+/// A span without what is nought at its end: `12 h`, `30 min`.
+pub(crate) fn round_span(of: Duration) -> String {
+    let whole = span(i64::try_from(of.as_micros()).unwrap_or(i64::MAX));
+    let short = [" 0 s", " 0 min", " 0 h"]
+        .iter()
+        .find_map(|end| whole.strip_suffix(end));
+    short.map_or_else(|| whole.clone(), str::to_owned)
 }
 
 /// Thousandths as a number: micrometres as millimetres, millijoules as joules.

@@ -1,5 +1,14 @@
 //! Addresses of our own pages, with whatever stands behind the question mark.
 
+/// Longest address that somebody is sent on to because a form or an address asked for it, in bytes.
+const MAX_ASKED: usize = 2_000;
+
+/// An address that somebody asked to be sent on to, if it is a place of ours and can stand in a header: never another site.
+pub(crate) fn own(asked: &str) -> Option<&str> {
+    let ours = asked.starts_with('/') && !asked.starts_with("//") && !asked.contains('\\');
+    (ours && asked.len() <= MAX_ASKED && asked.bytes().all(|byte| byte.is_ascii_graphic())).then_some(asked)
+}
+
 /// Text as part of a query.
 pub(crate) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
@@ -25,6 +34,25 @@ pub(crate) fn with(path: &str, pairs: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_sent_to_another_site_or_to_what_is_no_address() {
+        for (asked, ours) in [
+            ("/alerts/1?x=2", true),
+            ("/?device=%C3%BC", true),
+            ("//evil.example", false),
+            ("/\\evil.example", false),
+            ("https://evil.example", false),
+            ("", false),
+            ("/a\nb", false),
+            ("/a\u{7f}", false),
+            ("/a\u{85}", false),
+            ("/a b", false),
+        ] {
+            assert_eq!(own(asked).is_some(), ours, "{asked:?}");
+        }
+        assert_eq!(own(&format!("/{}", "x".repeat(MAX_ASKED))), None);
+    }
 
     #[test]
     fn what_is_said_is_encoded_and_what_is_empty_is_left_out() {

@@ -12,6 +12,10 @@ mod acting;
 mod apart;
 #[path = "console/bad_input.rs"]
 mod bad_input;
+#[path = "console/forms.rs"]
+mod forms;
+#[path = "console/malformed.rs"]
+mod malformed;
 #[path = "console/many.rs"]
 mod many;
 #[path = "console/news.rs"]

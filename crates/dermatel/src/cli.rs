@@ -73,6 +73,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: crate::config_command::ConfigAction,
     },
+    /// Say what is wrong between processes apart, each with its fix: who leads the registry, who cannot follow it, who has another one;
+    /// exit code 1 when something is
+    Doctor(crate::doctor::Doctor),
     /// InfluxDB: make what the configuration needs there, and say what is missing or wrong
     Influx {
         #[command(subcommand)]
@@ -121,6 +124,9 @@ pub(crate) struct Demo {
     /// Seed of the simulated fleet: the same seed gives the same treatments
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Every fault that the simulator knows, at once: some 50 alerts in the first minute, for whoever looks for one of them
+    #[arg(long)]
+    pub(crate) every_fault: bool,
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +164,9 @@ pub(crate) struct Where {
     /// The clinic
     #[arg(long)]
     pub(crate) clinic: String,
+    /// Who did it, or records it: a member of staff, never a client
+    #[arg(long)]
+    pub(crate) actor: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

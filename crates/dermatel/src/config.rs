@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use service::config::{ByteSize, Problems, Secret, Setting, Sources, Validate, load};
 use spool::AtCap;
 
+use crate::follow::Leader;
+
 /// What `dermatel up` reads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +30,8 @@ pub(crate) struct Config {
 pub(crate) struct Node {
     pub(crate) data_dir: PathBuf,
     pub(crate) registry_dir: PathBuf,
+    pub(crate) registry_leads: bool,
+    pub(crate) registry_from: Option<Leader>,
     #[serde(with = "service::config::duration")]
     pub(crate) grace: Duration,
     pub(crate) log: String,
@@ -73,6 +77,8 @@ impl Default for Node {
         Self {
             data_dir: "dermatel-data".into(),
             registry_dir: "registry".into(),
+            registry_leads: false,
+            registry_from: None,
             grace: Duration::from_secs(30),
             log: service::logging::DEFAULT_FILTER.to_owned(),
         }
@@ -116,6 +122,15 @@ impl Validate for Config {
                 !self.node.grace.is_zero(),
                 "it is 0, so nothing could be drained; allowed is more",
             );
+            let both = self.node.registry_leads && self.node.registry_from.is_some();
+            at.check(
+                "registry_leads",
+                !both,
+                "leads and follows registry_from: take one of both out",
+            );
+            if let Some(leader) = &self.node.registry_from {
+                at.section("registry_from", |at| leader.validate(at));
+            }
         });
         at.section("spool", |at| {
             at.section("telemetry", |at| self.spool.telemetry.validate(at));
@@ -229,6 +244,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "node.registry_dir",
         "\"registry\"",
         "Folder of the registry: tenants, clinics, models, devices.",
+    ),
+    Setting::new(
+        "node.registry_leads",
+        "false",
+        "Of processes apart: this alerting instance takes changes of the registry by command, and the others follow it.",
+    ),
+    Setting::new(
+        "node.registry_from",
+        "# { url = \"https://…/v1/registry/lines\", authorization = { file = \"leader-token\" } }",
+        "Of processes apart: the one that leads, whose changes of the registry by command hold here too.",
     ),
     Setting::new(
         "node.grace",

@@ -27,7 +27,7 @@ pub(crate) async fn run(api: &cli::Api, action: cli::Device) -> Result<()> {
         }
         cli::Device::Show { device } => {
             let one = ask(&socket, Method::GET, &route(&key(&device)?, ""), None).await?;
-            println!("{}", serde_json::to_string_pretty(&one)?);
+            println!("{}", crate::text::json(&one)?);
             Ok(())
         }
         cli::Device::Add(device) => add(&socket, device).await,

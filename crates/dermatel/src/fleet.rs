@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use registry::{Book, ChangeError, Done, Folded, LoadErrors, Order, RegistryVersion};
+use registry::{Book, ChangeError, Digest, Done, Folded, FollowError, Followed, LoadErrors, Order, RegistryVersion};
 use service::clock::Clock;
+use service::reload::Reload;
 use telemetry::UnixMicros;
 
 use crate::config::Config;
@@ -92,6 +93,42 @@ impl Fleet {
         .await
     }
 
+    /// Takes the journal of the process that leads. Whoever asked may go away meanwhile.
+    pub(crate) async fn follow(
+        &self,
+        lines: Vec<registry::Change>,
+        head: Digest,
+        version: String,
+    ) -> Result<Followed, FollowError> {
+        let own = self.clone();
+        to_the_end(async move {
+            let here = own.clone();
+            let (followed, ended) = blocking(move || {
+                let followed = here
+                    .book
+                    .follow(&lines, head, &version, |version| here.known(version))?;
+                let ended = if followed.lines.is_empty() {
+                    0
+                } else {
+                    here.end_connections()
+                };
+                Ok::<_, FollowError>((followed, ended))
+            })
+            .await?;
+            if !followed.lines.is_empty() {
+                own.tell_alerting(followed.lines.clone()).await;
+                tracing::info!(
+                    lines = followed.lines.len(),
+                    version = %followed.version,
+                    ended,
+                    "registry changed by command elsewhere"
+                );
+            }
+            Ok(followed)
+        })
+        .await
+    }
+
     /// Reads the files again.
     pub(crate) async fn reload(&self) -> Result<(RegistryVersion, usize), LoadErrors> {
         let own = self.clone();
@@ -102,10 +139,13 @@ impl Fleet {
         .await;
         match &reloaded {
             Ok((version, ended)) => tracing::info!(%version, ended, "registry's files read again"),
-            Err(errors) => tracing::warn!(
-                problems = errors.problems.len(),
-                "registry's files are refused, the old ones stay"
-            ),
+            Err(errors) => {
+                Reload::Registry.refused();
+                tracing::warn!(
+                    problems = errors.problems.len(),
+                    "registry's files are refused, the old ones stay"
+                );
+            }
         }
         reloaded
     }

@@ -109,7 +109,7 @@ fn say_changes(changes: &[Change], dry_run: bool) {
     }
 }
 
-fn say_diagnosis(told: &Diagnosis) {
+pub(crate) fn say_diagnosis(told: &Diagnosis) {
     for text in &told.fine {
         println!("fine:   {text}");
     }

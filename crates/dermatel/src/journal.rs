@@ -14,7 +14,7 @@ use telemetry::UnixMicros;
 
 use crate::cli::Api;
 use crate::local_client::ask;
-use crate::text::field;
+use crate::text::{self, field, lines};
 
 /// Exit code of a journal that is not as it was written.
 const BROKEN: i32 = 1;
@@ -194,9 +194,9 @@ fn from_file(file: &Path, options: &Explain) -> Result<()> {
         bail!("no alert has this id, or it was forgotten");
     };
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
+        println!("{}", text::json(&explanation)?);
     } else {
-        print!("{}", proof::text(&explanation));
+        print!("{}", lines(&proof::text(&explanation)));
     }
     Ok(())
 }
@@ -207,8 +207,8 @@ fn from_process(options: &Explain) -> Result<()> {
     let socket = crate::socket(&options.api);
     let asked = ask(&socket, Method::GET, &path, None);
     match crate::process::runtime()?.block_on(asked)? {
-        Value::String(text) => print!("{text}"),
-        json => println!("{}", serde_json::to_string_pretty(&json)?),
+        Value::String(text) => print!("{}", lines(&text)),
+        json => println!("{}", text::json(&json)?),
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ mod config;
 mod config_command;
 mod demo;
 mod device;
+mod doctor;
 mod fleet;
+mod follow;
 mod health;
 mod influx_command;
 mod journal;
@@ -26,6 +28,7 @@ mod process;
 mod quarantine;
 mod receivers;
 mod record;
+mod registry_watch;
 mod route_command;
 mod rules_command;
 mod secret;
@@ -34,6 +37,7 @@ mod silence;
 mod sim;
 mod spool_files;
 mod spool_watch;
+mod standing;
 mod text;
 mod up;
 
@@ -65,6 +69,7 @@ fn run(command: Command) -> Result<i32> {
         Command::Up { config } => return up::run(&config),
         Command::Apart(part) => return apart::run(&part),
         Command::Sim(options) => return sim::run(&options),
+        Command::Doctor(options) => return doctor::run(&options),
         Command::Influx { action } => return influx_command::run(&action),
         Command::Rules { action } => return rules_command::run(&action),
         Command::Journal { action } => return journal::run(&action),

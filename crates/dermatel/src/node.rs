@@ -241,9 +241,11 @@ impl Node {
         });
         if let Some(remote) = self.remote {
             let open = router(self.health.clone(), self.metrics.clone());
-            let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone()));
+            let people = parts::console_in_json(&self.config, self.console.clone());
+            let open = open.merge(api::remote(routes.clone(), self.config.http.token.clone(), people));
             // A link lets in by itself, and only to its alert.
-            let open = open.merge(alerting::links::router(alerts.clone()));
+            let leads_on = self.config.console.is_served();
+            let open = open.merge(alerting::links::router(alerts.clone(), leads_on));
             let open = open.merge(parts::console(&self.config, self.console, &behind));
             parts::spawn_plain(&behind, "http", serve(remote, open, behind.requested()));
         }

@@ -139,6 +139,7 @@ mod tests {
         let outlet = AlarmOutlet { spool };
         for payload in [vec![], vec![7; 100], vec![7; 40_000]] {
             let admitted = Admitted {
+                recorded_by: None,
                 content: Content::Status,
                 payload: payload.into(),
                 received_at: UnixMicros(1_790_000_000_000_000),

@@ -36,6 +36,14 @@ pub(crate) fn spawn_plain(shutdown: &Shutdown, name: &str, part: impl Future<Out
     });
 }
 
+/// The same pages as JSON for whoever may see them, if anybody may.
+pub(crate) fn console_in_json(config: &Config, console: Console) -> Option<Router> {
+    config
+        .console
+        .is_served()
+        .then(|| console::api_router_for_people(console))
+}
+
 /// Hands the failure of a part on to `to`, which decides about the exit code: as soon as it happens, and also when it happens
 /// while draining.
 fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
@@ -47,12 +55,7 @@ fn pass_on_failure(from: &Shutdown, to: &Shutdown) {
 /// The console's pages, if anybody may see them: signed-in people, or whoever reaches a loopback address where that is wanted.
 pub(crate) fn console(config: &Config, console: Console, shutdown: &Shutdown) -> Router {
     if config.console.is_served() {
-        let pages = console::router(console.clone(), shutdown.clone());
-        return match config.http.token {
-            // They are a part of the API then.
-            Some(_) => pages,
-            None => pages.merge(console::api_router_for_people(console)),
-        };
+        return console::router(console, shutdown.clone());
     }
     tracing::info!(
         "the console is not served: name console.people, or set console.open where http.listen is a loopback address"

@@ -237,6 +237,7 @@ impl<'a> Stage<'a> {
             channel,
         };
         let mut admitted = Admitted {
+            recorded_by: None,
             tenant: topic.tenant.clone(),
             clinic: topic.clinic.clone(),
             device: topic.device.clone(),

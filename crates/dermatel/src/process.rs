@@ -14,10 +14,12 @@ pub(crate) fn metrics() -> Result<Metrics> {
         console::metrics::METRICS,
         crate::spool_watch::METRICS,
         crate::backup::METRICS,
+        crate::registry_watch::METRICS,
+        crate::standing::METRICS,
     ];
     install(
         &tables,
-        &[],
+        service::telemetry_names::PRESETS,
         env!("CARGO_PKG_VERSION"),
         option_env!("DERMATEL_REVISION").unwrap_or("unknown"),
     )

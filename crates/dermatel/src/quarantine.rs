@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::quarantine::Replay;
 use crate::cli;
 use crate::local_client::ask;
-use crate::text::{field, time};
+use crate::text::{field, json, time};
 
 /// Runs one of the subcommands.
 pub(crate) async fn run(api: &cli::Api, action: cli::Quarantine) -> Result<()> {
@@ -25,24 +25,27 @@ pub(crate) async fn run(api: &cli::Api, action: cli::Quarantine) -> Result<()> {
         }
         cli::Quarantine::Show { id } => {
             let one = ask(&socket, Method::GET, &format!("/v1/quarantine/{id}"), None).await?;
-            println!("{}", serde_json::to_string_pretty(&one)?);
+            println!("{}", json(&one)?);
         }
         cli::Quarantine::Replay { ids, reason } => {
             if ids.is_empty() && reason.is_none() {
                 bail!("say which: numbers, or --reason");
             }
-            let body = Replay {
+            let mut body = Replay {
                 ids: (!ids.is_empty()).then_some(ids),
                 reason,
+                after: None,
             };
-            let done = ask(
-                &socket,
-                Method::POST,
-                "/v1/quarantine/replay",
-                Some(&serde_json::to_value(body)?),
-            )
-            .await?;
-            println!("{}", serde_json::to_string_pretty(&done)?);
+            // One answer is bounded; what there is in quarantine is too, so this ends.
+            loop {
+                let asked = serde_json::to_value(&body)?;
+                let done = ask(&socket, Method::POST, "/v1/quarantine/replay", Some(&asked)).await?;
+                println!("{}", json(&done)?);
+                body.after = done.get("after").and_then(Value::as_i64);
+                if body.after.is_none() {
+                    break;
+                }
+            }
         }
     }
     Ok(())

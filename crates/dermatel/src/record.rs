@@ -3,7 +3,7 @@ use anyhow::{Context, Result};
 use chrono::DateTime;
 use gateway::{Event, Record};
 use hyper::Method;
-use telemetry::{ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId};
+use telemetry::{Actor, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId};
 
 use crate::cli;
 use crate::local_client::ask;
@@ -84,6 +84,7 @@ fn to_record(what: cli::Record) -> Result<Record> {
         request: rand::random(),
         tenant: TenantId::new(&at.tenant)?,
         clinic: ClinicId::new(&at.clinic)?,
+        actor: Some(Actor::new(&at.actor)?),
         event,
     })
 }

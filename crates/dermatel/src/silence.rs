@@ -65,7 +65,7 @@ pub(crate) async fn run(api: &cli::Api, action: SilenceAction) -> Result<()> {
         SilenceAction::Ls => {
             let list = ask(&socket, Method::GET, "/v1/silences", None).await?;
             for one in list.as_array().into_iter().flatten() {
-                println!("{}  {}", field(one, "id"), one.get("silence").unwrap_or(&Value::Null));
+                println!("{}  {}", field(one, "id"), field(one, "silence"));
             }
         }
         SilenceAction::Preview(what) => {

@@ -14,6 +14,11 @@ use crate::process;
 pub(crate) fn run(file: &Path) -> Result<i32> {
     let config = Config::read(file)?;
     crate::receivers::check(&config, file)?;
+    anyhow::ensure!(
+        config.node.registry_from.is_none(),
+        "{}: node.registry_from is for processes apart: take it out, changes by command are made here",
+        file.display()
+    );
     service::logging::init(&config.node.log)?;
     let metrics = process::metrics()?;
     let grace = config.node.grace;

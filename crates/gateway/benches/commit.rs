@@ -76,6 +76,7 @@ fn decide(registry: &Registry, messages: &[(String, Bytes)], ledger: &mut Ledger
     };
     for (topic, payload) in messages {
         let delivery = Delivery {
+            recorded_by: None,
             topic,
             payload,
             received_at: NOW,

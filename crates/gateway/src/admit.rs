@@ -4,8 +4,8 @@ use bytes::Bytes;
 use registry::{DeviceState, Registry};
 use telemetry::unknown::UnknownCounts;
 use telemetry::{
-    Admitted, Body, Channel, ClockQuality, Content, DeviceKey, GatewayId, Origin, RejectReason, Rejected, Telemetry,
-    Topic, UnixMicros, decode, decode_status,
+    Actor, Admitted, Body, Channel, ClockQuality, Content, DeviceKey, GatewayId, Origin, RejectReason, Rejected,
+    Telemetry, Topic, UnixMicros, decode, decode_status,
 };
 
 use crate::ledger::{ClockPolicy, Judged, Ledger, payload_hash};
@@ -29,6 +29,8 @@ pub struct Delivery<'a> {
     pub peer: Option<&'a str>,
     /// Delivered as retained.
     pub retained: bool,
+    /// Who recorded it, if a person did and is known.
+    pub recorded_by: Option<&'a Actor>,
 }
 
 /// What the decision rests on besides the message.
@@ -124,6 +126,7 @@ fn entry(context: &Context<'_>, delivery: &Delivery<'_>, topic: &Topic, lane: u3
             maybe_seen_before: false,
             gateway: context.gateway.clone(),
             retained: delivery.retained,
+            recorded_by: delivery.recorded_by.cloned(),
             tenant: topic.tenant.clone(),
             clinic: topic.clinic.clone(),
             device: topic.device.clone(),
@@ -152,7 +155,7 @@ fn place(
             maybe_seen_before,
             placed,
         } => {
-            ledger.hold(key, header, hash, placed);
+            ledger.hold(key, header, hash, placed, entry.admitted.origin == Origin::Recorded);
             entry.admitted.content = Content::Telemetry;
             entry.admitted.anchor = Some(placed.anchor);
             entry.admitted.clock = placed.clock;

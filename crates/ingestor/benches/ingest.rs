@@ -62,6 +62,7 @@ fn admitted_of(device: &str, first: u64) -> Admitted {
         body: Some(proto::frame::Body::StrokeBatch(batch)),
     };
     Admitted {
+        recorded_by: None,
         tenant: "acme".parse().unwrap(),
         clinic: "north".parse().unwrap(),
         device: device.parse().unwrap(),

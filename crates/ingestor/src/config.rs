@@ -1,10 +1,14 @@
 //! Configuration of the ingestor: as read, and resolved. Every default is a named constant with its reason.
 
+mod parked;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::config::{Problems, Secret, Setting, Validate};
+
+pub use parked::{AtCapChoice, Parking, RawParking};
 
 use crate::ledger::Limits;
 use crate::rollup::Rollups;
@@ -111,6 +115,8 @@ pub struct RawConfig {
     pub session_retention: Duration,
     /// Sessions in the ledger.
     pub max_sessions: usize,
+    /// Tenants whose writes do not go through.
+    pub parked: RawParking,
 }
 
 /// InfluxDB as it stands in a file.
@@ -164,6 +170,7 @@ impl Default for RawConfig {
             quiet_after: DEFAULT_QUIET_AFTER,
             session_retention: DEFAULT_SESSION_RETENTION,
             max_sessions: DEFAULT_MAX_SESSIONS,
+            parked: RawParking::default(),
         }
     }
 }
@@ -199,6 +206,7 @@ impl Validate for RawConfig {
                 .is_none_or(|rollups| self.retention.is_some_and(|points| rollups >= points)),
             "roll-ups are to be kept for a shorter time than the points that they are made of",
         );
+        at.section("parked", |at| self.parked.validate(at));
         if let Some(influx) = &self.influx {
             for (name, bucket) in [
                 ("influx.bucket", &influx.bucket),
@@ -259,6 +267,8 @@ pub struct Flow {
     pub summary_every: Duration,
     /// How often is looked which roll-ups are due.
     pub rollup_every: Duration,
+    /// When a tenant gets a log of its own.
+    pub parking: Parking,
 }
 
 impl RawConfig {
@@ -300,6 +310,7 @@ impl RawConfig {
                 drain: self.drain,
                 summary_every: self.summary_every,
                 rollup_every: ROLLUP_EVERY,
+                parking: self.parked.resolve(self.held_records),
             },
         })
     }
@@ -384,6 +395,11 @@ pub const SETTINGS: &[Setting] = &[
         "500000",
         "Sessions in the ledger; beyond, the oldest closed ones leave.",
     ),
+    parked::AFTER,
+    parked::RECORDS,
+    parked::LANES,
+    parked::CAP,
+    parked::AT_CAP,
 ];
 
 #[cfg(test)]

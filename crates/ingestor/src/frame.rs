@@ -186,12 +186,22 @@ fn frame(admitted: &Admitted, telemetry: Telemetry, tags: Arc<Tags>) -> Decoded 
             what,
         }))]
     };
+    let hygiene = |context: Context, (what, happened_at, items): Done| {
+        vec![Record::SterilizationEvent(Box::new(SterilizationEvent {
+            context,
+            time_ns: at_frame,
+            what,
+            happened_at,
+            items,
+            recorded_by: admitted.recorded_by.clone(),
+        }))]
+    };
     let records = match telemetry.body {
         Body::Strokes(batch) => vec![stroke_window(admitted, context, batch)],
         Body::Pulses(batch) => pulses(admitted, &context, batch),
-        Body::SterilizationCycle(cycle) => vec![cycle_event(context, at_frame, cycle)],
-        Body::Disinfection(disinfection) => vec![disinfection_event(context, at_frame, disinfection)],
-        Body::IndicatorResult(result) => vec![indicator_event(context, at_frame, result)],
+        Body::SterilizationCycle(told) => hygiene(context, cycle(told)),
+        Body::Disinfection(told) => hygiene(context, disinfection(told)),
+        Body::IndicatorResult(told) => hygiene(context, indicator(told)),
         Body::Birth(birth) => state(context, State::Birth(birth)),
         Body::Heartbeat(heartbeat) => state(context, State::Heartbeat(heartbeat)),
         Body::Fault(fault) => state(context, State::Fault(fault)),
@@ -240,17 +250,10 @@ fn pulses(admitted: &Admitted, context: &Context, batch: telemetry::PulseBatch) 
     batch.pulses.into_iter().map(record).collect()
 }
 
-fn event(context: Context, time_ns: i64, what: Hygiene, happened_at: Option<UnixMicros>, items: Vec<Serial>) -> Record {
-    Record::SterilizationEvent(Box::new(SterilizationEvent {
-        context,
-        time_ns,
-        what,
-        happened_at,
-        items,
-    }))
-}
+/// What was done, when if it was told apart from the frame, and what it was done to.
+type Done = (Hygiene, Option<UnixMicros>, Vec<Serial>);
 
-fn cycle_event(context: Context, time_ns: i64, told: telemetry::SterilizationCycle) -> Record {
+fn cycle(told: telemetry::SterilizationCycle) -> Done {
     let what = Hygiene::Cycle {
         cycle: told.cycle,
         sterilizer: told.sterilizer,
@@ -258,25 +261,25 @@ fn cycle_event(context: Context, time_ns: i64, told: telemetry::SterilizationCyc
         hold_temperature_mdegc: told.hold_temperature.map(|t| t.get()),
         hold_time_s: told.hold_time_s,
     };
-    event(context, time_ns, what, told.ended_at, told.items)
+    (what, told.ended_at, told.items)
 }
 
-fn disinfection_event(context: Context, time_ns: i64, told: telemetry::Disinfection) -> Record {
+fn disinfection(told: telemetry::Disinfection) -> Done {
     let what = Hygiene::Disinfection {
         level: told.level,
         contact_time_s: told.contact_time_s,
     };
-    event(context, time_ns, what, told.performed_at, told.items)
+    (what, told.performed_at, told.items)
 }
 
-fn indicator_event(context: Context, time_ns: i64, told: telemetry::IndicatorResult) -> Record {
+fn indicator(told: telemetry::IndicatorResult) -> Done {
     let what = Hygiene::Indicator {
         kind: told.kind,
         sterilizer: told.sterilizer,
         cycle: told.cycle,
         outcome: told.outcome,
     };
-    event(context, time_ns, what, told.cycle_ended_at, Vec::new())
+    (what, told.cycle_ended_at, Vec::new())
 }
 
 /// Context of a message without a frame's header.

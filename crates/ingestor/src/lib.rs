@@ -30,4 +30,4 @@ pub mod window;
 
 pub use config::{Config, RawConfig};
 pub use frame::Fleet;
-pub use pipeline::{BuildError, CURSOR, Ingestor, LEDGER_FILE, STORE_FILE};
+pub use pipeline::{BuildError, CURSOR, Ingestor, LEDGER_FILE, PARKED_CURSOR, PARKED_FOLDER, STORE_FILE};

@@ -1,4 +1,9 @@
-//! Every metric of this crate: name, kind, and what it counts with its unit.
+//! Every metric of this crate: name, kind, and what it counts with its unit; each counter exists from the start, or nobody sees its
+//! first count as an increase.
+use spool::GapReason;
+
+use crate::schema::MEASUREMENTS;
+use crate::store::Reason;
 
 /// Points confirmed, by measurement.
 pub const POINTS_WRITTEN: &str = "ingestor_points_written_total";
@@ -28,6 +33,18 @@ pub const SESSIONS_FORGOTTEN: &str = "ingestor_sessions_forgotten_total";
 pub const SESSIONS_TOO_LATE: &str = "ingestor_sessions_too_late_total";
 /// Tenants whose writes do not go through.
 pub const TENANTS_STUCK: &str = "ingestor_tenants_stuck";
+/// Tenants that have a log of their own.
+pub const LANES_PARKED: &str = "ingestor_lanes_parked";
+/// Frames in such logs.
+pub const PARKED_RECORDS: &str = "ingestor_parked_records";
+/// Their bytes.
+pub const PARKED_BYTES: &str = "ingestor_parked_bytes";
+/// Frames that went to such logs.
+pub const PARKED: &str = "ingestor_records_parked_total";
+/// Frames that such a log shed at its cap.
+pub const PARKED_SHED: &str = "ingestor_parked_shed_records_total";
+/// See [`METRICS`].
+pub const PARKING_WAITS: &str = "ingestor_parking_waits";
 /// Roll-up periods that wait to be computed.
 pub const ROLLUPS_WAITING: &str = "ingestor_rollups_waiting";
 /// Roll-up periods that will not be computed, by reason.
@@ -99,7 +116,37 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (
         TENANTS_STUCK,
         "gauge",
-        "tenants (or the one store) whose writes do not go through",
+        "tenants (or the one store) whose writes do not go through and that are not parked",
+    ),
+    (
+        LANES_PARKED,
+        "gauge",
+        "tenants whose frames go to a log of their own because the store does not take their points",
+    ),
+    (
+        PARKED_RECORDS,
+        "gauge",
+        "frames in the logs of parked tenants that are not stored yet",
+    ),
+    (
+        PARKED_BYTES,
+        "gauge",
+        "bytes of frames in the logs of parked tenants that are not stored yet",
+    ),
+    (
+        PARKED,
+        "counter",
+        "frames that went to the log of a parked tenant; after a crash some of them twice",
+    ),
+    (
+        PARKED_SHED,
+        "counter",
+        "frames of parked tenants that were dropped at the cap of their log, oldest first",
+    ),
+    (
+        PARKING_WAITS,
+        "gauge",
+        "1 while all wait for a tenant that cannot be parked (any further): its log is at the cap, cannot be written, or too many have one; else 0",
     ),
     (
         ROLLUPS_WAITING,
@@ -124,7 +171,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (
         STORE_CLOCK_AHEAD,
         "gauge",
-        "how far the clock of InfluxDB is ahead of ours by its last answer to a question, in seconds",
+        "how far the store's clock is ahead of ours at the least by its last answer, in seconds; 0 of the embedded store",
     ),
     (
         ROWS_REMOVED,
@@ -136,4 +183,32 @@ pub const METRICS: &[(&str, &str, &str)] = &[
 /// Adds to a counter with a bounded reason.
 pub(crate) fn counter_reason(name: &'static str, reason: &'static str, by: u64) {
     metrics::counter!(name, "reason" => reason).increment(by);
+}
+
+/// What an ingestor counts, at 0, and how many tenants are stuck or parked.
+pub(crate) fn at_zero() {
+    for plain in [
+        POINTS_EXPIRED,
+        QUARANTINE_DROPPED,
+        SESSIONS_TOO_LATE,
+        ROWS_REMOVED,
+        PARKED,
+        PARKED_SHED,
+    ] {
+        metrics::counter!(plain).increment(0);
+    }
+    for measurement in MEASUREMENTS {
+        metrics::counter!(POINTS_WRITTEN, "measurement" => measurement.name).increment(0);
+    }
+    for reason in Reason::ALL {
+        for name in [POINTS_DROPPED, WRITES_FAILED, ROLLUP_READS_FAILED] {
+            counter_reason(name, reason.as_str(), 0);
+        }
+    }
+    for gauge in [TENANTS_STUCK, LANES_PARKED, PARKED_RECORDS, PARKED_BYTES, PARKING_WAITS] {
+        metrics::gauge!(gauge).set(0.0);
+    }
+    for reason in GapReason::ALL {
+        counter_reason(RECORDS_LOST, reason.as_str(), 0);
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use telemetry::{
-    Birth, BootId, ClinicId, ClockQuality, CycleId, DeviceId, DeviceKey, DeviceKind, DisinfectionLevel, Fault,
+    Actor, Birth, BootId, ClinicId, ClockQuality, CycleId, DeviceId, DeviceKey, DeviceKind, DisinfectionLevel, Fault,
     FlushReason, Heartbeat, IndicatorKind, ModelId, Origin, Outcome, Presence, Priority, Serial, SessionEnd, SessionId,
     SessionStart, TenantId, UnixMicros, VisitId, Zone,
 };
@@ -175,6 +175,8 @@ pub struct SterilizationEvent {
     pub happened_at: Option<UnixMicros>,
     /// Device ids or serials.
     pub items: Vec<Serial>,
+    /// Who recorded it, where a person did and is known.
+    pub recorded_by: Option<Actor>,
 }
 
 /// The three kinds of a [`SterilizationEvent`].

@@ -225,6 +225,7 @@ measurement!(STERILIZATION_EVENT, STERILIZATION_EVENT_COLUMNS, STERILIZATION_EVE
     "happened_at_us", Integer, "when it happened, if told apart from the frame, microseconds since 1970", |e| e.happened_at.map(|t| t.0);
     "items", Text, "device ids or serials, separated by commas", |e| items(e);
     "item_count", Integer, "how many", |e| Some(int(e.items.len()));
+    "recorded_by", Text, "who recorded it, where a person did and is known", |e| e.recorded_by.as_ref().map(|who| Plain::made(who.to_string()));
     "boot", Text, "boot id, hexadecimal", |e| e.context.boot.map(Plain::from);
     "sequence", Integer, "sequence number of the frame", |e| e.context.sequence.map(int);
     "visit", Text, "visit id, hexadecimal", |e| e.context.visit.map(Plain::from);

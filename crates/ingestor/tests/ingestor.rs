@@ -11,6 +11,10 @@ mod influx;
 mod ledger;
 #[path = "ingestor/line.rs"]
 mod line;
+#[path = "ingestor/other_servers.rs"]
+mod other_servers;
+#[path = "ingestor/parked.rs"]
+mod parked;
 #[path = "ingestor/pipeline.rs"]
 mod pipeline;
 #[path = "ingestor/read.rs"]

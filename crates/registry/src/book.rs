@@ -112,10 +112,11 @@ pub struct Opened {
     pub torn: Option<Torn>,
 }
 
-struct Inner {
-    files: Files,
-    journal: Journal,
-    changes: Vec<Change>,
+/// What the fleet in force is made of.
+pub(crate) struct Inner {
+    pub(crate) files: Files,
+    pub(crate) journal: Journal,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// Files, journal, and the fleet in force.
@@ -171,7 +172,7 @@ impl Book {
         Arc::clone(&self.ahead)
     }
 
-    fn put_in_force(&self, registry: Registry, known: impl FnOnce(&RegistryVersion)) {
+    pub(crate) fn put_in_force(&self, registry: Registry, known: impl FnOnce(&RegistryVersion)) {
         let registry = Arc::new(registry);
         self.ahead.replace_shared(Arc::clone(&registry));
         known(registry.version());
@@ -183,7 +184,7 @@ impl Book {
         Arc::clone(&self.shared)
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
         // A panic in between left a journal and a list that say the same, or a sealed journal.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

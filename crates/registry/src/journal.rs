@@ -134,6 +134,11 @@ impl Journal {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The hash of the last line; zeros if there is none.
     pub fn head(&self) -> Digest {
         Digest(self.head)
@@ -275,7 +280,7 @@ fn read_line(previous: [u8; 32], text: &[u8]) -> Option<(Change, [u8; 32])> {
 }
 
 /// Numbers have no holes; the first line of a journal that was emptied says so.
-fn follows(change: &Change, last: Option<&Change>) -> bool {
+pub(crate) fn follows(change: &Change, last: Option<&Change>) -> bool {
     match last {
         Some(last) => change.n == last.n + 1 && change.folded.is_none(),
         None => change.n == 1 || change.folded.is_some(),

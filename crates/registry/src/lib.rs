@@ -29,6 +29,7 @@ mod error;
 mod field;
 mod files;
 mod fleet;
+mod follow;
 pub mod import;
 mod journal;
 mod limits;
@@ -50,6 +51,7 @@ pub use book::{Book, ChangeError, Changed, Done, Folded, OpenError, Opened, Stan
 pub use change::{Change, Day, Digest, MAX_ACTOR_BYTES, MAX_STEPS, MAX_WHY_BYTES, NewDevice, Order, Row, Step};
 pub use error::{LoadError, LoadErrors, LoadReason, MAX_PROBLEMS};
 pub use fleet::{Clinic, Credentials, Device, DeviceState, Model, Retention, Tenant};
+pub use follow::{FollowError, Followed};
 pub use journal::{Journal, JournalError, Torn};
 pub use limits::{LightLimits, Limits, NeedleLimits};
 pub use load::{Files, Loaded};

@@ -9,6 +9,8 @@ mod changes;
 mod common;
 #[path = "registry/example.rs"]
 mod example;
+#[path = "registry/follow.rs"]
+mod follow;
 #[path = "registry/journal.rs"]
 mod journal;
 #[path = "registry/laws.rs"]

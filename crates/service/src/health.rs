@@ -33,6 +33,10 @@ pub struct Condition {
 #[derive(Debug)]
 struct State {
     red: Option<String>,
+    /// What is worth knowing while it is green.
+    remark: String,
+    /// What it says of single tenants. Bounded by the tenants of whoever tells.
+    of_tenants: BTreeMap<String, String>,
     since: SystemTime,
 }
 
@@ -44,7 +48,8 @@ pub struct ConditionReport {
     pub name: &'static str,
     /// Whether it is green.
     pub green: bool,
-    /// Why it is red; empty when green.
+    /// Why it is red, or what is worth knowing although it is green; may be empty then. For people of one tenant: what it says of
+    /// theirs.
     pub reason: String,
     /// Since when it has been so, in seconds since the Unix epoch.
     pub since: u64,
@@ -81,12 +86,25 @@ impl Health {
             .map(|(name, condition)| condition.report(name))
             .collect()
     }
+
+    /// The same for people of one tenant: each condition's colour, and of its words only what it says of that tenant. Whatever else it
+    /// says may name others.
+    pub fn report_to(&self, tenant: &str) -> Vec<ConditionReport> {
+        let conditions = lock(&self.0.conditions);
+        let own = |(name, condition): (&&'static str, &Condition)| ConditionReport {
+            reason: condition.of_tenant(tenant),
+            ..condition.report(name)
+        };
+        conditions.iter().map(own).collect()
+    }
 }
 
 impl Condition {
     fn starting(clock: Clock) -> Self {
         let state = State {
             red: Some("starting".to_owned()),
+            remark: String::new(),
+            of_tenants: BTreeMap::new(),
             since: clock.now(),
         };
         Self {
@@ -97,13 +115,31 @@ impl Condition {
 
     /// It is fine.
     pub fn green(&self) {
+        self.remark("");
+    }
+
+    /// It is fine, and this is worth knowing all the same.
+    pub fn remark(&self, remark: &str) {
         let mut state = lock(&self.state);
-        if state.red.is_some() {
-            *state = State {
-                red: None,
-                since: self.clock.now(),
-            };
+        if state.red.take().is_some() {
+            state.since = self.clock.now();
         }
+        if state.remark != remark {
+            state.remark = crate::logging::clean(remark, REASON_MAX);
+        }
+    }
+
+    /// What is so of single tenants, beside its words for whoever sees all; what was told before is over.
+    pub fn tell_tenants(&self, told: impl IntoIterator<Item = (String, String)>) {
+        let told = told
+            .into_iter()
+            .map(|(tenant, told)| (tenant, crate::logging::clean(&told, REASON_MAX)));
+        let told = told.collect();
+        lock(&self.state).of_tenants = told;
+    }
+
+    fn of_tenant(&self, tenant: &str) -> String {
+        lock(&self.state).of_tenants.get(tenant).cloned().unwrap_or_default()
     }
 
     /// It is not fine, and why. The since stays when it was red already, for whatever reason.
@@ -113,10 +149,9 @@ impl Condition {
             Some(known) if known == reason => {}
             Some(_) => state.red = Some(crate::logging::clean(reason, REASON_MAX)),
             None => {
-                *state = State {
-                    red: Some(crate::logging::clean(reason, REASON_MAX)),
-                    since: self.clock.now(),
-                };
+                state.red = Some(crate::logging::clean(reason, REASON_MAX));
+                state.remark.clear();
+                state.since = self.clock.now();
             }
         }
     }
@@ -131,7 +166,7 @@ impl Condition {
         ConditionReport {
             name,
             green: state.red.is_none(),
-            reason: state.red.clone().unwrap_or_default(),
+            reason: state.red.as_ref().unwrap_or(&state.remark).clone(),
             since: state
                 .since
                 .duration_since(UNIX_EPOCH)
@@ -163,6 +198,41 @@ mod tests {
         assert!(health.is_ready());
         health.condition("spool").red("disk is full");
         assert!(!health.is_ready());
+    }
+
+    #[test]
+    fn a_remark_is_told_and_leaves_the_process_ready() {
+        let health = Health::default();
+        let parked = health.condition("parked");
+        parked.red("at the cap");
+        parked.remark("one waits");
+        let report = health.report();
+        assert_eq!((report[0].green, report[0].reason.as_str()), (true, "one waits"));
+        assert!(health.is_ready());
+        parked.green();
+        assert_eq!(health.report()[0].reason, "");
+    }
+
+    #[test]
+    fn people_of_a_tenant_are_told_the_colour_and_nothing_that_is_not_said_of_their_own() {
+        let health = Health::default();
+        let parked = health.condition("parked");
+        parked.remark("acme waits; bravo waits");
+        parked.tell_tenants([("acme".to_owned(), "acme waits\n".to_owned())]);
+        health.condition("store").red("bravo is refused");
+        let to = |tenant: &str| {
+            let report = health.report_to(tenant);
+            report
+                .into_iter()
+                .map(|c| (c.name, c.green, c.reason))
+                .collect::<Vec<_>>()
+        };
+        let store = ("store", false, String::new());
+        let own = ("parked", true, crate::logging::clean("acme waits\n", REASON_MAX));
+        assert_eq!(to("acme"), [own, store.clone()]);
+        assert_eq!(to("bravo"), [("parked", true, String::new()), store.clone()]);
+        parked.tell_tenants([]);
+        assert_eq!(to("acme"), [("parked", true, String::new()), store]);
     }
 
     #[test]

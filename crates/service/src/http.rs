@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use crate::health::{ConditionReport, Health};
 use crate::metrics::Metrics;
@@ -33,6 +35,11 @@ pub const BODY_MAX: usize = 1 << 20;
 pub const CONNECTIONS_MAX: usize = 256;
 /// Longest time from a request's head to its answer's head; a body that never comes ends here.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Below this all answers are JSON.
+const API: &str = "/v1/";
+/// What is said when the answer, or what was sent, does not come in time.
+const LATE: &str =
+    "no answer in time, or what was sent did not come whole: look whether it was done before you send it again";
 /// How long open requests may take to finish after shutdown began.
 pub const FINISH_WITHIN: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (out of file descriptors), so that it does not spin.
@@ -56,6 +63,8 @@ pub struct Readiness {
     pub red: Vec<ConditionReport>,
     /// The names of those that are.
     pub green: Vec<&'static str>,
+    /// Those of them of which something is worth knowing all the same.
+    pub remarks: Vec<ConditionReport>,
 }
 
 async fn readyz(State(health): State<Health>) -> Response {
@@ -67,8 +76,14 @@ async fn readyz(State(health): State<Health>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let (green, red): (Vec<ConditionReport>, Vec<ConditionReport>) = report.into_iter().partition(|c| c.green);
-    let green: Vec<&'static str> = green.iter().map(|condition| condition.name).collect();
-    (status, axum::Json(Readiness { ready, red, green })).into_response()
+    let names: Vec<&'static str> = green.iter().map(|condition| condition.name).collect();
+    let readiness = Readiness {
+        ready,
+        red,
+        green: names,
+        remarks: green.into_iter().filter(|c| !c.reason.is_empty()).collect(),
+    };
+    (status, axum::Json(readiness)).into_response()
 }
 
 async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
@@ -138,12 +153,15 @@ impl From<UnixListener> for Listener {
 }
 
 /// Serves `router` until `shutdown` resolves, then lets open requests finish for [`FINISH_WITHIN`]. Bodies are bounded by
-/// [`BODY_MAX`] (a route may set its own `DefaultBodyLimit`), heads by [`HEADER_READ_TIMEOUT`].
+/// [`BODY_MAX`] (a route may set its own `DefaultBodyLimit`), heads by [`HEADER_READ_TIMEOUT`]. Answers are packed with gzip for who
+/// asks for it: in a flood the inbox of a phone on a slow network is a quarter of a megabyte that says the same words over and over.
 pub async fn serve(listener: impl Into<Listener>, router: Router, shutdown: impl Future<Output = ()> + Send) {
     let listener = listener.into();
     let router = router
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(axum::middleware::from_fn(answer_in_time));
+        .layer(axum::middleware::from_fn(answer_in_time))
+        // Streams of events are left as they are: packed, the newest would wait for the next.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -181,9 +199,14 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, shutdown: impl
 }
 
 async fn answer_in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    let in_json = request.uri().path().starts_with(API);
+    match (tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await, in_json) {
+        (Ok(response), _) => response,
+        (Err(_), true) => {
+            let said = serde_json::json!({ "error": LATE });
+            (StatusCode::REQUEST_TIMEOUT, axum::Json(said)).into_response()
+        }
+        (Err(_), false) => (StatusCode::REQUEST_TIMEOUT, format!("{LATE}\n")).into_response(),
     }
 }
 
@@ -269,9 +292,10 @@ mod tests {
         );
         let answer = ask(TcpStream::connect(address).await.unwrap(), "/healthz").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        broker.green();
+        broker.remark("one of three is down");
         let answer = ask(TcpStream::connect(address).await.unwrap(), "/readyz").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains(r#""remarks":[{"name":"broker""#), "{answer}");
         shutdown.begin("test");
         served.await.unwrap();
     }
@@ -312,23 +336,59 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_comes_does_not_hold_its_connection_for_ever() {
+    async fn a_body_that_never_comes_is_given_up_in_words_and_of_the_api_in_json() {
         let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        let echo = Router::new().route("/", axum::routing::post(|body: String| async move { body }));
-        let served = tokio::spawn(serve(listener, echo, shutdown.requested()));
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\n")
-            .await
-            .unwrap();
-        let mut answer = [0; 12];
-        tokio::time::timeout(ANSWER_WITHIN * 4, stream.read_exact(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 408");
+        let echo = || axum::routing::post(|body: String| async move { body });
+        let router = Router::new().route("/", echo()).route("/v1/record", echo());
+        let served = tokio::spawn(serve(listener, router, shutdown.requested()));
+        for (path, kind, body) in [
+            ("/", "text/plain; charset=utf-8", format!("{LATE}\n")),
+            ("/v1/record", "application/json", format!("{{\"error\":\"{LATE}\"}}")),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 9\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            tokio::time::timeout(ANSWER_WITHIN * 4, stream.read_to_string(&mut answer))
+                .await
+                .unwrap()
+                .unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+            let (head, said) = answer.split_once("\r\n\r\n").unwrap();
+            assert_eq!(said, body);
+            assert!(head.contains(&format!("content-type: {kind}")), "{head}");
+        }
+        shutdown.begin("test");
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_packed_for_who_asks_for_it_and_a_stream_of_events_never_is() {
+        let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let long = || async { "one stroke 1.900 mm deep, the limit is 1.000 mm ".repeat(100) };
+        let events = || async { ([(header::CONTENT_TYPE, "text/event-stream")], "data: 1\n\n".repeat(100)) };
+        let router = Router::new().route("/", get(long)).route("/live", get(events));
+        let served = tokio::spawn(serve(listener, router, shutdown.requested()));
+        for (path, asks, packed) in [
+            ("/", "gzip, br", true),
+            ("/", "identity", false),
+            ("/live", "gzip", false),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head =
+                format!("GET {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\naccept-encoding: {asks}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            let text = String::from_utf8_lossy(&answer).to_lowercase();
+            assert!(text.starts_with("http/1.1 200"), "{text}");
+            assert_eq!(text.contains("content-encoding: gzip"), packed, "{path} {asks}: {text}");
+            assert_eq!(answer.len() < 900, packed, "{} bytes", answer.len());
+        }
         shutdown.begin("test");
         served.await.unwrap();
     }

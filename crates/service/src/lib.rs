@@ -10,6 +10,7 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod mqtt;
+pub mod reload;
 pub mod shutdown;
 pub mod telemetry_names;
 #[cfg(feature = "testing")]

@@ -32,6 +32,15 @@ pub const MQTT_PUBLISHES_REFUSED: &str = "service_mqtt_publishes_refused_total";
 pub const MQTT_COMMANDS_DROPPED: &str = "service_mqtt_commands_dropped_total";
 /// HTTP connections refused at the connection limit.
 pub const HTTP_REFUSED: &str = "service_http_connections_refused_total";
+/// Reloads that were refused, by what was to be read again.
+pub const RELOADS_REFUSED: &str = "service_reloads_refused_total";
+
+/// Visible as zero from the start.
+pub const PRESETS: &[crate::metrics::Preset] = &[
+    (RELOADS_REFUSED, &[("what", "rules")]),
+    (RELOADS_REFUSED, &[("what", "plan")]),
+    (RELOADS_REFUSED, &[("what", "registry")]),
+];
 
 /// The table from which [`crate::metrics::install`] describes them.
 pub const METRICS: &[(&str, &str, &str)] = &[
@@ -94,5 +103,10 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         HTTP_REFUSED,
         "counter",
         "HTTP connections refused at the connection limit",
+    ),
+    (
+        RELOADS_REFUSED,
+        "counter",
+        "reloads of edited files that were refused while the old ones hold, by what (rules, plan, registry)",
     ),
 ];

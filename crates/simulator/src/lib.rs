@@ -44,7 +44,7 @@ pub use live::{Live, LiveCounts, TRUTHS_MAX};
 pub use noise::{LAG_1_AUTOCORRELATION, SCALE_TOLERANCE_UM};
 pub use registry_files::Credential;
 pub use run::{Pace, Report, Simulator, Target};
-pub use scenario::{DEMO, Scenario, ScenarioError};
+pub use scenario::{DEMO, EVERY_FAULT, Scenario, ScenarioError};
 pub use spec::{DEVICES_MAX, FleetSpec, Span};
 pub use stream::Frames;
 pub use uplink::TimedFrame;

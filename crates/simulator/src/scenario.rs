@@ -10,8 +10,11 @@ use crate::spec::FleetSpec;
 /// Most faults in one scenario.
 const FAULTS_MAX: usize = 1_000;
 
-/// The scenario that `dermatel demo` shows unless told otherwise.
+/// The scenario that `dermatel demo` shows unless told otherwise: a few things that a person can follow.
 pub const DEMO: &str = include_str!("../../../deploy/scenarios/demo.toml");
+
+/// Every fault that there is, at once, in a fleet of which most is healthy.
+pub const EVERY_FAULT: &str = include_str!("../../../deploy/scenarios/every-fault.toml");
 
 /// A scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

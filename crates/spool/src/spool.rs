@@ -13,7 +13,7 @@ use crate::error::{OpenError, ReadError, ReaderError};
 use crate::files::Layout;
 use crate::reader::{LookBack, Reader};
 use crate::record::{Appended, Item, Offset};
-use crate::state::{CursorState, OpenReport, State};
+use crate::state::{Counters, CursorState, OpenReport, State};
 
 type Hook = Box<dyn Fn(Offset) + Send + Sync>;
 
@@ -151,6 +151,12 @@ impl Spool {
     #[must_use]
     pub fn look_back(&self) -> LookBack {
         LookBack::new(Arc::clone(&self.inner))
+    }
+
+    /// What happened since open; cheap, reads nothing.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner.core().counters
     }
 
     /// A snapshot of everything worth showing. Reads one record per cursor that moved since the last call.

@@ -5,7 +5,7 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::{
-    BootId, Channel, ClinicId, DeviceId, DeviceKey, GatewayId, IdError, Rejected, SessionId, Status, Telemetry,
+    Actor, BootId, Channel, ClinicId, DeviceId, DeviceKey, GatewayId, IdError, Rejected, SessionId, Status, Telemetry,
     TenantId, Topic, UnixMicros, Uptime, decode, decode_status, proto,
 };
 
@@ -86,6 +86,8 @@ pub struct Admitted {
     pub gateway: GatewayId,
     /// The broker delivered it as retained: no proof of life.
     pub retained: bool,
+    /// Who recorded it, where it is [`Origin::Recorded`] and somebody said who.
+    pub recorded_by: Option<Actor>,
 }
 
 /// Why bytes of a log are not an [`Admitted`]. It passed a checksum, so another version of the program wrote it.
@@ -168,6 +170,9 @@ impl Admitted {
         out.number(11, self.maybe_seen_before.into());
         out.bytes(12, self.gateway.as_str().as_bytes());
         out.number(13, self.retained.into());
+        if let Some(actor) = &self.recorded_by {
+            out.bytes(14, actor.as_str().as_bytes());
+        }
     }
 
     fn wire_channel(&self) -> proto::Channel {
@@ -212,6 +217,7 @@ impl Admitted {
             maybe_seen_before: self.maybe_seen_before,
             gateway: self.gateway.to_string(),
             retained: self.retained,
+            recorded_by: self.recorded_by.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 
@@ -260,12 +266,16 @@ impl Admitted {
             maybe_seen_before: wire.maybe_seen_before,
             gateway: GatewayId::new(&wire.gateway).map_err(AdmittedError::Id)?,
             retained: wire.retained,
+            recorded_by: match wire.recorded_by.as_str() {
+                "" => None,
+                name => Some(Actor::new(name).map_err(AdmittedError::Id)?),
+            },
             payload: wire.payload,
         })
     }
 }
 
-/// What stands beside the payload: at most four ids of 64 bytes, two times, flags.
+/// What stands beside the payload: at most four ids of 64 bytes, two times, flags. Who recorded it is seldom there.
 const OTHER_BYTES: usize = 320;
 
 /// Fields of a message, appended one by one; as in proto3, what is zero or empty is left out.

@@ -68,6 +68,28 @@ fn printable(what: &'static str, text: &str) -> Result<(), IdError> {
     })
 }
 
+/// The longest name of a person in bytes.
+const ACTOR_MAX: usize = 200;
+
+fn named(what: &'static str, text: &str) -> Result<(), IdError> {
+    let len = text.len();
+    if text.trim().is_empty() {
+        return Err(IdError::Empty { what });
+    }
+    if len > ACTOR_MAX {
+        let max = ACTOR_MAX;
+        return Err(IdError::TooLong { what, len, max });
+    }
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        Some((at, _)) => Err(IdError::Character {
+            what,
+            at,
+            allowed: "everything but control characters",
+        }),
+        None => Ok(()),
+    }
+}
+
 fn bounded(
     what: &'static str,
     text: &str,
@@ -183,6 +205,11 @@ text_id!(
 text_id!(
     /// A short printable text without characters that need escaping, such as a firmware version: 1 to 64 bytes.
     Text, "text", printable, r"^[ !#-+\--<>-\[\]-~]{1,64}$"
+);
+text_id!(
+    /// A member of staff who did or recorded something, as they signed in or as it was said: 1 to 200 bytes, no control characters.
+    /// Never a client.
+    Actor, "actor", named, r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 );
 
 macro_rules! opaque_id {

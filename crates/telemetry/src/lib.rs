@@ -37,8 +37,8 @@ pub use body::{
 };
 pub use decode::{MAX_PAYLOAD_BYTES, decode, decode_status};
 pub use id::{
-    BootId, ClinicId, CycleId, DeviceId, DeviceKey, GatewayId, IdError, ModelId, Serial, SessionId, TenantId, Text,
-    VisitId,
+    Actor, BootId, ClinicId, CycleId, DeviceId, DeviceKey, GatewayId, IdError, ModelId, Serial, SessionId, TenantId,
+    Text, VisitId,
 };
 pub use kind::{
     DeviceKind, DisinfectionLevel, FaultCode, FlushReason, IndicatorKind, Outcome, Presence, Priority,

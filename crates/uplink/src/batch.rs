@@ -46,6 +46,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Topic,
+        Self::NotOwned,
+        Self::TooLarge,
+        Self::Packing,
+        Self::Malformed,
+        Self::Identity,
+        Self::Kind,
+        Self::Stranger,
+    ];
+
     /// The label.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use crate::topic::Way;
 
 fn admitted(tenant: &str, clinic: &str, gateway: &str) -> Admitted {
     Admitted {
+        recorded_by: None,
         tenant: tenant.parse().unwrap(),
         clinic: clinic.parse().unwrap(),
         device: "pen-1".parse().unwrap(),

@@ -12,7 +12,7 @@ use telemetry::{DeviceId, DeviceKey, GatewayId, TenantId, UnixMicros, proto};
 use tokio::task::JoinSet;
 
 use crate::Config;
-use crate::metrics::DOWNLINK_COMMANDS;
+use crate::metrics::{DOWNLINK_COMMANDS, downlink_at_zero};
 use crate::topic::downlink;
 
 /// Most devices of which it is known where they are. One more is not reached until it is heard again after a restart.
@@ -62,6 +62,12 @@ pub fn encode(device: &DeviceKey, payload: Vec<u8>, until: UnixMicros) -> Bytes 
     command.encode_to_vec().into()
 }
 
+/// What becomes of a command that did not get down to its device's connection, or stays unanswered.
+const NOT_TRIED: [&str; 3] = [TIMEOUT, MALFORMED, EXPIRED];
+const TIMEOUT: &str = "timeout";
+const MALFORMED: &str = "malformed";
+const EXPIRED: &str = "expired";
+
 /// Takes commands from the broker to the devices of a gateway.
 pub struct Down {
     subscriber: Subscriber,
@@ -69,11 +75,18 @@ pub struct Down {
 }
 
 impl Down {
-    /// Connects with a session that the broker keeps. Within a tokio runtime.
+    /// Connects with a session that the broker keeps. `outcomes`: what may become of a command that is tried, as is counted. Within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// The broker's options contradict themselves.
-    pub fn start(config: &Config, gateway: &GatewayId, clock: Clock) -> Result<Self, OptionsError> {
+    pub fn start(
+        config: &Config,
+        gateway: &GatewayId,
+        clock: Clock,
+        outcomes: impl IntoIterator<Item = &'static str>,
+    ) -> Result<Self, OptionsError> {
+        downlink_at_zero(outcomes.into_iter().chain(NOT_TRIED));
         let broker = config.broker_as(format!("dermatel-down-{gateway}"));
         let mut options = SubscriberOptions::new(broker, vec![downlink(gateway)]);
         options.receive_window = WINDOW;
@@ -109,7 +122,7 @@ impl Down {
                     let deliver = read.map(|(device, payload)| deliver(device, payload));
                     under_way.spawn(async move {
                         let outcome = match deliver {
-                            Ok(deliver) => tokio::time::timeout(TRY_FOR, deliver).await.unwrap_or("timeout"),
+                            Ok(deliver) => tokio::time::timeout(TRY_FOR, deliver).await.unwrap_or(TIMEOUT),
                             Err(why) => why,
                         };
                         (delivery.token, outcome)
@@ -122,13 +135,13 @@ impl Down {
 }
 
 fn read(bytes: &[u8], now: UnixMicros) -> Result<(DeviceKey, Bytes), &'static str> {
-    let command = proto::DownlinkCommand::decode(bytes).map_err(|_| "malformed")?;
+    let command = proto::DownlinkCommand::decode(bytes).map_err(|_| MALFORMED)?;
     let device = DeviceKey {
-        tenant: TenantId::new(&command.tenant).map_err(|_| "malformed")?,
-        device: DeviceId::new(&command.device).map_err(|_| "malformed")?,
+        tenant: TenantId::new(&command.tenant).map_err(|_| MALFORMED)?,
+        device: DeviceId::new(&command.device).map_err(|_| MALFORMED)?,
     };
     if now.0 > command.until_us {
-        return Err("expired");
+        return Err(EXPIRED);
     }
     Ok((device, command.payload.into()))
 }

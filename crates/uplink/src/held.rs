@@ -51,6 +51,9 @@ struct Sender {
 struct Shard {
     /// Everything before it is held; none: nothing is known.
     position: Option<u64>,
+    /// Up to here it gets what it had no part in when all readers had it: it began from nothing since, as after a lost disk, and
+    /// its sender's word that every reader has something does not hold for it.
+    owed: u64,
     under_way: Option<Parts>,
 }
 
@@ -148,7 +151,7 @@ impl Held {
         let senders = gateways.map(|((_, id), sender)| proto::uplink_positions::Sender {
             sender: id.to_string(),
             era: sender.era,
-            shards: sender.said(),
+            shards: sender.remembered(),
         });
         let positions = proto::UplinkPositions {
             senders: senders.collect(),
@@ -164,6 +167,7 @@ impl Held {
             let shards = sender.shards.iter().filter_map(|shard| {
                 let known = Shard {
                     position: shard.position,
+                    owed: shard.owed.unwrap_or_default(),
                     under_way: None,
                 };
                 Some((u16::try_from(shard.shard).ok()?, known))
@@ -207,16 +211,29 @@ impl Sender {
             .map(|(shard, held)| proto::ShardHeld {
                 shard: u32::from(*shard),
                 position: held.position,
+                owed: None,
             })
             .collect()
+    }
+
+    fn remembered(&self) -> Vec<proto::ShardHeld> {
+        let mut shards = self.said();
+        for (shard, held) in shards.iter_mut().zip(self.shards.values()) {
+            shard.owed = held.position.filter(|at| *at < held.owed).map(|_| held.owed);
+        }
+        shards
     }
 }
 
 impl Shard {
     fn judge(&mut self, stretch: &Stretch) -> Verdict {
         let has = match self.position {
+            Some(position) if position < self.owed => position,
             Some(position) => position.max(stretch.floor),
-            None => stretch.oldest,
+            None => {
+                self.owed = stretch.floor;
+                stretch.oldest
+            }
         };
         if stretch.after > has {
             return Verdict::Ahead;

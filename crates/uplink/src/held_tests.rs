@@ -43,6 +43,44 @@ fn what_is_lacking_is_said_once_and_no_longer_when_the_sender_went_back() {
 }
 
 #[test]
+fn who_began_from_nothing_gets_what_all_readers_had_before_and_who_was_there_is_not_sent_it_again() {
+    let with = |floor, stretch: Stretch| Stretch { floor, ..stretch };
+    // The gateway keeps everything from 0 on; all readers have what is before 6.
+    let mut empty = Held::default();
+    empty.judge(Way::Uplink, 3, &with(6, hello(0, 0)), true);
+    assert_eq!(
+        empty.judge(Way::Uplink, 3, &with(6, stretch(0, 0, 4)), false),
+        Verdict::Take
+    );
+    // Its process dies, and the gateway starts again meanwhile.
+    let mut empty = Held::decode(&empty.encode()).unwrap();
+    let anew = Stretch {
+        era: 8,
+        continues: Some((7, 6)),
+        ..with(6, hello(0, 6))
+    };
+    assert_eq!(empty.judge(Way::Uplink, 3, &anew, true), Verdict::Ahead);
+    let rest = Stretch {
+        era: 8,
+        ..with(6, stretch(1, 4, 6))
+    };
+    assert_eq!(empty.judge(Way::Uplink, 3, &rest, false), Verdict::Take);
+    // From here on it is one of all: of an idle shard it is told that nothing came.
+    let idle = Stretch {
+        era: 8,
+        ..with(50, hello(1, 50))
+    };
+    assert_eq!(empty.judge(Way::Uplink, 3, &idle, true), Verdict::Take);
+
+    let mut there = Held::default();
+    there.judge(Way::Uplink, 3, &hello(0, 0), true);
+    assert_eq!(
+        there.judge(Way::Uplink, 3, &with(6, stretch(0, 0, 6)), false),
+        Verdict::Copy
+    );
+}
+
+#[test]
 fn one_sender_more_than_are_followed_costs_that_sender() {
     let mut held = Held::default();
     for number in 0..=SENDERS_MAX {

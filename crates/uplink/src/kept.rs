@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use prost::Message as _;
 use service::mqtt::Delivery;
-use spool::{AtCap, Config, NewRecord, OpenError, OsDisk, Spool};
+use spool::{AtCap, Config, Item, LookBack, NewRecord, Offset, OpenError, OsDisk, Spool};
 use telemetry::{UnixMicros, proto};
 
 use crate::batch::Refusal;
@@ -16,7 +16,8 @@ const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes of a payload that are kept.
 const PAYLOAD_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Where refused batches are.
+/// Where refused batches are. Clones are the same place.
+#[derive(Clone)]
 pub(crate) struct Kept {
     spool: Spool,
 }
@@ -53,4 +54,64 @@ impl Kept {
         let _ = self.spool.maintain(now);
         Ok(())
     }
+}
+
+/// One that is kept, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub id: u64,
+    /// Where it came, cut where that is long.
+    pub topic: String,
+    /// A bounded name: [`crate::batch::Reason`].
+    pub reason: String,
+    /// In words.
+    pub detail: String,
+    /// When it came.
+    pub received_at: UnixMicros,
+    /// The payload's length as it is kept, in bytes.
+    pub payload_bytes: usize,
+}
+
+impl Kept {
+    /// The newest, of one reason or of all.
+    pub(crate) fn latest(&self, reason: Option<&str>, limit: usize) -> Result<Vec<Listed>, String> {
+        let state = self.spool.state();
+        let mut listed = Vec::new();
+        let mut look = self.spool.look_back();
+        for id in (state.oldest.0..state.durable.0).rev() {
+            if listed.len() >= limit {
+                break;
+            }
+            let Some(kept) = read(&mut look, id)? else { continue };
+            if reason.is_none_or(|reason| reason == kept.reason) {
+                listed.push(Listed {
+                    id,
+                    payload_bytes: kept.payload.len(),
+                    topic: kept.topic,
+                    reason: kept.reason,
+                    detail: kept.detail,
+                    received_at: UnixMicros(kept.received_at_us),
+                });
+            }
+        }
+        Ok(listed)
+    }
+
+    /// One; `None`: there is none of this number, or not any more.
+    pub(crate) fn one(&self, id: u64) -> Result<Option<proto::RefusedBatch>, String> {
+        let state = self.spool.state();
+        match (state.oldest.0..state.durable.0).contains(&id) {
+            true => read(&mut self.spool.look_back(), id),
+            false => Ok(None),
+        }
+    }
+}
+
+fn read(look: &mut LookBack, id: u64) -> Result<Option<proto::RefusedBatch>, String> {
+    let items = look.read(Offset(id), 1, 1).map_err(|error| error.to_string())?;
+    Ok(items.into_iter().find_map(|item| match item {
+        Item::Record(record) if record.offset.0 == id => proto::RefusedBatch::decode(record.bytes.as_slice()).ok(),
+        _ => None,
+    }))
 }

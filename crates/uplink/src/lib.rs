@@ -24,7 +24,7 @@ mod durable;
 pub mod fence;
 pub mod forward;
 pub mod held;
-mod kept;
+pub mod kept;
 pub mod metrics;
 mod positions;
 pub mod progress;

@@ -1,4 +1,7 @@
-//! Names of the metrics, with kind and meaning.
+//! Names of the metrics, with kind and meaning; each counter exists from the start, or nobody sees its first count as an increase.
+use metrics::counter;
+
+use crate::batch::Reason;
 
 /// Batches that the broker acknowledged.
 pub const FORWARDED_BATCHES: &str = "uplink_batches_forwarded_total";
@@ -26,6 +29,8 @@ pub const RECEIVED_MESSAGES: &str = "uplink_messages_received_total";
 pub const REPEATED_BATCHES: &str = "uplink_batches_repeated_total";
 /// Batches that were not taken, by reason.
 pub const REFUSED_BATCHES: &str = "uplink_batches_refused_total";
+/// Refused batches that were taken after all.
+pub const REPLAYED_BATCHES: &str = "uplink_batches_replayed_total";
 /// Appends to the reader's log that failed and were tried again.
 pub const RECEIVE_RETRIES: &str = "uplink_receive_retries_total";
 /// 1 while this instance may page.
@@ -54,7 +59,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (
         NOT_FORWARDED,
         "counter",
-        "records of the gateway's log that could not be sent, by reason: lost, unreadable, too_large",
+        "records of the gateway's log that could not be sent, by reason: lost, unreadable",
     ),
     (
         HELD_BACK,
@@ -93,6 +98,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "batches that were kept aside instead of taken, by reason",
     ),
     (
+        REPLAYED_BATCHES,
+        "counter",
+        "refused batches that were taken when somebody replayed them",
+    ),
+    (
         RECEIVE_RETRIES,
         "counter",
         "times that the reader's log did not take a batch and was tried again",
@@ -118,3 +128,46 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "commands for devices that came down, by outcome",
     ),
 ];
+
+/// What a forwarder counts, at 0.
+pub(crate) fn forwarder_at_zero() {
+    for plain in [
+        FORWARDED_BATCHES,
+        FORWARDED_MESSAGES,
+        FORWARDED_BYTES,
+        FORWARDED_PACKED_BYTES,
+        RESTARTED,
+    ] {
+        counter!(plain).increment(0);
+    }
+    for reason in ["lost", "unreadable"] {
+        counter!(NOT_FORWARDED, "reason" => reason).increment(0);
+    }
+    for why in ["lacking", "silence"] {
+        counter!(WENT_BACK, "why" => why).increment(0);
+    }
+}
+
+/// What a receiver counts, at 0.
+pub(crate) fn receiver_at_zero() {
+    for plain in [
+        RECEIVED_BATCHES,
+        RECEIVED_MESSAGES,
+        REPEATED_BATCHES,
+        BATCHES_AHEAD,
+        RECEIVE_RETRIES,
+        REPLAYED_BATCHES,
+    ] {
+        counter!(plain).increment(0);
+    }
+    for reason in Reason::ALL {
+        counter!(REFUSED_BATCHES, "reason" => reason.as_str()).increment(0);
+    }
+}
+
+/// What becomes of commands to devices, at 0.
+pub(crate) fn downlink_at_zero(outcomes: impl IntoIterator<Item = &'static str>) {
+    for outcome in outcomes {
+        counter!(DOWNLINK_COMMANDS, "outcome" => outcome).increment(0);
+    }
+}

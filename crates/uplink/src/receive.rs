@@ -1,5 +1,7 @@
 //! The reader's side: takes batches from the broker that follow what it holds, writes them to its own log, syncs, acknowledges them,
 //! and says to their senders how far it holds what they sent.
+mod refusals;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,12 +13,16 @@ use service::mqtt::{Acker, Delivery, Link, OptionsError, Subscriber, SubscriberO
 use spool::{NewRecord, OpenError, Spool};
 use telemetry::proto;
 use telemetry::{GatewayId, UnixMicros};
+use tokio::sync::mpsc;
+
+pub use self::refusals::{Refusals, ReplayError};
 
 use crate::batch::{Envelope, Message, Opened, Reason, Refusal};
 use crate::held::{Held, Verdict};
 use crate::kept::Kept;
 use crate::metrics::{
     BATCHES_AHEAD, RECEIVE_RETRIES, RECEIVED_BATCHES, RECEIVED_MESSAGES, REFUSED_BATCHES, REPEATED_BATCHES,
+    receiver_at_zero,
 };
 use crate::positions::Positions;
 use crate::progress::Progress;
@@ -96,6 +102,8 @@ pub struct Receiver<S> {
     clock: Clock,
     condition: Condition,
     writer: Option<Writer<S>>,
+    refusals: Refusals,
+    asks: mpsc::Receiver<refusals::Ask>,
     says: Says,
     /// When something was said, and when everything was.
     said: (Instant, Instant),
@@ -128,6 +136,7 @@ impl<S: Sink> Receiver<S> {
         clock: Clock,
         condition: Condition,
     ) -> Result<Self, BuildError> {
+        receiver_at_zero();
         let kept = Kept::open(dir.join("refused"), config.keep_refused_bytes)?;
         let broker = config.broker_as(format!("dermatel-{}-{}", role.as_str(), config.instance));
         let mut options = SubscriberOptions::new(broker, filters(role, config.shards));
@@ -137,12 +146,18 @@ impl<S: Sink> Receiver<S> {
         let says = Says::start(config, role, subscriber.subscribed())?;
         let (positions, held) = Positions::open(&dir, role)?;
         condition.red("not connected to the broker yet");
+        let (ask, asks) = mpsc::channel(refusals::ASKS);
         let now = Instant::now();
         Ok(Self {
             acker: subscriber.acker(),
             subscriber,
             clock,
             condition,
+            refusals: Refusals {
+                kept: kept.clone(),
+                asks: ask,
+            },
+            asks,
             writer: Some(Writer {
                 log,
                 kept,
@@ -156,6 +171,11 @@ impl<S: Sink> Receiver<S> {
             says,
             said: (now, now),
         })
+    }
+
+    /// What it refused.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// Takes batches until `stop` resolves. What is not on disk then comes again.
@@ -175,6 +195,7 @@ impl<S: Sink> Receiver<S> {
                     true
                 }
                 _ = say.tick() => self.say().await,
+                Some(ask) = self.asks.recv() => self.replay(ask).await,
                 got = self.subscriber.recv_many(&mut taken, TAKEN_MAX) => {
                     let written = self.write(std::mem::take(&mut taken));
                     got > 0 && tokio::select! {
@@ -228,6 +249,20 @@ impl<S: Sink> Receiver<S> {
         }
         self.writer = Some(writer);
         true
+    }
+
+    /// Takes a batch that was refused. False: the thread panicked.
+    async fn replay(&mut self, ask: refusals::Ask) -> bool {
+        let Some(mut writer) = self.writer.take() else {
+            return false;
+        };
+        let now = self.clock.now();
+        let done = tokio::task::spawn_blocking(move || {
+            ask.answer(&mut writer, now);
+            writer
+        });
+        self.writer = done.await.ok();
+        self.writer.is_some()
     }
 
     fn tell(&self, link: &Link) {

@@ -1,7 +1,7 @@
 //! SIGKILL of each process and of the broker while devices publish: nothing that was acknowledged is lost, no hazard stays untold.
 use std::time::Duration;
 
-use tests::{Apart, Mqtt, SOON, Source, StackSpec, Treating, Version, Webhook, deliver_all, wait_for};
+use tests::{Apart, Mqtt, SOON, Source, Stack, StackSpec, Treating, Version, Webhook, deliver_all, wait_for};
 
 use service::testing::Mosquitto;
 
@@ -100,4 +100,42 @@ fn apart_what_a_broker_acknowledged_and_had_not_saved_when_it_died_is_sent_again
     let told = "SELECT count(DISTINCT alert_id) FROM alert_transition WHERE rule = 'depth-above-limit' AND to_state = 'firing'";
     apart.ingestor.wait_number(told, 1);
     assert_eq!(webhook.of_rule("depth-above-limit").len(), 1, "{:#?}", webhook.pages());
+}
+
+#[test]
+fn apart_an_ingestor_whose_disk_is_lost_gets_again_what_the_gateway_still_keeps() {
+    let webhook = Webhook::start();
+    let broker = broker();
+    let mut apart = Apart::start(&StackSpec::plain(&webhook), broker.port());
+    let treat = |gateway: &Stack| {
+        let mut pen = Source::new("pen-1");
+        let frames = [pen.start(), pen.good(100), pen.hazard(), pen.end(Some(103), None)];
+        deliver_all(&pen.login(gateway.mqtt, Version::V5), &pen.topic(), &frames, |_| {});
+    };
+    const STROKES: &str = "SELECT coalesce(sum(count), 0) FROM stroke_window";
+    for before in 1..=3 {
+        treat(&apart.gateway);
+        apart.ingestor.wait_number(STROKES, before * 103);
+    }
+    // It goes on to write how far it is.
+    wait_for("every reader to have what was treated", SOON, || {
+        let behind = apart.gateway.metric("spool_backlog_records");
+        if behind < 4.0 { Ok(()) } else { Err(behind) }
+    });
+    // Everybody had everything, and the gateway starts again meanwhile: it begins behind all of it.
+    apart.ingestor.kill();
+    std::fs::remove_dir_all(apart.ingestor.folder().join("data")).unwrap();
+    apart.gateway.kill();
+    apart.gateway.up();
+    treat(&apart.gateway);
+    apart.ingestor.up();
+    apart.ingestor.wait_number(STROKES, 4 * 103);
+    let whole = "SELECT count(*) FROM session_summary WHERE complete = 1";
+    apart.ingestor.wait_number(whole, 4);
+    // It was paged before, and is not again.
+    let hazards = || webhook.of_rule("depth-above-limit").len();
+    wait_for("the page of the last hazard", SOON, || match hazards() {
+        4 => Ok(()),
+        other => Err(other),
+    });
 }

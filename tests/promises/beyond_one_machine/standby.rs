@@ -49,7 +49,7 @@ pub(super) fn treat(gateway: &Stack, treatments: usize) {
     }
 }
 
-fn pages(webhook: &Webhook) -> BTreeMap<String, usize> {
+pub(super) fn pages(webhook: &Webhook) -> BTreeMap<String, usize> {
     let mut pages = BTreeMap::new();
     let raised = webhook.of_rule(RULE).into_iter().filter(|page| page["why"] == "raised");
     for page in raised {
@@ -58,7 +58,7 @@ fn pages(webhook: &Webhook) -> BTreeMap<String, usize> {
     pages
 }
 
-fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
+pub(super) fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
     wait_for("a page of each hazard", TAKEN_OVER, || match pages(webhook).len() {
         all if all == alerts => Ok(()),
         some => Err(format!("{some} of {alerts}\n{}\n{}", of[0].log(), of[1].log())),
@@ -67,6 +67,14 @@ fn wait_paged(webhook: &Webhook, alerts: usize, of: &[Stack; 2]) {
 
 /// Acknowledged and taken back, assigned, commented, silenced.
 fn what_people_do_here_is_known_there(holder: &Stack, other: &Stack, first: &str, second: &str) {
+    wait_for("the alerts at the one that stands by", SOON, || {
+        let known = [first, second].map(|id| other.get(&format!("/v1/alerts/{id}")).map(|(status, _)| status));
+        if known == [Ok(200), Ok(200)] {
+            Ok(())
+        } else {
+            Err(known)
+        }
+    });
     let (done, said) = other.command(&["alert", "ack", first, "--actor", "ann"]);
     assert!(!done && said.contains("stands by"), "{said}");
     let until = time("1 hour");
@@ -114,22 +122,49 @@ fn what_people_do_here_is_known_there(holder: &Stack, other: &Stack, first: &str
     });
 }
 
-fn one_pages_and_the_other_takes_over(port: u16) {
-    let webhook = Webhook::start();
-    let mut both = ["a", "b"].map(|name| Stack::prepare_part(&spec(&webhook, port, name), "alerting"));
+/// Two alerting instances of one group, with what is before them.
+pub(super) struct Group {
+    pub(super) gateway: Stack,
+    pub(super) ingestor: Stack,
+    pub(super) both: [Stack; 2],
+    /// Which of both pages.
+    pub(super) holder: usize,
+}
+
+pub(super) fn holds(stack: &Stack) -> bool {
+    stack.metric("uplink_fence_held") == 1.0
+}
+
+pub(super) fn group(webhook: &Webhook, port: u16) -> Group {
+    let mut both = ["a", "b"].map(|name| Stack::prepare_part(&spec(webhook, port, name), "alerting"));
     for at in 0..2 {
         let other = format!("http://{}/v1/told", both[1 - at].http);
         both[at].edit("dermatel.toml", "http://other/v1/told", &other);
     }
-    let (mut gateway, mut ingestor) = (part(&webhook, port, "gateway"), part(&webhook, port, "ingestor"));
+    let (mut gateway, mut ingestor) = (part(webhook, port, "gateway"), part(webhook, port, "ingestor"));
     gateway.spawn();
     ingestor.up();
     both.iter_mut().for_each(Stack::up);
     gateway.wait_ready();
-    let holds = |stack: &Stack| stack.metric("uplink_fence_held") == 1.0;
     let holder = wait_for("one that pages", TAKEN_OVER, || {
         (0..2).find(|at| holds(&both[*at])).ok_or_else(|| both[0].log())
     });
+    Group {
+        gateway,
+        ingestor,
+        both,
+        holder,
+    }
+}
+
+fn one_pages_and_the_other_takes_over(port: u16) {
+    let webhook = Webhook::start();
+    let Group {
+        gateway,
+        ingestor,
+        mut both,
+        holder,
+    } = group(&webhook, port);
     let other = 1 - holder;
     treat(&gateway, 3);
     wait_paged(&webhook, 3, &both);

@@ -9,8 +9,9 @@ use uplink::topic::{Up, Way};
 
 use super::one_broker::broker;
 
-fn admitted(tenant: &str, frame: Vec<u8>) -> Admitted {
+pub(super) fn admitted(tenant: &str, frame: Vec<u8>) -> Admitted {
     Admitted {
+        recorded_by: None,
         tenant: tenant.parse().unwrap(),
         clinic: CLINIC.parse().unwrap(),
         device: "pen-1".parse().unwrap(),

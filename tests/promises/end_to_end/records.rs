@@ -21,7 +21,7 @@ fn impatient(webhook: &Webhook) -> Stack {
 }
 
 fn record(stack: &Stack, what: &[&str]) {
-    let at = ["--tenant", TENANT, "--clinic", CLINIC];
+    let at = ["--tenant", TENANT, "--clinic", CLINIC, "--actor", "ann"];
     let (fine, text) = stack.command(&[&["record", what[0]], &at[..], &what[1..]].concat());
     assert!(fine && text.contains("recorded: stored"), "{what:?}: {text}");
 }

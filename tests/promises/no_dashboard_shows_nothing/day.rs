@@ -272,6 +272,7 @@ impl Stage<'_> {
         };
         let received_at = self.wall(timed.at_us);
         let mut admitted = Admitted {
+            recorded_by: None,
             tenant: topic.tenant.clone(),
             clinic: topic.clinic.clone(),
             device: topic.device.clone(),

@@ -197,7 +197,7 @@ fn clean(stack: &Stack, asked: &mut Asked<'_>) {
     }
     let hour_ago = now_us() - 3_600_000_000;
     let mut record = |request: u64, event: Value| {
-        let body = json!({"request": request, "tenant": TENANT, "clinic": CLINIC, "event": event});
+        let body = json!({"request": request, "tenant": TENANT, "clinic": CLINIC, "actor": "ann", "event": event});
         asked.done("/v1/record", &body)
     };
     let wipe = json!({"what": "wipe", "device": "pen-1", "level": "intermediate", "contact_time_s": 60,
@@ -367,7 +367,9 @@ fn look(asked: &mut Asked<'_>, report: &Value) {
         "/v1/console/fleet",
         "/v1/console/sterilization",
         "/v1/console/inbox",
+        "/v1/console/inbox?by=device",
         "/v1/console/inbox?state=acknowledged",
+        "/v1/console/inbox?by=device",
         "/v1/console/inbox?page=2&priority=high",
         "/v1/console/pipeline?reason=malformed",
         "/v1/console/sterilization?clinic=acme-north",

@@ -27,6 +27,7 @@ pub(super) fn dashboard() -> Dashboard {
             store_trouble(),
             alerts(),
             pages(),
+            delay(),
             memory(),
             cpu(),
         ],
@@ -51,12 +52,13 @@ fn backlog() -> Panel {
 
 fn stuck() -> Panel {
     Panel::stat(
-        "Tenants stuck",
-        "Tenants whose writes do not go through: token, bucket or organization; the log says which.",
+        "Tenants stuck or parked",
+        "Tenants whose writes do not go through: token, bucket or organization; /readyz says which. Parked: they wait in logs of their own.",
     )
     .size(5, 5)
     .steps(GREEN, &[(1.0, RED)])
     .ask("stuck", "sum(ingestor_tenants_stuck)")
+    .ask("parked", "sum(ingestor_lanes_parked)")
 }
 
 fn lag() -> Panel {
@@ -169,12 +171,28 @@ fn pages() -> Panel {
     )
 }
 
+fn delay() -> Panel {
+    let took = |share: f64| {
+        format!("histogram_quantile({share}, sum by (le) (rate(alerting_notification_delay_seconds_bucket[1h])))")
+    };
+    Panel::lines(
+        "How long pages take",
+        "From when a page is decided until the first receiver has taken it, over an hour; digests and test pages apart.",
+    )
+    .size(8, 9)
+    .unit("s")
+    .decimals(1)
+    .from(0.0)
+    .ask("half of them at most", took(0.5))
+    .ask("19 of 20 at most", took(0.95))
+}
+
 fn memory() -> Panel {
     Panel::lines(
         "Memory",
         "Resident memory of each process. It is bounded: a line that climbs for days is a fault of ours.",
     )
-    .size(8, 9)
+    .size(12, 8)
     .unit("bytes")
     .from(0.0)
     .ask("{{instance}}", "process_resident_memory_bytes")
@@ -182,7 +200,7 @@ fn memory() -> Panel {
 
 fn cpu() -> Panel {
     Panel::lines("CPU", "Cores that each process uses.")
-        .size(24, 7)
+        .size(12, 8)
         .unit("short")
         .decimals(2)
         .from(0.0)

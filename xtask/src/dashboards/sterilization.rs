@@ -156,7 +156,7 @@ fn log() -> Panel {
         "Record",
         format!(
             "SELECT \"clinic\" AS \"Clinic\", \"what\" AS \"What\", \"outcome\" AS \"Outcome\", \"device\" AS \"Told by\", \
-             \"cycle\" AS \"Cycle\", \"hold_temperature_mdegc\" / 1000 AS \"Held at\", \"hold_time_s\" AS \"Held for\", \
+             \"recorded_by\" AS \"Recorded by\", \"cycle\" AS \"Cycle\", \"hold_temperature_mdegc\" / 1000 AS \"Held at\", \"hold_time_s\" AS \"Held for\", \
              \"level\" AS \"Level\", \"contact_time_s\" AS \"Contact\", \"indicator\" AS \"Indicator\", \"items\" AS \"Items\" \
              FROM \"sterilization_event\" WHERE {OF_CLINIC} ORDER BY time DESC LIMIT 1000"
         ),

@@ -56,3 +56,10 @@ pub struct JournalVerified {
     /// The first row that does not fit; `None`: it is whole.
     pub broken_at: Option<i64>,
 }
+
+/// To whoever tells this instance what happened elsewhere.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TellsTo {
+    /// The name of its file. With another one it begins anew, and is told what still holds.
+    pub file: String,
+}

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use telemetry::{DeviceId, UnixMicros};
 
 use super::act::status;
+use super::answer::TellsTo;
 use super::refuse;
 use crate::handle::{CommandError, Handle, SaidError};
 use crate::id::{AlertId, TransitionId};
@@ -34,6 +35,9 @@ pub struct Said {
     instance: String,
     /// Its record in that one's log, in base64.
     command: String,
+    /// Whether it keeps what is about an alert that was not raised here, which is answered with 409, and says it again.
+    #[serde(default)]
+    waits: bool,
 }
 
 /// A step that another instance has told, as its page says it.
@@ -67,6 +71,7 @@ fn taken(result: Result<(), SaidError>) -> Response {
     match result {
         Ok(()) => done(Ok(())),
         Err(SaidError::Command(error)) => done(Err(error)),
+        Err(error @ SaidError::Unknown) => refuse(StatusCode::CONFLICT, &error.to_string()),
         Err(error @ SaidError::NotKnownYet) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         Err(error @ SaidError::Foreign) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
@@ -82,6 +87,22 @@ pub(super) async fn beat(Extension(handle): Extension<Handle>, Path(sender): Pat
     done(handle.beat(&sender).await)
 }
 
+/// Which file this instance goes on with: whoever tells it what happened elsewhere begins anew with another one.
+pub(super) async fn file(Extension(handle): Extension<Handle>) -> Response {
+    match handle.file().await {
+        Ok(file) => Json(TellsTo { file }).into_response(),
+        Err(error) => refuse(status(&error), &error.to_string()),
+    }
+}
+
+/// Which silences hold, for an instance that begins anew.
+pub(super) async fn silences(Extension(handle): Extension<Handle>) -> Response {
+    match handle.silences_said().await {
+        Ok(said) => Json(said).into_response(),
+        Err(error) => refuse(status(&error), &error.to_string()),
+    }
+}
+
 pub(super) async fn told(Extension(handle): Extension<Handle>, Json(report): Json<Report>) -> Response {
     let (Report::Said(Said { instance, .. }) | Report::Step(Step { instance, .. })) = &report;
     if DeviceId::new(instance).is_err() {
@@ -92,7 +113,7 @@ pub(super) async fn told(Extension(handle): Extension<Handle>, Json(report): Jso
     }
     match report {
         Report::Said(said) => match STANDARD.decode(&said.command) {
-            Ok(record) => taken(handle.said_elsewhere(said.instance, &record).await),
+            Ok(record) => taken(handle.said_elsewhere(said.instance, &record, said.waits).await),
             Err(_) => refuse(StatusCode::BAD_REQUEST, "a command is the record of a log, in base64"),
         },
         Report::Step(step) => stepped(&handle, step).await,

@@ -13,6 +13,7 @@ use crate::engine::Alert;
 use crate::engine::state::{Item, Sterilizer};
 use crate::fleet::{Facts, Fleet as _};
 use crate::handle::Handle;
+use crate::lifecycle::State;
 use crate::registry_fleet::{OwnedFleet, RegistryFleet};
 use crate::store::StoreError;
 
@@ -28,7 +29,7 @@ pub const MAX_ITEMS: usize = 10_000;
 /// Most alerts of one device that are shown for a stretch of time.
 pub const MAX_ALERTS_OF: usize = 500;
 
-/// How many alerts of one priority are open about a device.
+/// How many alerts of one priority are open about a device, in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAlerts {
     /// The tenant; empty for a gateway.
@@ -37,6 +38,8 @@ pub struct OpenAlerts {
     pub device: String,
     /// The priority.
     pub priority: Priority,
+    /// The state.
+    pub state: State,
     /// How many.
     pub alerts: u32,
 }

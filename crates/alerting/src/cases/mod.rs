@@ -301,6 +301,7 @@ impl Stage<'_> {
         *next = sequence + 1;
         let received_us = step.received_s.map_or(step.us(), |s| (s * 1e6).round() as i64);
         Ok(Admitted {
+            recorded_by: None,
             tenant: key.tenant,
             clinic,
             device: key.device,

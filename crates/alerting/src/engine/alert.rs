@@ -41,7 +41,7 @@ pub struct Alert {
     pub session: Option<Opaque>,
     /// What happened, in words.
     pub what_happened: String,
-    /// Event time of the first violation.
+    /// Event time of the first violation, of the occurrence that it stands for.
     pub event_time: UnixMicros,
     /// When the engine decided to raise it.
     pub decided_at: UnixMicros,
@@ -68,8 +68,8 @@ pub struct Alert {
     /// Since when its condition is over, on its gateway's clock, while it flaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_since: Option<UnixMicros>,
-    /// What was in force when it was raised, and what raised it; `None`: an older program raised it. It never changes, and is
-    /// shared among the copies of the alert: it is most of its size.
+    /// What was in force when it was raised, and what raised it; `None`: an older program raised it. Shared among the copies of
+    /// the alert: it is most of its size.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
     pub raised: Option<Arc<Raised>>,
     /// What it waits for before it is told, or told as over.

@@ -66,7 +66,7 @@ impl Engine {
             "used after cycle {} of {} for which no passed indicator is on record",
             load.cycle, load.sterilizer
         );
-        // About the load, whoever it is used for: what is to be done is the same, and once.
+        // About the load, whoever it is used for: what is to be done is the same, and once for the load.
         let found = finding(Kind::IndicatorMissing, cause, None, what, visit.first);
         let Some(id) = self.suspected(&mut slot.device, found, context.moment) else {
             return Ok(());

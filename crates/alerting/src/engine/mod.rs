@@ -66,6 +66,8 @@ pub struct Outcome {
     pub configured: bool,
     /// It was a command about an alert that is open and was raised, and it had an effect.
     pub effect: bool,
+    /// Occurrences for which an alert that was open already stands, because its device has [`state::MAX_OPEN`].
+    pub merged: u64,
 }
 
 /// What changed since the last time, for one transaction.
@@ -154,6 +156,7 @@ pub struct Engine {
     changed_told: Vec<Told>,
     changed_alerts: BTreeMap<AlertId, Alert>,
     out: Vec<Transition>,
+    merged: u64,
 }
 
 impl Engine {
@@ -181,6 +184,7 @@ impl Engine {
             changed_told: Vec::new(),
             changed_alerts: BTreeMap::new(),
             out: Vec::new(),
+            merged: 0,
         };
         for (key, mut device) in snapshot.devices {
             let key = engine.common.key(key);
@@ -274,6 +278,7 @@ impl Engine {
             }
         }
         outcome.transitions = std::mem::take(&mut self.out);
+        outcome.merged = std::mem::take(&mut self.merged);
         Ok(outcome)
     }
 

@@ -65,16 +65,61 @@ impl Engine {
         moment: &Moment<'_>,
     ) -> Option<AlertId> {
         let finding = finding.rounded();
-        let open = find(device, &finding);
-        let Some(id) = open else {
-            let signal = Signal::Violated {
-                single: finding.single,
-                worse: false,
-            };
-            return self.open(device, finding, skin_type, (signal, Why::Raised), moment);
-        };
-        self.again(device, id, finding, moment);
-        Some(id)
+        match find(device, &finding, self.id_of_load(&finding, moment)) {
+            None => {
+                let signal = Signal::Violated {
+                    single: finding.single,
+                    worse: false,
+                };
+                self.open(device, finding, skin_type, (signal, Why::Raised), moment)
+            }
+            Some(Found::Same(id)) => {
+                self.again(device, id, finding, moment);
+                Some(id)
+            }
+            Some(Found::NoRoom(id)) => {
+                self.stands_for(device, id, finding, skin_type, moment);
+                Some(id)
+            }
+        }
+    }
+
+    /// There is no room for another alert of this device: the oldest of its rule is about this from here on, and whoever is told of
+    /// such things is told again, under its id.
+    fn stands_for(
+        &mut self,
+        device: &mut Device,
+        id: AlertId,
+        finding: Finding,
+        skin_type: Option<SkinType>,
+        moment: &Moment<'_>,
+    ) {
+        self.merged += 1;
+        if !moment.class.pages() {
+            // What is old or replayed takes the place of nothing that is.
+            return self.again(device, id, finding, moment);
+        }
+        let raised = Arc::new(self.raised(&finding, skin_type, moment));
+        // It becomes the newest: the next one takes the place of another.
+        if let Some(at) = device.open.iter().position(|open| open.id == id) {
+            let open = device.open.remove(at);
+            device.open.push(Open {
+                visit: finding.visit,
+                zone: finding.zone,
+                ..open
+            });
+        }
+        // What comes late about the one before proves nothing about this.
+        device.awaited.retain(|awaited| awaited.id != id);
+        if let Some(alert) = self.alerts.get_mut(&id) {
+            (alert.visit, alert.session, alert.zone) = (finding.visit, finding.session, finding.zone);
+            (alert.value, alert.told, alert.limit) = (finding.value, finding.value, finding.limit);
+            (alert.what_happened, alert.event_time) = (finding.what_happened, finding.at);
+            (alert.class, alert.raised) = (moment.class, Some(raised));
+            (alert.acknowledged_by, alert.acknowledged_at) = (None, None);
+            alert.violations += 1;
+        }
+        self.tell_anew(device, id, finding.single, moment);
     }
 
     /// What is open is violated again: as bad, or worse.
@@ -104,10 +149,16 @@ impl Engine {
         };
         let why = if worse { Why::Worse } else { Why::Again };
         if told_anew {
-            self.tell_anew(device, id, moment);
+            self.tell_anew(device, id, false, moment);
         } else {
             self.signal(device, id, signal, why, moment);
         }
+    }
+
+    /// The id where the load makes the difference; the hash is not worth its time elsewhere.
+    fn id_of_load(&self, finding: &Finding, moment: &Moment<'_>) -> Option<AlertId> {
+        let each_load = finding.kind.each_load();
+        each_load.then(|| self.id_of(finding, moment.key)).flatten()
     }
 
     /// The id of an alert about this.
@@ -129,8 +180,14 @@ impl Engine {
 
     /// Evidence is awaited.
     pub(super) fn suspected(&mut self, device: &mut Device, finding: Finding, moment: &Moment<'_>) -> Option<AlertId> {
-        if find(device, &finding).is_some() {
-            return None;
+        match find(device, &finding, self.id_of_load(&finding, moment)) {
+            None => {}
+            Some(Found::Same(_)) => return None,
+            Some(Found::NoRoom(_)) => {
+                // What stands for several cannot be taken back for one of them: it is told without waiting.
+                self.violated(device, finding, moment);
+                return None;
+            }
         }
         self.open(
             device,
@@ -253,15 +310,12 @@ impl Engine {
     }
 
     /// A person must be told of an alert that is open already.
-    fn tell_anew(&mut self, device: &mut Device, id: AlertId, moment: &Moment<'_>) {
+    fn tell_anew(&mut self, device: &mut Device, id: AlertId, single: bool, moment: &Moment<'_>) {
         let Some(alert) = self.alerts.get_mut(&id) else {
             return;
         };
         let from = alert.state();
-        let worse = Signal::Violated {
-            single: false,
-            worse: true,
-        };
+        let worse = Signal::Violated { single, worse: true };
         let _ = alert.life.step(worse);
         alert.updated_at = self.clock;
         let alert = alert.clone();
@@ -312,10 +366,29 @@ impl Engine {
     }
 }
 
-/// The open alert about the same; at the bound, the newest of the same rule.
-fn find(device: &Device, finding: &Finding) -> Option<AlertId> {
-    let same_kind = || device.open.iter().rev().filter(|open| open.kind == finding.kind);
-    let exact = same_kind().find(|open| open.visit == finding.visit && open.zone == finding.zone);
-    let full = || (device.open.len() >= MAX_OPEN).then(|| same_kind().next()).flatten();
-    exact.or_else(full).map(|open| open.id)
+/// What is open already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The alert about the same; at the bound one of the same rule and visit is.
+    Same(AlertId),
+    /// None is, and there is no room for another: the oldest of the same rule.
+    NoRoom(AlertId),
+}
+
+fn find(device: &Device, finding: &Finding, id: Option<AlertId>) -> Option<Found> {
+    let mut same_kind = device.open.iter().filter(|open| open.kind == finding.kind);
+    let another = |open: &Open| finding.kind.each_load() && Some(open.id) != id;
+    let of_visit = || {
+        same_kind
+            .clone()
+            .filter(|open| open.visit == finding.visit && !another(open))
+    };
+    if let Some(exact) = of_visit().find(|open| open.zone == finding.zone) {
+        return Some(Found::Same(exact.id));
+    }
+    if device.open.len() < MAX_OPEN {
+        return None;
+    }
+    let of_visit = of_visit().next().map(|open| Found::Same(open.id));
+    of_visit.or_else(|| same_kind.next().map(|open| Found::NoRoom(open.id)))
 }

@@ -20,7 +20,8 @@ use crate::rules::recovery::Untold;
 use crate::rules::refused::Refusals;
 use crate::rules::sterilization::FailedCycle;
 
-/// Open alerts of one device; at the bound a new occurrence is told as an update of the newest alert of its rule.
+/// Open alerts of one device: so many are there only where nobody acknowledges. At the bound the oldest alert of a rule stands for
+/// what happens next under it, and is told anew for it.
 pub const MAX_OPEN: usize = 128;
 /// Ids of resolved alerts per device, so that a copy of a frame does not raise them anew; at the bound the oldest goes.
 pub const MAX_CLOSED: usize = 64;

@@ -2,8 +2,9 @@
 use std::time::Duration;
 
 use super::{CommandError, Handle, check_text};
-use crate::id::TransitionId;
+use crate::id::{AlertId, TransitionId};
 use crate::intake::{self, Input, Told};
+use crate::lifecycle::State;
 
 /// How long a command waits for the frames of its alert. After that they will not come: this instance began with an empty disk.
 const FRAMES_WITHIN: Duration = Duration::from_secs(20);
@@ -14,6 +15,9 @@ pub(crate) enum SaidError {
     /// Frames are still on their way.
     #[error("no alert has this id here yet: report it again")]
     NotKnownYet,
+    /// The same to one that keeps it until they have come.
+    #[error("no alert has this id here, say it again once it has")]
+    Unknown,
     /// It is no command, or this instance is alone.
     #[error("only instances of one uplink.group report what people did, as records of their logs")]
     Foreign,
@@ -51,12 +55,22 @@ impl Handle {
         kept.await.map_err(CommandError::Store)
     }
 
-    /// What a person did at the instance that pages, as the record that stands in its log. It goes into this one's log too, so both
-    /// judge by the same. Durable when this returns.
+    /// The name of this instance's file: with another one it begins anew, and knows nothing of what it was told before.
     ///
     /// # Errors
-    /// [`SaidError`]; that the alert is not known only for a while.
-    pub(crate) async fn said_elsewhere(&self, instance: String, record: &[u8]) -> Result<(), SaidError> {
+    /// [`CommandError`].
+    pub(crate) async fn file(&self) -> Result<String, CommandError> {
+        let file = self.blocking(|own| own.store.file());
+        file.await.map_err(CommandError::Store)
+    }
+
+    /// What a person did at the instance that pages, as the record that stands in its log. It goes into this one's log too, so both
+    /// judge by the same. Durable when this returns. `waits`: that one keeps what is about an alert that was not raised here, and says
+    /// it again; others keep everything after it, so they are told so for a while only.
+    ///
+    /// # Errors
+    /// [`SaidError`].
+    pub(crate) async fn said_elsewhere(&self, instance: String, record: &[u8], waits: bool) -> Result<(), SaidError> {
         let Ok(Input::Command(mut command)) = intake::decode(record) else {
             return Err(SaidError::Foreign);
         };
@@ -65,12 +79,22 @@ impl Handle {
         }
         check_text(&command.actor, &command.comment)?;
         if let Some(alert) = command.action.alert()
-            && self.now().since(command.at) < FRAMES_WITHIN
-            && self.alert(alert).await.map_err(CommandError::Store)?.is_none()
+            && (waits || self.now().since(command.at) < FRAMES_WITHIN)
+            && !self.is_raised(alert).await?
         {
-            return Err(SaidError::NotKnownYet);
+            return Err(if waits {
+                SaidError::Unknown
+            } else {
+                SaidError::NotKnownYet
+            });
         }
         command.instance = Some(instance);
         Ok(self.report(move || command.encode()).await?)
+    }
+
+    /// Whether commands about an alert have an effect here: what is not confirmed yet cannot be acknowledged.
+    async fn is_raised(&self, alert: AlertId) -> Result<bool, CommandError> {
+        let known = self.alert(alert).await.map_err(CommandError::Store)?;
+        Ok(known.is_some_and(|alert| alert.state() != State::Pending))
     }
 }

@@ -3,10 +3,20 @@ use super::{CommandError, Handle};
 use crate::id::SilenceId;
 use crate::intake::{Action, Silence};
 use crate::paging::silence::MAX_SILENCES;
-use crate::paging::{self, Preview, SilenceError};
+use crate::paging::{self, Preview, SilenceError, SilencePolicy};
 use crate::store::StoreError;
 
 impl Handle {
+    /// What silences may do, by the plan that holds now.
+    pub fn silence_policy(&self) -> SilencePolicy {
+        self.shared.plan().silences
+    }
+
+    /// Whether somebody may answer for a silence, by the plan that holds now: who cannot be reminded may not.
+    pub fn may_own_silence(&self, owner: &str) -> bool {
+        self.shared.plan().may_own(owner).is_ok()
+    }
+
     /// Makes a silence, for which `owner` answers. Answers with its id when it holds.
     ///
     /// # Errors

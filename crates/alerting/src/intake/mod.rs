@@ -220,8 +220,23 @@ pub enum Input {
     Backlog(Backlog),
 }
 
+/// Every label of an input.
+pub const KINDS: [&str; 11] = [
+    "frame",
+    "watermark",
+    "tick",
+    "command",
+    "configured",
+    "receiver_state",
+    "beat",
+    "told",
+    "rota_state",
+    "refused",
+    "backlog",
+];
+
 impl Input {
-    /// A bounded label.
+    /// A bounded label, one of [`KINDS`].
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Frame(_) => "frame",

@@ -3,6 +3,7 @@ use telemetry::{Priority, UnixMicros};
 
 use super::token::Act;
 use crate::api::Shown;
+use crate::id::AlertId;
 use crate::lifecycle::State;
 
 /// Text as HTML.
@@ -31,7 +32,7 @@ dl{margin:.8rem 0}dt,label,.soft{color:var(--soft);font-size:.95rem}dd{margin:0 
 .mark{display:inline-block;padding:.1em .6em;border-radius:.3rem;font-weight:700}\
 .high{background:var(--high);color:var(--high-ink)}.medium{background:var(--medium);color:var(--medium-ink)}\
 .low{background:var(--low);color:var(--low-ink)}.info{background:var(--info);color:var(--info-ink)}\
-form{margin:.8rem 0}label{display:block;margin-bottom:.2rem}\
+a{color:var(--act);display:inline-block;padding:.6rem 0}form{margin:.8rem 0}label{display:block;margin-bottom:.2rem}\
 button,textarea{font:inherit;width:100%;color:inherit;background:var(--ground);border:1px solid var(--soft);border-radius:.4rem}\
 button{min-height:3.25rem;padding:.6rem 1rem;color:var(--act);border-color:var(--act)}textarea{padding:.5rem;margin-bottom:.4rem}\
 button.main{background:var(--act);color:var(--act-ink);font-weight:600}\
@@ -48,12 +49,20 @@ fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A page that only says something.
-pub(super) fn message(text: &str) -> String {
-    page(
-        "Dermatel",
-        &format!("<h1>Dermatel</h1><p class=\"note\">{}</p>", escape(text)),
+/// The way to the alert in the console: to what was measured, whom else it was told, and what a link cannot do. Relative, because a
+/// proxy may have both below a path of its own.
+fn on_to_the_console(alert: AlertId) -> String {
+    format!(
+        "<p><a href=\"../alerts/{}\">This alert in the console</a></p>",
+        alert.to_hex()
     )
+}
+
+/// A page that only says something, and leads on to an alert in the console if there is one.
+pub(super) fn message(text: &str, alert: Option<AlertId>) -> String {
+    let on = alert.map(on_to_the_console).unwrap_or_default();
+    let body = format!("<h1>Dermatel</h1><p class=\"note\">{}</p>{on}", escape(text));
+    page("Dermatel", &body)
 }
 
 /// Mark and word of IEC 60601-1-8: never a colour alone.
@@ -90,8 +99,13 @@ fn ago(at: UnixMicros, now: UnixMicros) -> String {
 }
 
 /// The alert, what was just done if anything was, and the actions with the token of each. How bad, what, whose and what to do come
-/// first, then the button: nobody scrolls for it.
-pub(super) fn alert(alert: &Shown, now: UnixMicros, note: Option<&str>, actions: &[(Act, String)]) -> String {
+/// first, then the button: nobody scrolls for it. `console`: it leads on to the console.
+pub(super) fn alert(
+    alert: &Shown,
+    now: UnixMicros,
+    note: Option<&str>,
+    (actions, console): (&[(Act, String)], bool),
+) -> String {
     let note = note.map(|note| format!("<p class=\"note\" role=\"status\">{}</p>", escape(note)));
     let zone = alert.zone.map(|zone| format!(", zone {}", zone.as_str()));
     let row = |name: &str, value: &str| format!("<dt>{name}</dt><dd>{}</dd>", escape(value));
@@ -107,7 +121,7 @@ pub(super) fn alert(alert: &Shown, now: UnixMicros, note: Option<&str>, actions:
     let forms = |of: Vec<&(Act, String)>| -> String { of.into_iter().map(|(act, token)| form(*act, token)).collect() };
     let body = format!(
         "{}<p><span class=\"mark {}\">{}</span> {}</p><h1>{}</h1><p><b>{}</b> at {}{}</p>\
-         <p><span class=\"soft\">What to do</span><br><strong>{}</strong></p><p>{}</p>{}<dl>{rows}</dl>{}",
+         <p><span class=\"soft\">What to do</span><br><strong>{}</strong></p><p>{}</p>{}<dl>{rows}</dl>{}{}",
         note.unwrap_or_default(),
         alert.priority.as_str(),
         mark(alert.priority),
@@ -119,6 +133,11 @@ pub(super) fn alert(alert: &Shown, now: UnixMicros, note: Option<&str>, actions:
         escape(&alert.what_to_do),
         standing(alert.state),
         forms(first),
+        if console {
+            on_to_the_console(alert.id)
+        } else {
+            String::new()
+        },
         forms(others),
     );
     page(&alert.what_happened, &body)
@@ -157,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_a_device_said_is_shown_as_text_and_never_as_html() {
-        let html = super::message("<script>alert('x')</script>&\"");
+        let html = super::message("<script>alert('x')</script>&\"", None);
         assert!(
             html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"),
             "{html}"

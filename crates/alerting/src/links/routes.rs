@@ -42,11 +42,20 @@ impl Links {
     }
 }
 
-/// The routes of links, for the open HTTP address: the link itself is what lets in.
-pub fn router(handle: Handle) -> Router {
+/// What stands behind links.
+#[derive(Clone)]
+struct Door {
+    handle: Handle,
+    /// The console is at the same address.
+    console: bool,
+}
+
+/// The routes of links, for the open HTTP address: the link itself is what lets in. `console`: the console is served there too, and
+/// what a link shows leads on to it.
+pub fn router(handle: Handle, console: bool) -> Router {
     Router::new()
         .route("/a/{token}", get(show).post(act))
-        .with_state(handle)
+        .with_state(Door { handle, console })
 }
 
 /// What is said in the form; nothing is needed.
@@ -79,11 +88,11 @@ fn answer(status: StatusCode, page: String) -> Response {
 }
 
 fn say(status: StatusCode, text: &str) -> Response {
-    answer(status, html::message(text))
+    answer(status, html::message(text, None))
 }
 
 /// What stands behind a token, or the answer that nothing does.
-async fn behind(handle: &Handle, token: &str) -> Result<(Arc<Links>, Bound, String, Alert), Response> {
+async fn behind(Door { handle, console }: &Door, token: &str) -> Result<(Arc<Links>, Bound, String, Alert), Response> {
     let links = handle.links().filter(|_| !token.is_empty());
     let opened = links.and_then(|links| links.signer.open(token).map(|(bound, mac)| (links, bound, mac)));
     let Some((links, bound, mac)) = opened else {
@@ -93,10 +102,9 @@ async fn behind(handle: &Handle, token: &str) -> Result<(Arc<Links>, Bound, Stri
         ));
     };
     if handle.now() > bound.expires {
-        return Err(say(
-            StatusCode::GONE,
-            "This link has expired, and nothing was done. Open the newest message about this alert, or sign in to the console.",
-        ));
+        let text = "This link has expired, and nothing was done. Open the newest message about this alert, or sign in to the console.";
+        let page = html::message(text, console.then_some(bound.alert));
+        return Err(answer(StatusCode::GONE, page));
     }
     match handle.alert(bound.alert).await {
         Ok(Some(alert)) => Ok((links, bound, mac, alert)),
@@ -124,24 +132,30 @@ fn fits(act: Act, alert: &Alert) -> bool {
     }
 }
 
-fn shown(handle: &Handle, (links, bound): (&Links, &Bound), alert: Alert, note: Option<&str>) -> String {
+fn shown(
+    Door { handle, console }: &Door,
+    (links, bound): (&Links, &Bound),
+    alert: Alert,
+    note: Option<&str>,
+) -> String {
     let may = |act: &Act| fits(*act, &alert) && (bound.act == Act::Look || bound.act == *act);
     let acts = Act::ACTING.into_iter().filter(may);
     let actions: Vec<(Act, String)> = acts
         .map(|act| (act, links.signer.token(&Bound { act, ..bound.clone() })))
         .collect();
-    html::alert(&Shown::from(alert), handle.now(), note, &actions)
+    html::alert(&Shown::from(alert), handle.now(), note, (&actions, *console))
 }
 
-async fn show(Extension(handle): Extension<Handle>, Path(token): Path<String>) -> Response {
-    match behind(&handle, &token).await {
-        Ok((links, bound, _, alert)) => answer(StatusCode::OK, shown(&handle, (&links, &bound), alert, None)),
+async fn show(Extension(door): Extension<Door>, Path(token): Path<String>) -> Response {
+    match behind(&door, &token).await {
+        Ok((links, bound, _, alert)) => answer(StatusCode::OK, shown(&door, (&links, &bound), alert, None)),
         Err(answer) => answer,
     }
 }
 
-async fn act(Extension(handle): Extension<Handle>, Path(token): Path<String>, Form(said): Form<Said>) -> Response {
-    let (links, bound, mac, alert) = match behind(&handle, &token).await {
+async fn act(Extension(door): Extension<Door>, Path(token): Path<String>, Form(said): Form<Said>) -> Response {
+    let handle = &door.handle;
+    let (links, bound, mac, alert) = match behind(&door, &token).await {
         Ok(behind) => behind,
         Err(answer) => return answer,
     };
@@ -151,22 +165,33 @@ async fn act(Extension(handle): Extension<Handle>, Path(token): Path<String>, Fo
             "This link only shows. Open it and choose what to do.",
         );
     }
+    if let Some(why) = too_late(&bound, &alert) {
+        return answer(
+            StatusCode::CONFLICT,
+            shown(&door, (&links, &look(&bound)), alert, Some(&why)),
+        );
+    }
     match handle.spend_link(&mac).await {
         Ok(true) => {}
         Ok(false) => {
             let note = "This was done with this link already; nothing changed now.";
             return answer(
                 StatusCode::CONFLICT,
-                shown(&handle, (&links, &look(&bound)), alert, Some(note)),
+                shown(&door, (&links, &look(&bound)), alert, Some(note)),
             );
         }
         Err(_) => return say(StatusCode::SERVICE_UNAVAILABLE, "Nothing was done. Try again."),
     }
-    match carry_out(&handle, &bound, &alert, &said.comment).await {
-        Ok(now) => answer(
-            StatusCode::OK,
-            shown(&handle, (&links, &look(&bound)), now, Some("Done.")),
-        ),
+    match carry_out(handle, &bound, &alert, &said.comment).await {
+        Ok(now) => {
+            // Two at once: the log has an order, and the second one changed nothing.
+            let first = (bound.act == Act::Acknowledge).then(|| taken(&bound, &now)).flatten();
+            let (status, note) = match &first {
+                Some(why) => (StatusCode::CONFLICT, why.as_str()),
+                None => (StatusCode::OK, "Done."),
+            };
+            answer(status, shown(&door, (&links, &look(&bound)), now, Some(note)))
+        }
         Err(error) => {
             if !matches!(error, CommandError::NotYet) {
                 // What failed may be tried again with the same link; if that cannot be kept, a newer page has one.
@@ -179,6 +204,35 @@ async fn act(Extension(handle): Extension<Handle>, Path(token): Path<String>, Fo
             say(status(&error), &why)
         }
     }
+}
+
+/// Who acknowledged it, if somebody else did.
+fn taken(bound: &Bound, alert: &Alert) -> Option<String> {
+    let by = alert.acknowledged_by.as_ref().filter(|by| **by != bound.recipient)?;
+    let at = alert
+        .acknowledged_at
+        .map_or_else(String::new, |at| format!(" at {}", time(at)));
+    Some(format!("{by} acknowledged this{at}: nothing changed now."))
+}
+
+/// Why it makes no sense any more, in words; `None`: it does.
+fn too_late(bound: &Bound, alert: &Alert) -> Option<String> {
+    if fits(bound.act, alert) {
+        return None;
+    }
+    if bound.act == Act::Acknowledge
+        && let Some(why) = taken(bound, alert)
+    {
+        return Some(why);
+    }
+    let why = match (alert.state(), bound.act) {
+        (State::Resolved, _) => "This is over since you opened it: nothing changed now.",
+        (_, Act::Acknowledge) => "You acknowledged this already: nothing changed now.",
+        (_, Act::Unacknowledge) => "Nobody has acknowledged this: nothing changed now.",
+        (_, Act::Silence) => "This has become too urgent to be silenced: nothing changed now.",
+        _ => "Nothing changed now.",
+    };
+    Some(why.to_owned())
 }
 
 fn look(bound: &Bound) -> Bound {

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use service::clock::Clock;
 use telemetry::{DeviceId, DeviceKey, Priority, TenantId, UnixMicros, proto};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
+use super::send::ended;
 use crate::engine::Transition;
 use crate::intake::{Class, priority_to_wire};
 use crate::store::{Due, NewPage, Page, PageOutcome, Settlement, Store, StoreError};
@@ -26,8 +28,8 @@ const MAX_TEXT: usize = 160;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// First wait after a device that is not there, and the longest: each is twice the one before.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
-/// Most advisories in one round.
-const ROUND: usize = 64;
+/// Most deliveries at a time.
+const IN_FLIGHT: usize = 256;
 /// How often the outbox is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,8 @@ fn payload(page: &Page, waiting: &Waiting) -> Vec<u8> {
     command.encode_to_vec()
 }
 
+type Attempt = (Page, PageOutcome);
+
 /// Empties the devices' part of the outbox.
 pub(crate) struct Advisor {
     pub(crate) store: Arc<Store>,
@@ -113,14 +117,17 @@ impl Advisor {
     /// Runs until `stop` says so. An advisory that is under way then is sent again after the next start, if it is still worth it.
     pub(crate) async fn run(mut self) {
         let mut stop = self.stop.clone();
+        let mut flying: JoinSet<Attempt> = JoinSet::new();
         // Whoever tells ends before this does.
         let mut awake = true;
         loop {
-            if let Err(error) = self.round().await {
+            if let Err(error) = self.launch(&mut flying).await {
                 tracing::warn!(error = %error, "advisories to devices wait for alerting's file");
             }
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = ended(&mut stop) => return,
+                // A device that says nothing holds up its own advice only.
+                Some(done) = flying.join_next() => self.settle(done, &mut flying).await,
                 changed = self.wake.changed(), if awake => awake = changed.is_ok(),
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -131,21 +138,35 @@ impl Advisor {
         self.clock.now().into()
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
+    /// Starts attempts up to the bound.
+    async fn launch(&self, flying: &mut JoinSet<Attempt>) -> Result<(), StoreError> {
+        let room = IN_FLIGHT.saturating_sub(flying.len());
+        if room == 0 {
+            return Ok(());
+        }
         let (store, now) = (Arc::clone(&self.store), self.now());
         let hold = now.plus(TIMEOUT * 2);
-        let pages = blocking(move || store.take_due(DEVICE, now, ROUND, hold, Due::Any)).await?;
-        let mut under_way = tokio::task::JoinSet::new();
+        let pages = blocking(move || store.take_due(DEVICE, now, room, hold, Due::Any)).await?;
         for page in pages {
             let (advise, now) = (Arc::clone(&self.advise), self.now());
-            under_way.spawn(async move {
+            flying.spawn(async move {
                 let outcome = deliver(advise.as_ref(), &page, now).await;
                 (page, outcome)
             });
         }
-        let outcomes: Vec<(Page, PageOutcome)> = under_way.join_all().await;
-        if outcomes.is_empty() {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Keeps how those came out that have ended, in one transaction. What cannot be kept is sent again: a device shows it once.
+    async fn settle(&self, first: Result<Attempt, JoinError>, flying: &mut JoinSet<Attempt>) {
+        let mut outcomes = Vec::new();
+        let mut next = Some(first);
+        while let Some(done) = next {
+            match done {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(join) => std::panic::resume_unwind(join.into_panic()),
+            }
+            next = flying.try_join_next();
         }
         let settlement = Settlement {
             receiver: DEVICE.to_owned(),
@@ -154,7 +175,9 @@ impl Advisor {
             outcomes,
         };
         let (store, now) = (Arc::clone(&self.store), self.now());
-        blocking(move || store.settle(&settlement, now)).await
+        if let Err(error) = blocking(move || store.settle(&settlement, now)).await {
+            tracing::warn!(error = %error, "what became of advisories to devices is not kept");
+        }
     }
 }
 

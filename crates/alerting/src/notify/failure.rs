@@ -31,6 +31,20 @@ pub(crate) enum FailReason {
 }
 
 impl FailReason {
+    /// All of them.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Connect,
+        Self::Certificate,
+        Self::Broken,
+        Self::Timeout,
+        Self::Throttled,
+        Self::Receiver,
+        Self::Denied,
+        Self::Rejected,
+        Self::File,
+        Self::GaveUp,
+    ];
+
     /// The label.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +62,7 @@ impl FailReason {
     }
 
     /// Whether another attempt cannot help.
-    pub(super) const fn is_permanent(self) -> bool {
+    pub(crate) const fn is_permanent(self) -> bool {
         matches!(self, Self::Rejected | Self::GaveUp)
     }
 

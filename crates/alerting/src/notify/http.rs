@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use service::config::{Problems, Secret};
 
 use super::TargetError;
@@ -28,7 +28,7 @@ pub(crate) struct Http {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(super) retry_after_s: Option<u64>,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 /// A URL that can be called. The text may be a secret: it is not repeated.
@@ -95,19 +95,30 @@ impl Http {
         self.send(HeaderMap::new(), String::new()).await
     }
 
-    async fn send(&self, mut headers: HeaderMap, body: String) -> Result<Answer, Failure> {
+    /// GETs what stands there, or below it; of an answer at most `most` bytes.
+    pub(crate) async fn get(&self, below: &str, most: usize) -> Result<Answer, Failure> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{below}", self.url.path()));
+        self.request(self.client.get(url), HeaderMap::new(), most).await
+    }
+
+    async fn send(&self, headers: HeaderMap, body: String) -> Result<Answer, Failure> {
+        let request = self.client.post(self.url.clone()).body(body);
+        self.request(request, headers, ANSWER_MAX).await
+    }
+
+    async fn request(&self, request: RequestBuilder, mut headers: HeaderMap, most: usize) -> Result<Answer, Failure> {
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let request = self.client.post(self.url.clone()).headers(headers).body(body);
-        match request.send().await {
-            Ok(response) => Ok(read(response).await),
+        match request.headers(headers).send().await {
+            Ok(response) => Ok(read(response, most).await),
             Err(error) => Err(failure(error)),
         }
     }
 }
 
-async fn read(mut response: Response) -> Answer {
+async fn read(mut response: Response, most: usize) -> Answer {
     let status = response.status();
     let header = |name| {
         response
@@ -122,10 +133,10 @@ async fn read(mut response: Response) -> Answer {
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(
             chunk
-                .get(..ANSWER_MAX.saturating_sub(body.len()).min(chunk.len()))
+                .get(..most.saturating_sub(body.len()).min(chunk.len()))
                 .unwrap_or_default(),
         );
-        if body.len() >= ANSWER_MAX {
+        if body.len() >= most {
             break;
         }
     }

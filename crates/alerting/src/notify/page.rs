@@ -127,6 +127,7 @@ pub fn outlet_message(t: &Transition, gateway: &GatewayId) -> Option<Admitted> {
         raised_at_us: Some(a.decided_at.0),
     };
     Some(Admitted {
+        recorded_by: None,
         tenant: TenantId::new(&a.tenant).ok()?,
         clinic: ClinicId::new(&a.clinic).ok()?,
         device: DeviceId::new(&a.device).ok()?,

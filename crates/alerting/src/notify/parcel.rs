@@ -90,6 +90,8 @@ mod tests {
             body: json!({"tenant": "acme", "priority": priority}).to_string(),
             attempts: 0,
             possible_repeat: n == 2,
+            urgency: 0,
+            made: telemetry::UnixMicros(0),
         }
     }
 

@@ -23,8 +23,9 @@ use crate::permit::Permit;
 use crate::store::journal::{Entry, EntryKind};
 use crate::store::{Due, Page, PageOutcome, Settlement, Store, StoreError, TestPage};
 
-/// Attempts before a page counts as undelivered: with the longest waits, about 8 hours.
-const MAX_ATTEMPTS: u32 = 1_000;
+/// Attempts before a page counts as undelivered: with the longest waits, about a week. A mail server that is away from Friday evening
+/// to Monday morning is no reason to tell nobody.
+const MAX_ATTEMPTS: u32 = 20_000;
 /// How long a page that is being sent belongs to its attempt; longer than any timeout of an attempt.
 const HOLD: Duration = Duration::from_secs(3_600);
 /// Attempts after which readiness says that a page does not leave: some tens of seconds.
@@ -305,8 +306,10 @@ impl Sender {
             renews: self.target.renews().is_some(),
             outcomes,
         });
-        self.blocking(move |store, _, now| store.settle(&settlement, now))
+        let firsts = self
+            .blocking(move |store, _, now| store.settle(&settlement, now))
             .await?;
+        firsts.into_iter().for_each(metrics::reached);
         self.report(duty).await
     }
 
@@ -451,4 +454,16 @@ impl Sender {
 /// Waits until it has to end; whoever would say so is gone only with the process.
 pub(super) async fn ended(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_tried_over_a_long_weekend_and_not_for_ever() {
+        let tried: Duration = (0..MAX_ATTEMPTS).map(|attempt| wait(attempt, None)).sum();
+        let days = tried.as_secs_f64() / 86_400.0;
+        assert!((5.0..10.0).contains(&days), "{days} days");
+    }
 }

@@ -6,6 +6,7 @@
 pub mod course;
 pub mod effect;
 pub mod labels;
+pub mod next;
 pub mod plan;
 mod planner;
 pub mod silence;

@@ -117,6 +117,15 @@ pub struct Told {
     /// Which step of which chain, and why this receiver; empty where there is no chain.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub by: String,
+    /// The plan's chain whose step it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// That step, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// Why this receiver, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// When it was put into the outbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned_at: Option<UnixMicros>,
@@ -334,8 +343,14 @@ fn page_row(pages: &mut Pages, row: &Row) {
                 None => "everybody: no route is for it".to_owned(),
             };
             for (receiver, because) in body["told"].as_object().into_iter().flatten() {
-                let because = because.as_str().map(|because| format!("{place}: {because}"));
-                pages.of((receiver.clone(), text(body, "page"))).by = because.unwrap_or_else(|| place.clone());
+                let page = pages.of((receiver.clone(), text(body, "page")));
+                page.because = because.as_str().map(str::to_owned);
+                page.by = match &page.because {
+                    Some(because) => format!("{place}: {because}"),
+                    None => place.clone(),
+                };
+                page.chain = body["chain"].as_str().map(str::to_owned);
+                page.step = body["step"].as_u64();
             }
         }
         Some(EntryKind::Sent) => {

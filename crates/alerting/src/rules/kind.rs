@@ -243,6 +243,12 @@ impl Kind {
         matches!(self, Self::DeviceSilent) || matches!(self.nature(), Nature::Reading)
     }
 
+    /// Whether another load of a sterilizer is another happening: other items, other people, and told although the alert of one before
+    /// is open. That an indicator is overdue is one condition however many loads go by.
+    pub const fn each_load(self) -> bool {
+        matches!(self, Self::IndicatorMissing | Self::IndicatorFailed)
+    }
+
     /// Whether its alerts are about a part of the installation and no tenant's: a gateway, a receiver, a heartbeat, a
     /// rota.
     pub const fn is_ours(self) -> bool {

@@ -207,7 +207,8 @@ impl Runner {
         let gone = match orphans.and_then(|orphans| Ok((self.store.forget(cut, self.now())?, orphans))) {
             Ok((gone, orphans)) => {
                 if orphans > 0 {
-                    ::metrics::counter!(metrics::UNDELIVERED, "receiver" => "none", "reason" => "no_receiver")
+                    let (receiver, reason) = metrics::NO_RECEIVER;
+                    ::metrics::counter!(metrics::UNDELIVERED, "receiver" => receiver, "reason" => reason)
                         .increment(orphans as u64);
                     tracing::error!(
                         pages = orphans,

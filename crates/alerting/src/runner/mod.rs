@@ -231,6 +231,9 @@ impl Runner {
         if outcome.duplicate {
             ::metrics::counter!(metrics::DUPLICATES).increment(1);
         }
+        if outcome.merged > 0 {
+            ::metrics::counter!(metrics::MERGED).increment(outcome.merged);
+        }
         if let Some((id, entry)) = said(input, &outcome, self.now()) {
             match id {
                 Some(command) => pending.commands.push((command, entry)),

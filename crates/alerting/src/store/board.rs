@@ -10,6 +10,7 @@ use super::{Store, StoreError};
 use crate::board::{MAX_ALERTS_OF, OpenAlerts, Seen};
 use crate::engine::Alert;
 use crate::engine::state::{Device, Item, Sterilizer};
+use crate::lifecycle::State;
 
 impl Store {
     /// Facts of a kind of a tenant by name, at most `max`, and whether there are more.
@@ -112,23 +113,28 @@ impl Store {
         })
     }
 
-    /// How many alerts are open by device and priority, of a tenant or of all; pending ones are not told yet and not counted.
+    /// How many alerts are open by device, priority and state, of a tenant or of all; pending ones are not told yet and not counted.
     pub(crate) fn open_alerts(&self, tenant: Option<&TenantId>) -> Result<Vec<OpenAlerts>, StoreError> {
         let db = self.db();
         let read = || -> rusqlite::Result<Vec<OpenAlerts>> {
             let mut statement = db.prepare_cached(
-                "SELECT tenant, device, urgency, count(*) FROM alert INDEXED BY alert_inbox \
-                 WHERE open = 1 AND state <> 'pending' AND (?1 IS NULL OR tenant = ?1) GROUP BY tenant, device, urgency",
+                "SELECT tenant, device, urgency, state, count(*) FROM alert INDEXED BY alert_inbox \
+                 WHERE open = 1 AND state <> 'pending' AND (?1 IS NULL OR tenant = ?1) GROUP BY tenant, device, urgency, state",
             )?;
             let rows = statement.query_map([tenant.map(TenantId::as_str)], |row| {
-                Ok(OpenAlerts {
-                    tenant: row.get(0)?,
-                    device: row.get(1)?,
-                    priority: priority_of(row.get(2)?),
-                    alerts: row.get::<_, u32>(3)?,
-                })
+                let state = State::from_name(row.get_ref(3)?.as_str()?);
+                let found = state.map(|state| {
+                    Ok(OpenAlerts {
+                        tenant: row.get(0)?,
+                        device: row.get(1)?,
+                        priority: priority_of(row.get(2)?),
+                        state,
+                        alerts: row.get::<_, u32>(4)?,
+                    })
+                });
+                found.transpose()
             })?;
-            rows.collect()
+            rows.filter_map(Result::transpose).collect()
         };
         read().map_err(self.error("count alerts by device"))
     }

@@ -85,8 +85,8 @@ fn copy(
 ) -> rusqlite::Result<()> {
     for fallback in to {
         tx.prepare_cached(
-            "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, fallback_of) \
-             SELECT ?2, digest, transition_id, alert_id, json_set(body, '$.fallback_for', ?3, '$.fallback_reason', ?4), 0, 0, ?5, priority, ?3 \
+            "INSERT INTO outbox (receiver, digest, transition_id, alert_id, body, attempts, sent, next_us, priority, made_us, fallback_of) \
+             SELECT ?2, digest, transition_id, alert_id, json_set(body, '$.fallback_for', ?3, '$.fallback_reason', ?4), 0, 0, ?5, priority, made_us, ?3 \
              FROM outbox WHERE n = ?1",
         )?
         .execute(params![n, fallback, from, reason, now.0])?;

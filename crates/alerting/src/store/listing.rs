@@ -62,10 +62,31 @@ pub struct Listing {
 }
 
 /// Of the rows that a list is about; each placeholder may be null.
-const PLACE: &str = "(?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR clinic = ?3) AND (?4 IS NULL OR device = ?4) \
+pub(super) const PLACE: &str = "(?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR clinic = ?3) AND (?4 IS NULL OR device = ?4) \
                      AND (?5 IS NULL OR rule = ?5)";
-const CHOSEN: &str =
+pub(super) const CHOSEN: &str =
     "(?6 IS NULL OR urgency = ?6) AND (?7 IS NULL OR state = ?7) AND (?7 IS NOT NULL OR state <> 'pending')";
+
+/// What the rows of a list are chosen by, beside where they are.
+pub(super) struct Chosen {
+    pub(super) open: bool,
+    pub(super) urgency: Option<u8>,
+    pub(super) state: Option<&'static str>,
+}
+
+impl Wanted {
+    pub(super) fn chosen(&self) -> Chosen {
+        let state = match self.which {
+            Which::Open => None,
+            Which::In(state) => Some(state),
+        };
+        Chosen {
+            open: !matches!(state, Some(State::Resolved | State::Inactive)),
+            urgency: self.priority.map(urgency),
+            state: state.map(State::as_str),
+        }
+    }
+}
 
 pub(super) fn priority_of(urgency: i64) -> Priority {
     match urgency {
@@ -82,13 +103,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn list(&self, wanted: &Wanted, offset: usize, limit: usize) -> Result<Listing, StoreError> {
-        let state = match wanted.which {
-            Which::Open => None,
-            Which::In(state) => Some(state),
-        };
-        let open = !matches!(state, Some(State::Resolved | State::Inactive));
+        let Chosen { open, urgency, state } = wanted.chosen();
         let place = (&wanted.tenant, &wanted.clinic, &wanted.device, &wanted.rule);
-        let chosen = (wanted.priority.map(urgency), state.map(State::as_str));
+        let chosen = (urgency, state);
         let (bodies, total, counts) = {
             let db = self.db();
             let read = || -> rusqlite::Result<_> {

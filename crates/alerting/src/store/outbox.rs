@@ -4,7 +4,8 @@ use serde_json::json;
 use telemetry::UnixMicros;
 
 use super::journal::EntryKind;
-use super::{Done, Store, StoreError, delivery, journal};
+use super::receipt::FirstReceipt;
+use super::{Done, Store, StoreError, delivery, journal, receipt};
 use crate::notify;
 
 /// A page that is due.
@@ -24,6 +25,10 @@ pub struct Page {
     pub attempts: u32,
     /// An earlier attempt may have reached the receiver.
     pub possible_repeat: bool,
+    /// A number that grows with its priority.
+    pub urgency: i64,
+    /// When it was decided; 0: not known, or there was nothing to decide.
+    pub made: UnixMicros,
 }
 
 /// Which pages are wanted.
@@ -112,7 +117,7 @@ pub struct Settlement {
 macro_rules! due {
     ($more:literal) => {
         concat!(
-            "SELECT n, digest, transition_id, alert_id, body, attempts, sent FROM outbox AS page \
+            "SELECT n, digest, transition_id, alert_id, body, attempts, sent, priority, made_us FROM outbox AS page \
              WHERE receiver = ?1 AND next_us <= ?2 AND (digest IS NOT NULL OR NOT EXISTS (SELECT 1 FROM outbox AS earlier \
              WHERE earlier.receiver = ?1 AND earlier.alert_id = page.alert_id AND earlier.n < page.n AND earlier.digest IS NULL)) ",
             $more,
@@ -168,6 +173,8 @@ impl Store {
                     body: row.get(4)?,
                     attempts: row.get(5)?,
                     possible_repeat: row.get(6)?,
+                    urgency: row.get(7)?,
+                    made: UnixMicros(row.get(8)?),
                 })
             })?;
             let pages: Vec<Page> = rows.collect::<rusqlite::Result<_>>()?;
@@ -198,16 +205,21 @@ impl Store {
     }
 
     /// Keeps how attempts came out, with a receipt in the journal; what is refused for good is copied to the fallbacks, once.
+    /// Gives the first receipts of pages that nobody had before.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn settle(&self, settled: &Settlement, now: UnixMicros) -> Result<(), StoreError> {
+    pub fn settle(&self, settled: &Settlement, now: UnixMicros) -> Result<Vec<FirstReceipt>, StoreError> {
         // Lost with the power, a page is sent again and says that it may be a repeat: it was marked, synced, before it left.
         self.write_until(Done::Written, "keep receipts", |tx| {
+            let mut firsts = Vec::new();
             for (page, outcome) in &settled.outcomes {
+                if matches!(outcome, PageOutcome::Delivered { .. }) {
+                    firsts.extend(receipt::first(tx, settled, page, now)?);
+                }
                 settle_one(tx, settled, page, outcome, now)?;
             }
-            Ok(())
+            Ok(firsts)
         })
     }
 

@@ -1,5 +1,5 @@
 //! What the planner keeps and wants: courses, silences, and its pages and cancellations, within the batch's transaction.
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde_json::json;
 use telemetry::UnixMicros;
 
@@ -152,5 +152,18 @@ impl Store {
             courses.push((id, self.parse("course", &state)?));
         }
         Ok(courses)
+    }
+
+    /// How far the telling of one alert is; `None`: nobody has to be told of it any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn course(&self, alert: AlertId) -> Result<Option<Course>, StoreError> {
+        let state: Option<String> = self
+            .db()
+            .prepare_cached("SELECT state FROM course WHERE alert_id = ?1")
+            .and_then(|mut statement| statement.query_row([alert.to_hex()], |row| row.get(0)).optional())
+            .map_err(self.error("read a course"))?;
+        state.map(|state| self.parse("course", &state)).transpose()
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use telemetry::UnixMicros;
 
 use super::journal::{self, Entry, EntryKind};
-use super::{Store, StoreError, put_meta};
+use super::{Store, StoreError, put_meta, tail};
 use crate::notify::rfc3339;
 use crate::paging::PageOut;
 
@@ -25,6 +25,7 @@ impl Store {
         self.write("mark what a backup cannot know", |tx| {
             let waiting = tx.execute("UPDATE outbox SET sent = 1", [])?;
             put_meta(tx, RESTORED, &now.0.to_string())?;
+            tail::begin_anew(tx)?;
             let body = json!({"backup_us": taken_at.0, "restored_us": now.0, "pages": waiting});
             journal::append(tx, &Entry::new(now, EntryKind::Restored, &body))?;
             Ok(waiting)

@@ -6,7 +6,7 @@ use alerting::board::{Board, Disinfection, ItemStanding, Place, Presence, Standi
 use service::clock::Clock;
 use telemetry::{DeviceKey, UnixMicros, proto};
 
-use crate::process::{Running, file};
+use crate::desk::{Running, file};
 use crate::support::{Said, T0, strokes};
 
 const SECOND: i64 = 1_000_000;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rand::Rng as _;
 use spool::NewRecord;
 
-use crate::process::{Answer, Desk, Running, hazard, open_log, receiver, until};
+use crate::desk::{Answer, Desk, Running, hazard, open_log, receiver, until};
 
 const DIR: &str = "ALERTING_TEST_CHILD_DIR";
 const DESK: &str = "ALERTING_TEST_CHILD_DESK";
@@ -73,7 +73,7 @@ async fn an_acknowledgement_survives_a_kill_at_any_moment_and_stands_in_the_jour
         child = start(dir.path(), address);
         tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..60_000))).await;
     }
-    let file = crate::process::file(dir.path());
+    let file = crate::desk::file(dir.path());
     let store = alerting::store::Store::open(&file).unwrap();
     until("every acknowledgement", || {
         let state = |id| store.alert(id).unwrap().map(|a| a.state());
@@ -152,7 +152,7 @@ async fn a_kill_at_any_moment_loses_no_alert_and_every_repeat_is_marked() {
     }
     let unknown: Vec<_> = seen.keys().filter(|key| !expected.contains(*key)).collect();
     assert!(unknown.is_empty(), "pages that no hazard caused: {unknown:?}");
-    let store = alerting::store::Store::open(&crate::process::file(dir.path())).unwrap();
+    let store = alerting::store::Store::open(&crate::desk::file(dir.path())).unwrap();
     assert_eq!(store.verify_journal().unwrap().broken_at, None);
 }
 
@@ -183,7 +183,7 @@ async fn a_flood_that_is_killed_between_its_transactions_is_whole_after_the_next
     // A reader beside the process; until it has made its file there is none.
     let told = || {
         let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let db = rusqlite::Connection::open_with_flags(crate::process::file(dir.path()), read_only).ok()?;
+        let db = rusqlite::Connection::open_with_flags(crate::desk::file(dir.path()), read_only).ok()?;
         let sql = "SELECT json_extract(body, '$.transition') FROM journal WHERE kind = 'transition'";
         let rows = db
             .prepare(sql)

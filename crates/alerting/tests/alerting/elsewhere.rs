@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::process::{Desk, Running, hazard, receiver};
+use crate::desk::{Desk, Running, hazard, receiver};
 use crate::proof_routes::Api;
 use crate::support::command;
 

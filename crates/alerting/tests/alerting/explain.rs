@@ -10,7 +10,7 @@ use alerting::proof::{self, Explanation};
 use alerting::store::Store;
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, receiver, until};
+use crate::desk::{Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, receiver, until};
 use crate::support::{Said, T0, World, strokes};
 
 const RULE: &str = "[[rule]]\nid = \"depth-above-limit\"\nkind = \"depth_above_limit\"\npriority = \"high\"\nwhat_to_do = \"Stop.\"\n\

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use telemetry::UnixMicros;
 
-use crate::process::file;
+use crate::desk::file;
 
 /// How many rows of a kind stand in the journal, which must be whole.
 pub(crate) fn count(dir: &Path, kind: &str) -> i64 {

@@ -1,12 +1,12 @@
 //! The link in a page: shows without acting, acts once, for one alert, one recipient and a while.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alerting::intake::{ReceiverState, RotaState};
 use alerting::lifecycle::State;
 use alerting::{Config, links};
 use service::config::Secret;
 
-use crate::process::{Desk, Running, file, hazard, receiver, until};
+use crate::desk::{Desk, Running, file, hazard, receiver, until};
 use crate::support::{T0, tick};
 
 /// An installation with links at work, with one hazard that was paged, and the address of its pages.
@@ -15,7 +15,7 @@ struct Paged {
     url: String,
     base: String,
     desk: Desk,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 async fn paged(valid_for: Duration) -> Paged {
@@ -38,7 +38,7 @@ async fn paged_of(valid_for: Duration, wrong: Vec<u8>, rule: &str) -> Paged {
         ..Config::new(file(dir.path()))
     };
     let running = Running::start_with(dir.path(), config);
-    let app = links::router(running.handle.clone());
+    let app = links::router(running.handle.clone(), true);
     tokio::spawn(async move { axum::serve(listener, app).await });
     running.append(&[wrong]);
     let page = until("a page", || {
@@ -51,7 +51,7 @@ async fn paged_of(valid_for: Duration, wrong: Vec<u8>, rule: &str) -> Paged {
         url,
         base,
         desk,
-        _dir: dir,
+        dir,
     }
 }
 
@@ -111,6 +111,89 @@ async fn looking_changes_nothing_however_often_and_acting_works_once_for_whom_it
     page.running.stop().await;
 }
 
+/// The form is opened by one; another one is faster.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_acknowledges_second_by_a_link_is_told_who_was_first_and_nothing_changes() {
+    let page = paged(Duration::from_secs(3_600)).await;
+    let html = get(&page.url).await.1;
+    let (acknowledge, assign) = (
+        action(&page, &html, "Acknowledge"),
+        action(&page, &html, "Assign to me"),
+    );
+    let alerts = page.running.handle.alerts(None).await.unwrap();
+    let id = alerts.iter().find(|a| a.rule == "depth-above-limit").unwrap().id;
+    page.running.handle.acknowledge(id, "anna", "").await.unwrap();
+    let before = page.running.handle.alert(id).await.unwrap();
+    let (status, html) = post(&acknowledge, "").await;
+    assert_eq!(status, 409, "{html}");
+    assert!(html.contains("anna acknowledged this at 20"), "{html}");
+    assert!(!html.contains("Done."), "{html}");
+    assert_eq!(page.running.handle.alert(id).await.unwrap(), before);
+    // Looked at again, the page offers what makes sense now; the link was not spent, for nothing was done by it.
+    page.running
+        .handle
+        .on_alert(alerting::intake::Action::Unacknowledge(id), "anna", "")
+        .await
+        .unwrap();
+    assert_eq!(post(&acknowledge, "").await.0, 200);
+    assert_eq!(state(&page).await, (State::Acknowledged, Some("desk".to_owned())));
+    // It ends while somebody looks: who acts then is told so.
+    page.running.append(&[hazard("pen-1", 2).record()]);
+    let end = Instant::now() + Duration::from_secs(60);
+    while page.running.handle.alert(id).await.unwrap().unwrap().state() != State::Resolved {
+        assert!(Instant::now() < end, "the next session did not end it");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (status, html) = post(&assign, "").await;
+    assert_eq!(status, 409, "{html}");
+    assert!(html.contains("This is over"), "{html}");
+    page.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_has_expired_says_so_and_what_to_do_and_nothing_is_done() {
+    let page = paged(Duration::from_millis(1)).await;
+    // Its millisecond is over by the time the page has come here, or a little later.
+    let end = Instant::now() + Duration::from_secs(60);
+    let (status, html) = loop {
+        let (status, html) = get(&page.url).await;
+        if status != 200 {
+            break (status, html);
+        }
+        assert!(Instant::now() < end, "it never expires");
+    };
+    assert_eq!(status, 410, "{html}");
+    assert!(
+        html.contains("This link has expired, and nothing was done.") && html.contains("console"),
+        "{html}"
+    );
+    assert!(!html.contains("pen-1") && !html.contains("<form"), "{html}");
+    let (status, html) = post(&page.url, "").await;
+    assert_eq!(status, 410, "{html}");
+    assert_eq!(state(&page).await.0, State::Firing);
+    page.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_file_cannot_be_read_a_link_says_so_and_that_others_are_told_as_planned() {
+    let page = paged(Duration::from_secs(3_600)).await;
+    let html = get(&page.url).await.1;
+    let acknowledge = action(&page, &html, "Acknowledge");
+    let db = rusqlite::Connection::open(file(page.dir.path())).unwrap();
+    db.busy_timeout(Duration::from_secs(10)).unwrap();
+    db.execute_batch("ALTER TABLE alert RENAME TO elsewhere").unwrap();
+    for (status, html) in [get(&page.url).await, post(&acknowledge, "").await] {
+        assert_eq!(status, 503, "{html}");
+        assert!(
+            html.contains("cannot be read now, and nothing was done") && html.contains("others are told as planned"),
+            "{html}"
+        );
+    }
+    db.execute_batch("ALTER TABLE elsewhere RENAME TO alert").unwrap();
+    assert_eq!(post(&acknowledge, "").await.0, 200, "the link was not spent");
+    page.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_was_changed_is_nobodys_and_shows_nothing() {
     let page = paged(Duration::from_secs(3_600)).await;
@@ -142,6 +225,10 @@ async fn a_page_shows_no_session_and_no_visit_and_is_kept_by_no_cache() {
     assert_eq!(headers["referrer-policy"], "no-referrer");
     let html = answer.text().await.unwrap();
     assert!(!html.contains(&"01".repeat(16)), "{html}");
+    // It leads on to the console, below whatever path a proxy has both.
+    let alerts = page.running.handle.alerts(None).await.unwrap();
+    let alert = alerts.into_iter().find(|a| a.rule == "depth-above-limit").unwrap();
+    assert!(html.contains(&format!("href=\"../alerts/{}\"", alert.id)), "{html}");
     page.running.stop().await;
 }
 

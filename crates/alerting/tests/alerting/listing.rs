@@ -7,12 +7,12 @@ use alerting::id::{AlertId, TransitionId};
 use alerting::intake::Silence;
 use alerting::lifecycle::{Signal, State};
 use alerting::proof::{Bound, MAX_COLUMNS, Quantity, trace};
-use alerting::store::{Batch, Store, Wanted, Which};
+use alerting::store::{Batch, MAX_OF_DEVICE, Store, Wanted, Which};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use telemetry::{Priority, UnixMicros};
 
-use crate::process::{file, hazard};
+use crate::desk::{file, hazard};
 use crate::support::{Said, World, strokes};
 
 /// An alert as the engine raises it.
@@ -144,6 +144,63 @@ proptest! {
         for count in &page.counts {
             let same = Wanted { which: Which::In(count.state), priority: Some(count.priority), ..wanted.clone() };
             prop_assert_eq!(count.alerts, walked(&all, &same).len() as u64);
+        }
+    }
+}
+
+/// What a walk over all of them gives by device: the alerts of each, in the order of the first of them.
+fn walked_by_device(all: &[Alert], wanted: &Wanted) -> Vec<Vec<AlertId>> {
+    let of = |id: &AlertId| all.iter().find(|alert| alert.id == *id).unwrap();
+    let mut groups: Vec<(String, Vec<AlertId>)> = Vec::new();
+    for id in walked(all, wanted) {
+        let alert = of(&id);
+        let key = match alert.device.as_str() {
+            "" => id.to_hex(),
+            device => format!("{}/{device}", alert.tenant),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, alerts)) => alerts.push(id),
+            None => groups.push((key, vec![id])),
+        }
+    }
+    groups.into_iter().map(|(_, alerts)| alerts).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn by_device_each_alert_stands_with_those_of_its_device_behind_the_most_urgent_and_all_are_counted(
+        wanted in wanted(), offset in 0usize..15, limit in 1usize..20, each in 1usize..12,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&file(dir.path())).unwrap();
+        let template = template();
+        let all: Vec<Alert> = (0..160).map(|n| {
+            let mut alert = alert(&template, n);
+            // No two at one moment: which of them is the first would be a matter of taste.
+            alert.decided_at = UnixMicros(i64::from(n * 37 % 163));
+            if n % 40 == 7 {
+                alert.device = String::new();
+            }
+            alert
+        }).collect();
+        commit(&store, &all);
+        let page = store.list_by_device(&wanted, offset, limit, each).unwrap();
+        let whole = walked_by_device(&all, &wanted);
+        prop_assert_eq!(page.total, whole.len() as u64);
+        let flat = store.list(&wanted, 0, 0).unwrap();
+        prop_assert_eq!((page.each.total, &page.each.counts), (flat.total, &flat.counts));
+        let expected: Vec<&Vec<AlertId>> = whole.iter().skip(offset).take(limit).collect();
+        prop_assert_eq!(page.groups.len(), expected.len());
+        for (group, expected) in page.groups.iter().zip(expected) {
+            let shown: Vec<AlertId> = group.alerts.iter().map(|alert| alert.id).collect();
+            prop_assert_eq!(&shown[..], &expected[..expected.len().min(each).min(MAX_OF_DEVICE)]);
+            prop_assert_eq!(group.total(), expected.len() as u64);
+            for (priority, alerts) in &group.counts {
+                let of_it = expected.iter().filter(|id| all.iter().any(|a| a.id == **id && a.priority == *priority));
+                prop_assert_eq!(*alerts, of_it.count() as u64);
+            }
         }
     }
 }

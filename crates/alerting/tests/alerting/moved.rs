@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use registry::{Change, Digest, Files, Step};
 use telemetry::{DeviceKey, UnixMicros, proto};
 
-use crate::process::{Desk, Running, depth_pages, file, hazard, receiver, until};
+use crate::desk::{Desk, Running, depth_pages, file, hazard, receiver, until};
 use crate::support::{Said, T0, World, acknowledge, registry_files, strokes, watermark};
 
 const SECOND: i64 = 1_000_000;

@@ -1,4 +1,6 @@
 //! The planner in stories: what a person on call sees happen.
+use alerting::paging::silence::{MAX_SILENCES, SilenceError};
+
 use super::*;
 
 fn violated() -> Op {
@@ -93,6 +95,78 @@ fn with_a_plan_whoever_owns_a_silence_can_be_reminded_and_without_one_it_is_a_na
         let planner = Planner::new(plan, [], [], &[] as &[Alert], UnixMicros(T0));
         let may = planner.may_silence(owner, &what, UnixMicros(T0));
         assert_eq!(may.is_ok(), fine, "{owner:?}: {may:?}");
+    }
+}
+
+#[test]
+fn a_silence_ends_is_no_longer_and_no_more_urgent_than_the_plan_allows_and_there_are_only_so_many() {
+    const HOUR: i64 = 3_600_000_000;
+    let what = |from: i64, until: i64, max_priority| intake::Silence {
+        tenant: String::new(),
+        clinic: String::new(),
+        device: "pen-1".into(),
+        rule: String::new(),
+        max_priority,
+        from: UnixMicros(T0 + from),
+        until: UnixMicros(T0 + until),
+    };
+    let strict = format!("{PLAN}[silences]\nlongest = \"2h\"\nmax_priority = \"low\"\n");
+    let planner = |plan: &str, held: usize| {
+        let silence = Silence {
+            owner: "kim".to_owned(),
+            what: what(0, HOUR, Priority::Low),
+            from: UnixMicros(T0),
+            until: UnixMicros(T0 + HOUR),
+            remind: UnixMicros(T0 + HOUR),
+        };
+        let held = (0..held).map(|n| (SilenceId((n as u128).to_be_bytes()), silence.clone()));
+        Planner::new(super::plan(plan), [], held, &[] as &[Alert], UnixMicros(T0))
+    };
+    for (plan, held, silence, refused) in [
+        (PLAN, 0, what(0, 12 * HOUR, Priority::Medium), None),
+        (
+            PLAN,
+            0,
+            what(0, 12 * HOUR + 1, Priority::Medium),
+            Some(SilenceError::TooLong),
+        ),
+        // From whenever it begins, not from now.
+        (PLAN, 0, what(20 * HOUR, 32 * HOUR, Priority::Medium), None),
+        // One that began long ago holds from now on.
+        (PLAN, 0, what(-100 * HOUR, HOUR, Priority::Medium), None),
+        (PLAN, 0, what(0, HOUR, Priority::High), Some(SilenceError::TooUrgent)),
+        (PLAN, 0, what(0, 0, Priority::Low), Some(SilenceError::Over)),
+        (PLAN, 0, what(-2 * HOUR, -HOUR, Priority::Low), Some(SilenceError::Over)),
+        (PLAN, 0, what(2 * HOUR, HOUR, Priority::Low), Some(SilenceError::Over)),
+        (
+            PLAN,
+            0,
+            what(0, i64::MAX - T0, Priority::Low),
+            Some(SilenceError::TooLong),
+        ),
+        (&strict, 0, what(0, 2 * HOUR, Priority::Low), None),
+        (
+            &strict,
+            0,
+            what(0, 2 * HOUR + 1, Priority::Low),
+            Some(SilenceError::TooLong),
+        ),
+        (
+            &strict,
+            0,
+            what(0, HOUR, Priority::Medium),
+            Some(SilenceError::TooUrgent),
+        ),
+        (PLAN, MAX_SILENCES - 1, what(0, HOUR, Priority::Low), None),
+        (
+            PLAN,
+            MAX_SILENCES,
+            what(0, HOUR, Priority::Low),
+            Some(SilenceError::TooMany),
+        ),
+    ] {
+        let said = planner(plan, held).may_silence("kim", &silence, UnixMicros(T0));
+        assert_eq!(said.err(), refused, "{silence:?}");
     }
 }
 

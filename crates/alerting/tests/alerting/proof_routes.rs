@@ -3,7 +3,7 @@ use alerting::intake::Action;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::process::{Desk, Running, depth_pages, hazard, nothing_waits, receiver, until};
+use crate::desk::{Desk, Running, depth_pages, hazard, nothing_waits, receiver, until};
 
 /// The interface of a running alerting.
 pub(crate) struct Api {

@@ -5,7 +5,7 @@ use alerting::Config;
 use alerting::lifecycle::State;
 use serde_json::Value;
 
-use crate::process::{Desk, Running, depth_pages, file, hazard, receiver, until};
+use crate::desk::{Desk, Running, depth_pages, file, hazard, receiver, until};
 
 const RULES: &str = include_str!("../../../../deploy/rules/default.toml");
 

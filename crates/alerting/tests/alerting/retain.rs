@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use telemetry::UnixMicros;
 
-use crate::process::{Desk, Running, depth_pages, file, hazard, receiver, until};
+use crate::desk::{Desk, Running, depth_pages, file, hazard, receiver, until};
 use crate::support::World;
 
 fn store(dir: &Path) -> Store {

@@ -153,6 +153,7 @@ impl Said {
         };
         let south = ["pen-4", "pen-5", "pen-6"].contains(&self.device.as_str());
         Admitted {
+            recorded_by: None,
             tenant: self.tenant.parse().unwrap(),
             clinic: if south { "south" } else { "north" }.parse().unwrap(),
             device: self.device.parse().unwrap(),

@@ -7,9 +7,7 @@ use alerting::config::{LogFile, Receiver};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::process::{
-    Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, pulse, receiver, until,
-};
+use crate::desk::{Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, pulse, receiver, until};
 
 /// What of a page every version of the file has.
 const OUTBOX: &str = "(n, receiver, transition_id, alert_id, body, attempts, sent, next_us, priority)";

@@ -1,8 +1,9 @@
 //! What a person sends: a form of ours, with the token that only our pages hold. What another site lets a browser send is refused.
 use axum::Form;
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,19 @@ pub(crate) struct Sent<T> {
     pub(crate) who: Person,
     /// What.
     pub(crate) said: T,
+}
+
+/// What stands in the address of a form; what is no text is nothing that is here.
+pub(crate) struct Named(pub(crate) String);
+
+impl FromRequestParts<Console> for Named {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
+        let named = Path::<String>::from_request_parts(parts, console).await;
+        let named = named.map(|Path(name)| Self(name));
+        named.map_err(|_| Refusal::NotFound.page(console, None))
+    }
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,8 @@ use attempts::Attempts;
 use kept::Kept;
 use sessions::{Session, Sessions};
 
-pub(crate) use form::Sent;
+pub(crate) use form::{Named, Sent};
+pub use guard::COOKIE as SESSION_COOKIE;
 pub(crate) use guard::{Asker, PastTheLock};
 pub(crate) use sign_in::routes;
 

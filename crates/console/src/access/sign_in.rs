@@ -1,4 +1,5 @@
 //! Signing in and out.
+use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,6 +13,7 @@ use super::password;
 use crate::answer::Refusal;
 use crate::console::Console;
 use crate::metrics::SIGN_INS;
+use crate::render::Shown;
 use crate::text::fill;
 
 /// A hash of a password that nobody has: an unknown name takes as long as a wrong password.
@@ -65,14 +67,30 @@ impl Outcome {
 }
 
 fn page(console: &Console, status: StatusCode, view: &View<'_>) -> Response {
-    let page = console.templates.page(console, ("sign_in.html", ""), None, view, &[]);
+    let page = console
+        .templates
+        .page(console, Shown::alone("sign_in.html"), None, view, &[]);
     (status, page).into_response()
 }
 
-async fn ask(State(console): State<Console>, Query(asked): Query<Asked>) -> Response {
+/// The page again, for what cannot be read.
+fn unread(console: &Console, status: StatusCode) -> Response {
+    let view = View {
+        next: next(None),
+        name: "",
+        wrong: console.templates.texts().get("sign_in.unread"),
+    };
+    page(console, status, &view)
+}
+
+async fn ask(State(console): State<Console>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
     if console.access.open.is_some() {
         return Redirect::to("/").into_response();
     }
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(error) => return unread(&console, error.status()),
+    };
     let view = View {
         next: next(asked.next.as_deref()),
         name: "",
@@ -104,15 +122,22 @@ async fn attempt(console: &Console, name: &str, password: String) -> Outcome {
     }
 }
 
-async fn sign_in(State(console): State<Console>, headers: HeaderMap, Form(sent): Form<Said>) -> Response {
+async fn sign_in(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    sent: Result<Form<Said>, FormRejection>,
+) -> Response {
     if is_from_elsewhere(&headers) {
         return Refusal::NotOurForm.page(&console, None);
     }
-    let Said {
+    let Form(Said {
         name,
         password,
         next: asked,
-    } = sent;
+    }) = match sent {
+        Ok(sent) => sent,
+        Err(error) => return unread(&console, error.status()),
+    };
     let name = name.trim();
     let outcome = attempt(&console, name, password).await;
     ::metrics::counter!(SIGN_INS, "outcome" => outcome.as_str()).increment(1);

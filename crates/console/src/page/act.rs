@@ -5,7 +5,7 @@ use alerting::id::{AlertId, SilenceId};
 use alerting::intake::Action;
 use alerting::lifecycle::State as Stands;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::alert::known;
 use super::row::is_worse_than;
 use super::silence::{self, may_end};
-use crate::access::{Person, Role, Sent};
+use crate::access::{Named, Person, Role, Sent};
 use crate::answer::Refusal;
 use crate::console::Console;
 use crate::metrics::ACTIONS;
@@ -65,9 +65,9 @@ fn finish(console: &Console, who: &Person, action: &'static str, done: Done) -> 
 /// The page to go to, which says what was done.
 fn next(said: &Said, id: AlertId, done: &str) -> String {
     // From the inbox back to the same place of it, and to no other address.
-    if said.next == "/" || said.next.starts_with("/?") {
-        let joint = if said.next == "/" { "?" } else { "&" };
-        return format!("{}{joint}done={done}", said.next);
+    if let Some(next) = url::own(&said.next).filter(|next| *next == "/" || next.starts_with("/?")) {
+        let joint = if next == "/" { "?" } else { "&" };
+        return format!("{next}{joint}done={done}");
     }
     url::with(&format!("/alerts/{id}"), &[("done", done)])
 }
@@ -147,7 +147,7 @@ async fn carry_out(
     done.map_err(|error| failed(console, error, format!("/alerts/{id}")))
 }
 
-async fn acknowledge(State(console): State<Console>, Path(id): Path<String>, sent: Sent<Said>) -> Response {
+async fn acknowledge(State(console): State<Console>, Named(id): Named, sent: Sent<Said>) -> Response {
     let Sent { who, said } = sent;
     let done = do_acknowledge(&console, &who, &id, &said).await;
     finish(&console, &who, "acknowledge", done)
@@ -173,7 +173,7 @@ async fn do_acknowledge(console: &Console, who: &Person, id: &str, said: &Said) 
     Ok(next(said, id, "acknowledged"))
 }
 
-async fn unacknowledge(State(console): State<Console>, Path(id): Path<String>, sent: Sent<Said>) -> Response {
+async fn unacknowledge(State(console): State<Console>, Named(id): Named, sent: Sent<Said>) -> Response {
     let Sent { who, said } = sent;
     let done = async {
         let (id, alert) = actable(&console, &who, &id).await?;
@@ -187,7 +187,7 @@ async fn unacknowledge(State(console): State<Console>, Path(id): Path<String>, s
     finish(&console, &who, "unacknowledge", done)
 }
 
-async fn assign(State(console): State<Console>, Path(id): Path<String>, sent: Sent<Said>) -> Response {
+async fn assign(State(console): State<Console>, Named(id): Named, sent: Sent<Said>) -> Response {
     let Sent { who, said } = sent;
     let done = async {
         let (id, alert) = actable(&console, &who, &id).await?;
@@ -204,7 +204,7 @@ async fn assign(State(console): State<Console>, Path(id): Path<String>, sent: Se
     finish(&console, &who, "assign", done)
 }
 
-async fn comment(State(console): State<Console>, Path(id): Path<String>, sent: Sent<Said>) -> Response {
+async fn comment(State(console): State<Console>, Named(id): Named, sent: Sent<Said>) -> Response {
     let Sent { who, said } = sent;
     let done = async {
         let (id, _) = actable(&console, &who, &id).await?;
@@ -225,11 +225,12 @@ async fn comment(State(console): State<Console>, Path(id): Path<String>, sent: S
     finish(&console, &who, "comment", done)
 }
 
-async fn make_silence(State(console): State<Console>, Path(id): Path<String>, sent: Sent<silence::Asked>) -> Response {
+async fn make_silence(State(console): State<Console>, Named(id): Named, sent: Sent<silence::Asked>) -> Response {
     let Sent { who, said } = sent;
     let done = async {
         let (id, alert) = actable(&console, &who, &id).await?;
-        let (scope, span, silence) = silence::wanted(&alert, &who, &said, console.now())?;
+        let (scope, span, silence) =
+            silence::wanted(&alert, &who, &said, &console.alerts.silence_policy(), console.now())?;
         let made = console.alerts.silence(silence, &who.name, said.reason.trim()).await;
         let back = url::with(&format!("/alerts/{id}/silence"), &[("scope", scope), ("span", span)]);
         made.map_err(|error| failed(&console, error, back))?;
@@ -239,7 +240,7 @@ async fn make_silence(State(console): State<Console>, Path(id): Path<String>, se
     finish(&console, &who, "silence", done)
 }
 
-async fn end_silence(State(console): State<Console>, Path(id): Path<String>, sent: Sent<Said>) -> Response {
+async fn end_silence(State(console): State<Console>, Named(id): Named, sent: Sent<Said>) -> Response {
     let Sent { who, said } = sent;
     let done = async {
         let id: SilenceId = id.parse().map_err(|_| Refusal::NotFound)?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::{ClinicId, TenantId};
 
 use super::Page;
+use super::need::{Need, needs};
 use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
@@ -38,7 +39,7 @@ pub(crate) struct View {
     name: String,
     /// IANA name.
     time_zone: String,
-    /// Its devices, by id.
+    /// Its devices: those that need somebody first, the most urgent of them before the others, then by id; what is retired last.
     devices: Vec<Row>,
     /// Treatments of the last 24 hours.
     sessions: Known<Vec<Session>>,
@@ -56,16 +57,33 @@ pub(crate) struct Row {
     disinfection: Disinfection,
     /// Its last cycle did not pass.
     failed: bool,
+    /// Why somebody is needed, the most urgent first; empty: nobody is.
+    needs: Vec<Need>,
 }
 
 fn row(device: DeviceRow, items: &HashMap<String, ItemStanding>) -> Row {
     let item = items.get(&device.device);
+    let failed = item.is_some_and(|item| item.failed.is_some());
+    let sterilization = item.map_or(Standing::NotAsked, |item| item.sterilization);
+    let disinfection = item.map_or(Disinfection::NotAsked, |item| item.disinfection);
     Row {
-        sterilization: item.map_or(Standing::NotAsked, |item| item.sterilization),
-        disinfection: item.map_or(Disinfection::NotAsked, |item| item.disinfection),
-        failed: item.is_some_and(|item| item.failed.is_some()),
+        needs: needs(&device, (sterilization, disinfection, failed)),
+        sterilization,
+        disinfection,
+        failed,
         device,
     }
+}
+
+/// Who needs somebody comes first, and what is retired last.
+fn by_need(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort_by(|a, b| {
+        let urgency = |row: &Row| (row.needs.is_empty(), row.needs.first().map(|need| need.why));
+        let retired = (a.device.retired && a.needs.is_empty()).cmp(&(b.device.retired && b.needs.is_empty()));
+        let rank = urgency(a).cmp(&urgency(b));
+        retired.then(rank).then_with(|| a.device.device.cmp(&b.device.device))
+    });
+    rows
 }
 
 impl Page for Clinic {
@@ -106,10 +124,111 @@ impl Page for Clinic {
         Ok(View {
             name: known.name.clone(),
             time_zone: known.time_zone.clone(),
-            devices: devices.into_iter().map(|device| row(device, &items)).collect(),
+            devices: by_need(devices.into_iter().map(|device| row(device, &items)).collect()),
             sessions: sessions.await,
             tenant: tenant.to_string(),
             clinic: clinic.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alerting::board::Presence;
+
+    use super::*;
+    use crate::fleet::Open;
+    use crate::page::need::Why;
+
+    fn device(id: &str) -> DeviceRow {
+        DeviceRow {
+            tenant: "acme".to_owned(),
+            clinic: "north".to_owned(),
+            device: id.to_owned(),
+            model: "pen".to_owned(),
+            kind: "pen",
+            serial: id.to_owned(),
+            retired: false,
+            presence: Presence::OnLine,
+            heard_at_us: None,
+            session: None,
+            open: Open::default(),
+            waiting: Open::default(),
+            unknown: 0,
+        }
+    }
+
+    fn plain(device: DeviceRow) -> Row {
+        row(device, &HashMap::new())
+    }
+
+    #[test]
+    fn who_needs_somebody_stands_first_by_how_urgent_it_is_then_all_others_by_name_and_each_says_why() {
+        let waiting = |id: &str, waiting: Open| DeviceRow { waiting, ..device(id) };
+        let high = Open {
+            high: 2,
+            low: 1,
+            ..Open::default()
+        };
+        let medium = Open {
+            medium: 1,
+            ..Open::default()
+        };
+        let low = Open {
+            low: 1,
+            ..Open::default()
+        };
+        let acknowledged = DeviceRow {
+            open: high,
+            ..device("b-acknowledged")
+        };
+        let retired = DeviceRow {
+            retired: true,
+            ..device("a-retired")
+        };
+        let overdue = Row {
+            needs: needs(&device("e"), (Standing::Overdue, Disinfection::Done, false)),
+            ..plain(device("e-overdue"))
+        };
+        let rows = vec![
+            plain(retired),
+            plain(device("c-fine")),
+            plain(acknowledged),
+            plain(waiting("d-low", low)),
+            overdue,
+            plain(DeviceRow {
+                presence: Presence::Silent,
+                ..device("f-silent")
+            }),
+            plain(DeviceRow {
+                unknown: 1,
+                ..device("g-unknown")
+            }),
+            plain(waiting("h-medium", medium)),
+            plain(waiting("z-high", high)),
+        ];
+        let rows = by_need(rows);
+        let said: Vec<(&str, Vec<Why>)> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row.device.device.as_str(),
+                    row.needs.iter().map(|need| need.why).collect(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("z-high", vec![Why::High, Why::Low]),
+            ("h-medium", vec![Why::Medium]),
+            ("g-unknown", vec![Why::Unknown]),
+            ("f-silent", vec![Why::Silent]),
+            ("e-overdue", vec![Why::Overdue]),
+            ("d-low", vec![Why::Low]),
+            ("b-acknowledged", vec![]),
+            ("c-fine", vec![]),
+            ("a-retired", vec![]),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(rows[0].needs[0].alerts, 2);
     }
 }

@@ -7,6 +7,7 @@ mod device;
 mod fleet;
 mod hygiene;
 mod inbox;
+mod need;
 mod pipeline;
 mod row;
 mod session;
@@ -17,6 +18,7 @@ mod testing;
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -24,9 +26,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::{Asker, Person};
-use crate::answer::Refusal;
+use crate::answer::{Refusal, only_looking};
 use crate::console::Console;
-use crate::render::Svg;
+use crate::render::{Shown, Svg};
 use crate::text::Texts;
 
 pub use silence::{silence_scopes, silence_spans};
@@ -39,6 +41,26 @@ pub(crate) const NAV: &[(&str, &str)] = &[
     ("sterilization", "/sterilization"),
     ("pipeline", "/pipeline"),
 ];
+
+/// Where the pages are as JSON.
+const API: &str = "/v1/console";
+
+/// Where the JSON of a page is: the same address below [`API`], without what was just done, and for whoever belongs to one tenant
+/// without a choice of tenants.
+fn json_address(page: &Uri, who: &Person, also: &str) -> String {
+    let path = match page.path() {
+        "/" => "/inbox",
+        path => path,
+    };
+    let asked = page.query().unwrap_or_default().split('&');
+    let of_one = who.tenant.is_some();
+    let asked = asked.filter(|pair| !(pair.starts_with("done=") || of_one && pair.starts_with("tenant=")));
+    let asked: Vec<&str> = asked.chain([also]).filter(|pair| !pair.is_empty()).collect();
+    match asked.is_empty() {
+        true => format!("{API}{path}"),
+        false => format!("{API}{path}?{}", asked.join("&")),
+    }
+}
 
 /// A page.
 pub(crate) trait Page: Send + Sync + 'static {
@@ -60,6 +82,14 @@ pub(crate) trait Page: Send + Sync + 'static {
         path: Self::Path,
         query: Self::Query,
     ) -> impl Future<Output = Result<Self::View, Refusal>> + Send;
+
+    /// It is also JSON, below [`API`], and its foot says where.
+    const IN_JSON: bool = true;
+
+    /// What its JSON has to be asked for beside what stands in its own address, so that both show the same.
+    fn also_asked(_view: &Self::View) -> &'static str {
+        ""
+    }
 
     /// What is drawn for it, by the name under which the template shows it.
     fn pictures(_view: &Self::View, _texts: &Texts) -> Vec<(&'static str, Svg)> {
@@ -93,7 +123,7 @@ pub type Shape = fn(&mut SchemaGenerator) -> Schema;
 /// The same as JSON: where, who answers, and what that looks like.
 fn api() -> [(&'static str, MethodRouter<Console>, Shape); 10] {
     [
-        json::<inbox::Inbox>("/v1/console/inbox"),
+        json::<inbox::Listed>("/v1/console/inbox"),
         json::<alert::OneAlert>("/v1/console/alerts/{id}"),
         json::<silence::MakeSilence>("/v1/console/alerts/{id}/silence"),
         json::<silence::Silences>("/v1/console/silences"),
@@ -109,7 +139,9 @@ fn api() -> [(&'static str, MethodRouter<Console>, Shape); 10] {
 /// Its routes.
 pub(crate) fn api_routes() -> Router<Console> {
     let routes = api().into_iter();
-    routes.fold(Router::new(), |router, (path, answer, _)| router.route(path, answer))
+    routes
+        .fold(Router::new(), |router, (path, answer, _)| router.route(path, answer))
+        .method_not_allowed_fallback(only_looking)
 }
 
 /// What each of its routes answers.
@@ -132,16 +164,20 @@ fn html<P: Page>() -> MethodRouter<Console> {
     get(
         |State(console): State<Console>,
          who: Person,
+         uri: Uri,
          path: Result<Path<P::Path>, PathRejection>,
          query: Result<Query<P::Query>, QueryRejection>| async move {
             match view::<P>(&console, &who, (path, query)).await {
-                Ok(view) => console.templates.page(
-                    &console,
-                    (P::TEMPLATE, P::SECTION),
-                    Some(&who),
-                    &view,
-                    &P::pictures(&view, console.templates.texts()),
-                ),
+                Ok(view) => {
+                    let json = P::IN_JSON.then(|| json_address(&uri, &who, P::also_asked(&view)));
+                    let shown = Shown {
+                        template: P::TEMPLATE,
+                        section: P::SECTION,
+                        json: json.as_deref(),
+                    };
+                    let pictures = P::pictures(&view, console.templates.texts());
+                    console.templates.page(&console, shown, Some(&who), &view, &pictures)
+                }
                 Err(refusal) => refusal.page(&console, Some(&who)),
             }
         },
@@ -162,4 +198,31 @@ fn json<P: Page>(path: &'static str) -> (&'static str, MethodRouter<Console>, Sh
         },
     );
     (path, answer, SchemaGenerator::subschema_for::<P::View>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_of_a_page_is_at_its_own_address_below_the_api_with_what_it_was_asked_for() {
+        let whole = Person::of_api();
+        let at = |page: &'static str, also| json_address(&Uri::from_static(page), &whole, also);
+        assert_eq!(at("/", ""), "/v1/console/inbox");
+        assert_eq!(
+            at("/?state=firing&done=acknowledged", "by=device"),
+            "/v1/console/inbox?state=firing&by=device"
+        );
+        assert_eq!(at("/alerts/00ff?done=assigned", ""), "/v1/console/alerts/00ff");
+        assert_eq!(at("/fleet?tenant=other", ""), "/v1/console/fleet?tenant=other");
+        let of_one = Person {
+            tenant: "acme".parse().ok(),
+            ..whole.clone()
+        };
+        let page = Uri::from_static("/sterilization?tenant=other&clinic=north");
+        assert_eq!(
+            json_address(&page, &of_one, ""),
+            "/v1/console/sterilization?clinic=north"
+        );
+    }
 }

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use alerting::engine::Alert;
 use alerting::intake::Silence;
-use alerting::paging::Preview;
+use alerting::paging::{Preview, SilenceError, SilencePolicy};
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{Priority, UnixMicros};
@@ -15,6 +16,8 @@ use super::row::Row;
 use crate::access::{Person, Role};
 use crate::answer::Refusal;
 use crate::console::Console;
+use crate::time::round_span;
+use crate::url;
 
 pub(crate) struct MakeSilence;
 pub(crate) struct Silences;
@@ -27,7 +30,11 @@ pub(crate) const SCOPES: [(&str, Role); 4] = [
     ("clinic", Role::Lead),
 ];
 /// For how long: name and hours.
-pub(crate) const SPANS: [(&str, u64); 6] = [("1h", 1), ("4h", 4), ("8h", 8), ("1d", 24), ("3d", 72), ("7d", 168)];
+const SPANS: [(&str, u64); 6] = [("1h", 1), ("4h", 4), ("8h", 8), ("1d", 24), ("3d", 72), ("7d", 168)];
+/// As long as the plan allows.
+const LONGEST: &str = "longest";
+/// The most urgent priority that is ever silenced from here, whatever more the plan allows.
+const UP_TO: Priority = Priority::Medium;
 
 /// The names of what can be silenced.
 pub fn silence_scopes() -> impl Iterator<Item = &'static str> {
@@ -36,7 +43,18 @@ pub fn silence_scopes() -> impl Iterator<Item = &'static str> {
 
 /// The names of how long.
 pub fn silence_spans() -> impl Iterator<Item = &'static str> {
-    SPANS.into_iter().map(|(name, _)| name)
+    SPANS.into_iter().map(|(name, _)| name).chain([LONGEST])
+}
+
+/// For how long the plan allows a silence: those of [`SPANS`] that are not longer, and the longest itself where it is none of them and
+/// shorter than the last.
+fn spans(policy: &SilencePolicy) -> Vec<(&'static str, Duration)> {
+    let all = SPANS.map(|(name, hours)| (name, Duration::from_secs(hours * 3_600)));
+    let longer = all.iter().any(|(_, span)| *span > policy.longest);
+    let is_one = all.iter().any(|(_, span)| *span == policy.longest);
+    let longest = (longer && !is_one).then_some((LONGEST, policy.longest));
+    let allowed = all.into_iter().filter(|(_, span)| *span <= policy.longest);
+    allowed.chain(longest).collect()
 }
 
 /// What is asked for; empty: the first of each.
@@ -56,8 +74,12 @@ pub(crate) struct View {
     alert: Row,
     /// What may be silenced around it, by whoever asks.
     scopes: Vec<&'static str>,
-    /// For how long.
+    /// For how long: what the plan allows. `longest` is as long as it does.
     spans: Vec<&'static str>,
+    /// The longest that the plan allows, as text; `null`: all that is ever offered here is.
+    longest: Option<String>,
+    /// Whoever asks may answer for a silence: with a plan only its people may, who can be reminded.
+    may_own: bool,
     /// What would be silenced.
     scope: &'static str,
     /// For how long it would be.
@@ -85,16 +107,29 @@ pub(crate) fn wanted(
     alert: &Alert,
     who: &Person,
     asked: &Asked,
+    policy: &SilencePolicy,
     now: UnixMicros,
 ) -> Result<(&'static str, &'static str, Silence), Refusal> {
     let scope = SCOPES
         .iter()
         .find(|(name, _)| asked.scope.is_empty() || *name == asked.scope);
-    let span = SPANS
-        .iter()
+    if !asked.span.is_empty() && !silence_spans().any(|name| name == asked.span) {
+        return Err(Refusal::Asked(format!("span={}", asked.span)));
+    }
+    let span = spans(policy)
+        .into_iter()
         .find(|(name, _)| asked.span.is_empty() || *name == asked.span);
-    let (Some((scope, least)), Some((span, hours))) = (scope, span) else {
-        return Err(Refusal::Asked(format!("scope={} span={}", asked.scope, asked.span)));
+    let Some((scope, least)) = scope else {
+        return Err(Refusal::Asked(format!("scope={}", asked.scope)));
+    };
+    // Offered once, by a plan that has changed since, or typed.
+    let Some((span, lasts)) = span else {
+        return Err(Refusal::Not {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            key: "message.silence_refused",
+            more: SilenceError::TooLong.to_string(),
+            back: url::with(&format!("/alerts/{}/silence", alert.id), &[("scope", scope)]),
+        });
     };
     // What is nobody's clinic's would silence everybody's.
     if !who.may(*least) || alert.tenant.is_empty() && who.tenant.is_some() {
@@ -121,9 +156,13 @@ pub(crate) fn wanted(
         } else {
             String::new()
         },
-        max_priority: Priority::Medium,
+        max_priority: if policy.max_priority < UP_TO {
+            policy.max_priority
+        } else {
+            UP_TO
+        },
         from: now,
-        until: now.plus(Duration::from_secs(hours * 3_600)),
+        until: now.plus(lasts),
     };
     Ok((scope, span, silence))
 }
@@ -137,7 +176,10 @@ impl Page for MakeSilence {
 
     async fn view(console: &Console, who: &Person, id: String, asked: Asked) -> Result<View, Refusal> {
         let (_, alert) = known(console, who, &id).await?;
-        let (scope, span, silence) = wanted(&alert, who, &asked, console.now())?;
+        let policy = console.alerts.silence_policy();
+        let (scope, span, silence) = wanted(&alert, who, &asked, &policy, console.now())?;
+        let spans: Vec<_> = spans(&policy).into_iter().map(|(name, _)| name).collect();
+        let is_cut = SPANS.iter().any(|(name, _)| !spans.contains(name));
         let preview = console.alerts.preview_silence(silence.clone()).await;
         let preview = preview.map_err(|error| Refusal::failed("the preview of a silence", error))?;
         Ok(View {
@@ -146,7 +188,9 @@ impl Page for MakeSilence {
                 .filter(|(name, least)| who.may(*least) && fits(&alert, name))
                 .map(|(name, _)| *name)
                 .collect(),
-            spans: SPANS.iter().map(|(name, _)| *name).collect(),
+            spans,
+            longest: is_cut.then(|| round_span(policy.longest)),
+            may_own: console.alerts.may_own_silence(&who.name),
             above: alert.priority > silence.max_priority,
             alert: Row::new(alert, &console.registry.current()),
             scope,
@@ -242,7 +286,9 @@ mod tests {
     #[test]
     fn a_silence_is_never_wider_than_what_was_chosen() {
         let (alert, who) = (crate::page::testing::alert(), Person::of_api());
-        let of = |scope: &str| wanted(&alert, &who, &asked(scope), UnixMicros(0)).map(|(.., silence)| silence);
+        let of = |scope: &str| {
+            wanted(&alert, &who, &asked(scope), &SilencePolicy::default(), UnixMicros(0)).map(|(.., silence)| silence)
+        };
         for (scope, clinic, device, rule) in [
             ("", "", "pen-1", "depth-above-limit"),
             ("device", "", "pen-1", ""),
@@ -260,11 +306,54 @@ mod tests {
     }
 
     #[test]
+    fn what_is_offered_is_what_the_plan_allows() {
+        let (alert, who) = (crate::page::testing::alert(), Person::of_api());
+        let hours = |n: u64| Duration::from_secs(n * 3_600);
+        let all = ["1h", "4h", "8h", "1d", "3d", "7d"];
+        for (longest, offered) in [
+            (hours(12), &["1h", "4h", "8h", "longest"][..]),
+            (hours(24), &all[..4]),
+            (hours(168), &all),
+            (hours(1_000), &all),
+            (Duration::from_secs(60), &["longest"]),
+        ] {
+            for max_priority in [Priority::Info, Priority::Low, Priority::Medium, Priority::High] {
+                let policy = SilencePolicy { longest, max_priority };
+                let names: Vec<&str> = spans(&policy).iter().map(|(name, _)| *name).collect();
+                assert_eq!(names, offered, "{longest:?}");
+                for span in silence_spans() {
+                    let wanted = wanted(
+                        &alert,
+                        &who,
+                        &Asked {
+                            span: span.to_owned(),
+                            ..Asked::default()
+                        },
+                        &policy,
+                        UnixMicros(0),
+                    );
+                    assert_eq!(wanted.is_ok(), offered.contains(&span), "{longest:?} {span}");
+                    if let Ok((.., silence)) = wanted {
+                        assert_eq!(policy.allows(&silence, UnixMicros(0)), Ok(()), "{longest:?} {span}");
+                        assert!(silence.max_priority <= Priority::Medium);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_part_of_the_installation_is_silenced_by_its_rule_only() {
         let mut gateway = crate::page::testing::alert();
         (gateway.tenant, gateway.clinic) = (String::new(), String::new());
         for (scope, _) in SCOPES {
-            let made = wanted(&gateway, &Person::of_api(), &asked(scope), UnixMicros(0));
+            let made = wanted(
+                &gateway,
+                &Person::of_api(),
+                &asked(scope),
+                &SilencePolicy::default(),
+                UnixMicros(0),
+            );
             assert_eq!(made.is_ok(), scope == "rule_on_device", "{scope}");
         }
     }

@@ -219,3 +219,74 @@ async fn a_silence_says_first_what_it_hides_and_only_a_lead_silences_more_than_a
     assert_eq!(ended.leads_to(), "/silences?done=silence_ended", "{}", ended.body);
     assert!(world.handle.silences().await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_is_offered_as_long_as_the_plan_allows_and_the_form_says_why_not_longer() {
+    let world = World::start(staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let mut rob = world.signed_in("rob").await;
+    let at = format!("/alerts/{}/silence", alert.id);
+    let page = rob.get(&at).await.body;
+    let json = rob.get(&format!("/v1/console{at}")).await.body;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["spans"], serde_json::json!(["1h", "4h", "8h", "longest"]));
+    assert!(
+        page.contains("Longer than 12 h is not offered") && page.contains(">12 h, the longest<"),
+        "{page}"
+    );
+    for longer in ["1d", "3d", "7d"] {
+        assert!(!page.contains(&format!("value=\"{longer}\"")), "{page}");
+        // Refused before anybody types a reason, and not made.
+        let typed = rob.get(&format!("{at}?span={longer}")).await;
+        let sent = rob
+            .send(&alert, "silence", &[("span", longer), ("reason", "in repair")])
+            .await;
+        for refused in [typed, sent] {
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert!(refused.body.contains("longer than the plan allows"), "{}", refused.body);
+        }
+    }
+    assert!(world.handle.silences().await.unwrap().is_empty());
+    // Whatever is offered is made.
+    for span in json["spans"].as_array().unwrap() {
+        let fields = [("span", span.as_str().unwrap()), ("reason", "in repair")];
+        let made = rob.send(&alert, "silence", &fields).await;
+        assert_eq!(made.leads_to(), "/silences?done=silenced", "{span}: {}", made.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_allows_little_or_knows_somebody_not_is_said_before_anybody_types_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join(crate::support::PLAN);
+    std::fs::create_dir(&plan).unwrap();
+    let text = "[[person]]\nname = \"lea\"\nreceivers = [\"desk\"]\n\
+                [[chain]]\nname = \"all\"\nsteps = [{ tell = [\"person:lea\"], wait = \"3m\" }]\nrepeat_every = \"10m\"\n\
+                [[route]]\nname = \"all\"\nchain = \"all\"\n\
+                [silences]\nlongest = \"30m\"\nmax_priority = \"low\"\n";
+    std::fs::write(plan.join("plan.toml"), text).unwrap();
+    let world = World::start_in(dir, staffed());
+    let alert = world.hazard("acme", "pen-1").await;
+    let at = format!("/alerts/{}/silence", alert.id);
+    for (name, may) in [("rob", false), ("lea", true)] {
+        let page = world.signed_in(name).await.get(&at).await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        for said in [
+            "Longer than 30 min is not offered",
+            ">30 min, the longest<",
+            "Low priority at most",
+        ] {
+            assert!(page.body.contains(said), "{said}: {}", page.body);
+        }
+        let told = page.body.contains("you are no person of the paging plan");
+        assert_eq!(
+            (told, page.body.contains("name=\"reason\"")),
+            (!may, may),
+            "{name}: {}",
+            page.body
+        );
+    }
+    let mut lea = world.signed_in("lea").await;
+    let made = lea.send(&alert, "silence", &[("reason", "in repair")]).await;
+    assert_eq!(made.leads_to(), "/silences?done=silenced", "{}", made.body);
+}

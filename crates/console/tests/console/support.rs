@@ -27,6 +27,9 @@ use crate::behind::{Behind, Still};
 /// Longest wait for something that will come.
 const SOON: Duration = Duration::from_secs(30);
 
+/// Folder of the paging plan, if there is one.
+pub(crate) const PLAN: &str = "paging";
+
 /// The password of everybody in these tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -95,6 +98,7 @@ fn hazard(tenant: &str, device: &str, depth_um: u32) -> Vec<u8> {
     };
     let received = now();
     let admitted = Admitted {
+        recorded_by: None,
         tenant: tenant.parse().unwrap(),
         clinic: "north".parse().unwrap(),
         device: device.parse().unwrap(),
@@ -158,8 +162,11 @@ pub(crate) struct World {
     pub(crate) handle: Handle,
     pub(crate) clock: Clock,
     pub(crate) router: Router,
+    /// The pages as JSON, for people.
+    pub(crate) json: Router,
     pub(crate) shutdown: Shutdown,
     pub(crate) gateway: gateway::Handle,
+    pub(crate) health: Health,
     _task: tokio::task::JoinHandle<Result<(), RunError>>,
 }
 
@@ -185,7 +192,7 @@ impl World {
         let shutdown = Shutdown::new();
         let alerting = Alerting::build(alerting::Parts {
             permit: alerting::permit::Permit::always(),
-            config: alerting::Config::new(file(dir.path())),
+            config: config_of_alerting(dir.path()),
             log: log.clone(),
             owned_shards,
             registry: Arc::clone(&registry),
@@ -207,11 +214,12 @@ impl World {
             gateway: whole.then(|| behind.gateway.clone()),
             owned_shards,
             pipeline: Arc::new(Still),
-            health: behind.health,
+            health: behind.health.clone(),
             registry,
             clock: clock.clone(),
         })
         .unwrap();
+        let json = console::api_router_for_people(console.clone());
         let router = console::router(console.clone(), shutdown.clone()).merge(console::api_router(console));
         Self {
             dir,
@@ -219,8 +227,10 @@ impl World {
             handle,
             clock,
             router,
+            json,
             shutdown: shutdown.clone(),
             gateway: behind.gateway,
+            health: behind.health,
             _task: tokio::spawn(alerting.run(shutdown)),
         }
     }
@@ -300,6 +310,20 @@ impl World {
     }
 }
 
+/// A test that has a plan writes it before; it may name one receiver.
+fn config_of_alerting(dir: &Path) -> alerting::Config {
+    let plan = Some(dir.join(PLAN)).filter(|plan| plan.exists());
+    let desk = serde_json::json!({"name": "desk", "log": {"path": dir.join("pages.log")}});
+    alerting::Config {
+        receivers: plan
+            .iter()
+            .map(|_| serde_json::from_value(desk.clone()).unwrap())
+            .collect(),
+        paging: plan,
+        ..alerting::Config::new(file(dir))
+    }
+}
+
 fn file(dir: &Path) -> PathBuf {
     dir.join("alerting.sqlite")
 }
@@ -338,6 +362,14 @@ fn encoded(text: &str) -> String {
 }
 
 impl Browser {
+    /// The same person, asking there.
+    pub(crate) fn at(&self, router: &Router) -> Self {
+        Self {
+            router: router.clone(),
+            cookie: self.cookie.clone(),
+        }
+    }
+
     pub(crate) async fn ask(&mut self, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
         if !headers.contains_key(header::HOST) {

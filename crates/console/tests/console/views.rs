@@ -11,6 +11,7 @@ async fn garbage(world: &World, tenant: &str) {
     let submission = Submission {
         topic: format!("dermatel/v1/{tenant}/north/pen-1/telemetry").parse().unwrap(),
         payload: Bytes::from_static(b"\xff\xff\xff"),
+        recorded_by: None,
     };
     let verdict = world.gateway.submit(submission).await;
     assert!(matches!(verdict, Verdict::Quarantined(_)), "{verdict:?}");
@@ -70,6 +71,42 @@ async fn who_belongs_to_a_tenant_sees_its_fleet_and_nothing_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_anothers_trouble_a_tenant_is_told_that_there_is_some_and_not_whose() {
+    let world = World::start(staffed());
+    let (parked, store) = (
+        world.health.condition("parked-tenants"),
+        world.health.condition("store"),
+    );
+    let (anna, rob) = (world.signed_in("anna").await, world.signed_in("rob").await);
+    let said = |of: &str| (of.to_owned(), format!("tenant {of} since noon: refused"));
+    for stuck in [&["other"][..], &["acme", "other"]] {
+        let told: Vec<_> = stuck.iter().map(|tenant| said(tenant)).collect();
+        let all: Vec<_> = told.iter().map(|(_, said)| said.as_str()).collect();
+        parked.remark(&all.join("; "));
+        parked.tell_tenants(told.clone());
+        store.red(&all.join("; "));
+        store.tell_tenants(told);
+        for (path, served) in [("/pipeline", &world.router), ("/v1/console/pipeline", &world.json)] {
+            let of_one = anna.at(served).get(path).await.body;
+            assert!(!of_one.contains("other"), "{path}: {of_one}");
+            assert!(
+                of_one.contains("parked-tenants") && of_one.contains("store"),
+                "{path}: {of_one}"
+            );
+            let own = of_one.matches("tenant acme since noon").count();
+            assert_eq!(own, if stuck.len() == 1 { 0 } else { 2 }, "{path}: {of_one}");
+            assert_eq!(
+                of_one.contains("looks after the whole installation"),
+                stuck.len() == 1,
+                "{of_one}"
+            );
+            let of_all = rob.at(served).get(path).await.body;
+            assert!(of_all.contains("tenant other since noon"), "{path}: {of_all}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recording_takes_a_responder_and_reaches_no_other_tenant() {
     let world = World::start(staffed());
     let wipe = |csrf: &str, tenant: &str| {
@@ -121,10 +158,16 @@ async fn replaying_takes_a_lead_and_says_what_was_stored() {
         let csrf = browser.get("/pipeline").await.csrf();
         let answer = browser.post("/pipeline/replay", &[("csrf", &csrf), ("id", &id)]).await;
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
+        if status == StatusCode::SEE_OTHER {
+            // Garbage stays garbage, and the page says so.
+            let page = browser.get(answer.leads_to()).await.body;
+            let said = "0 messages were stored. 1 is refused again: the list says why now.";
+            assert!(page.contains(said), "{page}");
+        }
     }
     let mut lea = world.signed_in("lea").await;
     let csrf = lea.get("/pipeline").await.csrf();
-    // Garbage stays garbage; neither a number that is none nor nothing at all is a reason to replay everything.
+    // Neither a number that is none nor nothing at all is a reason to replay everything.
     for (fields, status) in [
         ([("csrf", csrf.as_str()), ("id", "x")], StatusCode::BAD_REQUEST),
         ([("csrf", csrf.as_str()), ("id", "")], StatusCode::BAD_REQUEST),

@@ -13,11 +13,13 @@ use uplink::downlink::Whereabouts;
 use uplink::fence;
 use uplink::receive::{self, Receiver};
 use uplink::sender::{Sender, sender_id};
-use uplink::topic::Role;
+use uplink::topic::Role as Reads;
 
 use super::Base;
 use super::sinks::{AlarmSink, DownTo, TransitionsUp};
+use crate::api;
 use crate::fleet::{self, Fleet};
+use crate::follow::Role;
 use crate::node::{alarms_first, open_spool};
 use crate::parts;
 use crate::pipeline_watch::{self, Watched};
@@ -60,10 +62,14 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         clock: base.clock.clone(),
     })?;
     let alerts = alerting.handle();
+    let beside = match &base.config.alerting.upstream {
+        Some(other) => alerts.begins_beside(other).await?,
+        None => None,
+    };
     fleet::catch_up(&book, &alerts).await;
     let receiver = Receiver::start(
         &base.uplink,
-        Role::Alerting,
+        Reads::Alerting,
         log.clone(),
         AlarmSink::new(whereabouts),
         data.join(super::FOLDER),
@@ -88,24 +94,39 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let console = console(&base, &book, &alerts, Arc::clone(&pipeline) as Arc<dyn Pipeline>)?;
     let watched = pipeline_watch::watch(pipeline, behind.requested());
     parts::spawn_plain(&behind, "pipeline figures", watched);
-    let registry = base.registry_routes(Fleet {
+    let fleet = Fleet {
         book,
         gateway: None,
         alerts: Some(alerts.clone()),
         clock: base.clock.clone(),
-    });
+    };
+    base.follow(fleet.clone(), Role::Alerting, &base.uplink.instance, &behind)
+        .await?;
+    let registry = base.registry_routes(fleet);
     let routes = axum::Router::new()
-        .nest("/v1", alerting::api::router(alerts.clone()))
+        .nest(
+            "/v1",
+            alerting::api::router(alerts.clone()).merge(api::refused::router(receiver.refusals())),
+        )
         .merge(console::api_router(console.clone()))
         .merge(registry);
     let requested = shutdown.requested();
+    let (beginning, begins) = (shutdown.requested(), alerts.clone());
     let front = async move {
+        if let Some(other) = beside {
+            tokio::select! {
+                () = beginning => {}
+                () = begins.take_silences(&other) => {}
+            }
+        }
         receiver.run(requested).await;
         Ok(())
     };
     // A link lets in by itself, and only to its alert.
-    let open = alerting::links::router(alerts).merge(parts::console(&base.config, console, &behind));
-    base.run(asked, (routes, open), front, behind, shutdown).await;
+    let people = parts::console_in_json(&base.config, console.clone());
+    let leads_on = base.config.console.is_served();
+    let open = alerting::links::router(alerts, leads_on).merge(parts::console(&base.config, console, &behind));
+    base.run(asked, (routes, open, people), front, behind, shutdown).await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use axum::Router;
 use gateway::ack_up_to::AckUpTo;
+use gateway::endpoint::{CommandError, Delivered};
 use gateway::{Deps, Gateway};
 use registry::Shared;
 use service::shutdown::Shutdown;
@@ -16,6 +17,7 @@ use super::Base;
 use super::sinks::ForwardedOutlet;
 use crate::api::{self, Api};
 use crate::fleet::{self, Fleet};
+use crate::follow::Role;
 use crate::node::{LEDGER_CURSOR, open_spool};
 use crate::parts;
 use crate::spool_watch::Teller;
@@ -40,7 +42,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         &base.config.node.data_dir.join(super::FOLDER),
         base.health.condition(forward::CONDITION),
     )?;
-    let down = Down::start(&base.uplink, &id, base.clock.clone())?;
+    let down = Down::start(&base.uplink, &id, base.clock.clone(), outcomes())?;
     let ack_up_to = AckUpTo::default();
     let far_end = log.reader(forward::CURSOR)?;
     let gateway = Gateway::build(
@@ -61,6 +63,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
         tracing::info!(%address, "devices may connect");
     }
     let behind = Shutdown::new();
+    let named = id.to_string();
     let teller = Teller::Forwarded {
         log: log.clone(),
         gateway: id,
@@ -83,12 +86,14 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     let api = Api {
         gateway: gateway.handle(),
     };
-    let routes = api::of_gateway(api).merge(base.registry_routes(Fleet {
+    let fleet = Fleet {
         book,
         gateway: Some(gateway.handle()),
         alerts: None,
         clock: base.clock.clone(),
-    }));
+    };
+    base.follow(fleet.clone(), Role::Gateway, &named, &behind).await?;
+    let routes = api::of_gateway(api).merge(base.registry_routes(fleet));
     let requested = shutdown.requested();
     let front = async move {
         gateway
@@ -97,7 +102,8 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
             .map(drop)
             .map_err(|error| error.to_string())
     };
-    base.run(asked, (routes, Router::new()), front, behind, shutdown).await;
+    base.run(asked, (routes, Router::new(), None), front, behind, shutdown)
+        .await;
     Ok(())
 }
 
@@ -110,4 +116,10 @@ fn shards_of(registry: Arc<Shared>) -> uplink::readers::Shards {
             .map(|clinic| telemetry::shard(&clinic.tenant, &clinic.id))
             .collect::<ShardSet>()
     })
+}
+
+/// What may become of a command that the gateway tries to bring to a device.
+fn outcomes() -> impl Iterator<Item = &'static str> {
+    let delivered = Delivered::ALL.into_iter().map(Delivered::as_str);
+    delivered.chain(CommandError::ALL.into_iter().map(|error| error.as_str()))
 }

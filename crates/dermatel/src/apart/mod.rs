@@ -5,6 +5,8 @@ mod points;
 mod sinks;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -17,11 +19,18 @@ use service::shutdown::Shutdown;
 
 use crate::config::Config;
 use crate::fleet::Fleet;
+use crate::follow::{self, Follower, Followers};
 use crate::spool_watch::{Teller, watch};
-use crate::{api, parts, process};
+use crate::{api, parts, process, registry_watch};
 
 /// Folder, within the data folder, of what a reader of the broker keeps beside its log.
 pub(crate) const FOLDER: &str = "uplink";
+
+/// To whoever would change the registry at a process that follows.
+const FOLLOWS: &str = "this process follows the registry of another one (node.registry_from): change it there";
+/// To whoever would change the registry by command where nobody leads.
+const NOBODY_LEADS: &str = "processes apart have the registry of their files: let one alerting instance lead (node.registry_leads) and the \
+     others follow it (node.registry_from), or change the files, roll them out and POST /v1/registry/reload each: docs/scaling.md";
 
 /// Which part.
 #[derive(Debug, Subcommand)]
@@ -53,6 +62,12 @@ pub(crate) fn run(part: &Apart) -> Result<i32> {
     let uplink = uplink_of(&config, file)?;
     if matches!(part, Apart::Alerting { .. }) {
         crate::receivers::check(&config, file)?;
+    } else {
+        anyhow::ensure!(
+            !config.node.registry_leads,
+            "{}: node.registry_leads is for `dermatel alerting`: follow that one with node.registry_from",
+            file.display()
+        );
     }
     service::logging::init(&config.node.log)?;
     let metrics = process::metrics()?;
@@ -140,16 +155,39 @@ impl Base {
         parts::spawn_plain(behind, &format!("{name} log"), watched);
     }
 
-    /// The routes of the registry, read from files.
+    /// The routes of the registry: with changes by command where this process leads.
     fn registry_routes(&self, fleet: Fleet) -> Router {
-        Router::new().nest("/v1", api::devices::router_of_files(fleet))
+        let routes = if self.config.node.registry_leads {
+            let followers = Followers::new(Instant::now());
+            api::devices::router(fleet.clone()).merge(follow::routes(fleet, followers))
+        } else {
+            let follows = self.config.node.registry_from.is_some();
+            api::devices::router_of_files(fleet, if follows { FOLLOWS } else { NOBODY_LEADS })
+        };
+        Router::new().nest("/v1", routes)
+    }
+
+    /// Tells which registry is in force, and follows the process that leads, if one does; has asked it once when this returns.
+    async fn follow(&self, fleet: Fleet, role: follow::Role, instance: &str, behind: &Shutdown) -> Result<()> {
+        let watched = registry_watch::watch(Arc::clone(&fleet.book), behind.requested());
+        parts::spawn_plain(behind, "registry metrics", watched);
+        let Some(leader) = self.config.node.registry_from.clone() else {
+            return Ok(());
+        };
+        let who = (role, instance.to_owned());
+        let mark = crate::fleet::journal(&self.config).with_extension("followed");
+        let told = (self.health.condition(follow::CONDITION), mark);
+        let mut follower = Follower::new(fleet, leader, who, told)?;
+        follower.begin().await;
+        parts::spawn_plain(behind, "registry follower", follower.run(behind.requested()));
+        Ok(())
     }
 
     /// Serves `routes`, runs `front` until `shutdown` begins and it has ended, then what is `behind` the log to its end.
     async fn run(
         self,
         asked: Asked,
-        (routes, open): (Router, Router),
+        (routes, open, people): (Router, Router, Option<Router>),
         front: impl Future<Output = Result<(), String>>,
         behind: Shutdown,
         shutdown: &Shutdown,
@@ -162,7 +200,7 @@ impl Base {
         let routes = api::in_json(routes);
         if let Some(remote) = asked.remote {
             let all = router(self.health.clone(), self.metrics.clone())
-                .merge(api::remote(routes.clone(), self.config.http.token.clone()))
+                .merge(api::remote(routes.clone(), self.config.http.token.clone(), people))
                 .merge(open);
             parts::spawn_plain(&behind, "http", serve(remote, all, behind.requested()));
         }

@@ -6,11 +6,13 @@ use axum::Router;
 use ingestor::Ingestor;
 use service::shutdown::Shutdown;
 use uplink::receive::{self, Receiver};
-use uplink::topic::Role;
+use uplink::topic::Role as Reads;
 
 use super::Base;
 use super::sinks::PointSink;
+use crate::api;
 use crate::fleet::{self, Fleet};
+use crate::follow::Role;
 use crate::node::open_spool;
 use crate::outlets::RegistryFleet;
 use crate::parts;
@@ -43,7 +45,7 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     )?;
     let receiver = Receiver::start(
         &base.uplink,
-        Role::Ingestor,
+        Reads::Ingestor,
         log.clone(),
         PointSink { registry },
         data.join(super::FOLDER),
@@ -54,17 +56,22 @@ pub(super) async fn run(base: Base, shutdown: &Shutdown) -> Result<()> {
     base.look_after("telemetry", log, Teller::Nobody, &behind);
     let stop = behind.requested();
     parts::spawn_plain(&behind, "ingestor", async move { ingestor.run(stop).await });
-    let routes = base.registry_routes(Fleet {
+    let fleet = Fleet {
         book,
         gateway: None,
         alerts: None,
         clock: base.clock.clone(),
-    });
+    };
+    base.follow(fleet.clone(), Role::Ingestor, &base.uplink.instance, &behind)
+        .await?;
+    let refused = Router::new().nest("/v1", api::refused::router(receiver.refusals()));
+    let routes = base.registry_routes(fleet).merge(refused);
     let requested = shutdown.requested();
     let front = async move {
         receiver.run(requested).await;
         Ok(())
     };
-    base.run(asked, (routes, Router::new()), front, behind, shutdown).await;
+    base.run(asked, (routes, Router::new(), None), front, behind, shutdown)
+        .await;
     Ok(())
 }

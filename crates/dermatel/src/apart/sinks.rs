@@ -183,6 +183,7 @@ mod tests {
     #[test]
     fn messages_that_come_together_enter_alertings_log_one_after_the_other() {
         let admitted = Admitted {
+            recorded_by: None,
             tenant: TenantId::new("acme").unwrap(),
             clinic: "soho".parse().unwrap(),
             device: DeviceId::new("pen-1").unwrap(),

@@ -46,8 +46,10 @@ pub(crate) struct Replayed {
     pub(crate) not_kept: u64,
     /// How many were cut when they were kept, and cannot be let in.
     pub(crate) cut: u64,
-    /// There are more: the same again.
+    /// There are more: the same again, with `after` as below.
     pub(crate) more: bool,
+    /// Where to go on; what is refused again is not asked again that way.
+    pub(crate) after: Option<i64>,
 }
 
 /// A message that is refused again.

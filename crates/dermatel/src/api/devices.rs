@@ -107,14 +107,20 @@ pub(crate) fn router(fleet: Fleet) -> Router {
         .with_state(fleet)
 }
 
-/// Those of a process that runs apart: its registry is the files, the same for all processes, read again on demand. A change by
-/// command would hold in this process only.
-pub(crate) fn router_of_files(fleet: Fleet) -> Router {
+/// Those of a process that runs apart and does not lead: a change by command would hold in this process only. `elsewhere`: what to do
+/// instead.
+pub(crate) fn router_of_files(fleet: Fleet, elsewhere: &'static str) -> Router {
+    let not_here = move || async move { refuse(StatusCode::CONFLICT, elsewhere) };
     Router::new()
-        .route("/devices", get(ls))
+        .route("/devices", get(ls).post(not_here))
+        .route("/devices/import", post(not_here))
         .route("/devices/{tenant}/{device}", get(show))
+        .route("/devices/{tenant}/{device}/move", post(not_here))
+        .route("/devices/{tenant}/{device}/retire", post(not_here))
+        .route("/devices/{tenant}/{device}/restore", post(not_here))
         .route("/registry", get(registry))
         .route("/registry/reload", post(reload))
+        .route("/registry/fold", post(not_here))
         .with_state(fleet)
 }
 

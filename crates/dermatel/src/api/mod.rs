@@ -6,6 +6,7 @@ pub(crate) mod devices;
 mod openapi;
 pub(crate) mod quarantine;
 mod refusal;
+pub(crate) mod refused;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -44,11 +45,16 @@ pub(crate) fn of_gateway(api: Api) -> Router {
         .with_state(api)
 }
 
-/// The same routes behind a token; without one they do not exist there.
-pub(crate) fn remote(router: Router, token: Option<Secret>) -> Router {
-    match token {
-        Some(token) => router.layer(axum::middleware::from_fn_with_state(token, auth::check)),
-        None => Router::new(),
+/// The same routes behind a token; without one they do not exist there. `people`: the pages as JSON, with and without a token, for
+/// whoever may see the pages.
+pub(crate) fn remote(router: Router, token: Option<Secret>, people: Option<Router>) -> Router {
+    match (token, people) {
+        (Some(token), people) => {
+            let lock = auth::Lock { token, people };
+            router.layer(axum::middleware::from_fn_with_state(lock, auth::check))
+        }
+        (None, Some(people)) => people,
+        (None, None) => Router::new(),
     }
 }
 
@@ -68,6 +74,6 @@ async fn take_record(State(api): State<Api>, Json(record): Json<Record>) -> Resp
     }
 }
 
-fn done(answer: impl Serialize) -> Response {
+pub(crate) fn done(answer: impl Serialize) -> Response {
     Json(answer).into_response()
 }

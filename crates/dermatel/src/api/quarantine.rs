@@ -12,14 +12,14 @@ use super::answer::{RefusedWhole, Replayed, StillRefused};
 use super::{Api, done, refuse};
 
 /// Most that one listing shows.
-const LIST_MAX: usize = 1_000;
+pub(super) const LIST_MAX: usize = 1_000;
 
 /// What is asked of the list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ls {
-    reason: Option<String>,
-    limit: Option<usize>,
+    pub(super) reason: Option<String>,
+    pub(super) limit: Option<usize>,
 }
 
 /// What is to be replayed: these, or all of one reason.
@@ -30,6 +30,8 @@ pub(crate) struct Replay {
     pub(crate) ids: Option<Vec<i64>>,
     /// The reason.
     pub(crate) reason: Option<String>,
+    /// Only numbers above this one: where the answer before says to go on.
+    pub(crate) after: Option<i64>,
 }
 
 pub(crate) async fn ls(State(api): State<Api>, Query(ask): Query<Ls>) -> Response {
@@ -76,6 +78,7 @@ pub(crate) async fn replay(State(api): State<Api>, Json(ask): Json<Replay>) -> R
         .replay(Filter {
             ids: ask.ids,
             reason,
+            after: ask.after,
             ..Filter::default()
         })
         .await
@@ -91,7 +94,8 @@ pub(crate) async fn replay(State(api): State<Api>, Json(ask): Json<Replay>) -> R
                 refused: refused.collect(),
                 not_kept: made.not_kept,
                 cut: made.cut,
-                more: made.more,
+                more: made.more_after.is_some(),
+                after: made.more_after,
             })
         }
         Err(e) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
@@ -123,7 +127,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()

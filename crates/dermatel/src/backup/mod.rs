@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use service::clock::Clock;
 use spool::{Copying, OsDisk};
-use telemetry::UnixMicros;
+use telemetry::{TenantId, UnixMicros};
 
 use self::files::{copy_database, copy_file, copy_folder, sync_folder};
 use self::manifest::{Journal, Manifest};
@@ -72,11 +72,16 @@ fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result
     for name in ["alerting", "telemetry"] {
         let dir = from.join("spool").join(name);
         if dir.is_dir() {
-            let log = Copying::begin(&dir, Arc::new(OsDisk));
-            logs.push((
-                name,
-                log.with_context(|| format!("the log in {} cannot be read", dir.display()))?,
-            ));
+            logs.push(begin(name.to_owned(), dir)?);
+        }
+    }
+    // After the telemetry log, whose cursor passes what is in these.
+    let parked = config.ingestor.dir.join(ingestor::PARKED_FOLDER);
+    for entry in parked.read_dir().into_iter().flatten() {
+        let entry = entry.with_context(|| format!("{} cannot be read", parked.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if TenantId::new(&name).is_ok() {
+            logs.push(begin(format!("{name}'s own"), entry.path())?);
         }
     }
     for name in gateway::FILES {
@@ -89,8 +94,8 @@ fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result
     // The ledger before the store: what it calls stored is then in the copy of the store.
     for path in [&quarantine, &ledger, &store, &config.alerting.file] {
         copy_database(path, &into(path)?)?;
-        for (_, log) in &mut logs {
-            log.look_again()?;
+        for log in &mut logs {
+            log.copying.look_again()?;
         }
     }
     // After alerting's file, which must not know changes of the registry that this one lacks.
@@ -102,17 +107,33 @@ fn copy(config: &Config, file: &Path, to: &Path, taken_at: UnixMicros) -> Result
         copy_folder(&uplink, &into(&uplink)?)?;
     }
     let mut copied = Vec::new();
-    for (name, log) in logs {
-        let dir = data.join("spool").join(name);
-        let log = log
+    for Log { name, dir, copying } in logs {
+        let dir = into(&dir)?;
+        let log = copying
             .finish(&dir)
             .with_context(|| format!("the log cannot be copied to {}", dir.display()))?;
-        copied.push((name.to_owned(), log));
+        copied.push((name, log));
     }
     let manifest = Manifest::new(taken_at, &copied, journal_of(&into(&config.alerting.file)?)?);
     manifest.write(&data)?;
     sync_folder(to)?;
     Ok(manifest)
+}
+
+/// A log that is being copied.
+struct Log {
+    name: String,
+    dir: PathBuf,
+    copying: Copying,
+}
+
+fn begin(name: String, dir: PathBuf) -> Result<Log> {
+    let copying = Copying::begin(&dir, Arc::new(OsDisk));
+    Ok(Log {
+        copying: copying.with_context(|| format!("the log in {} cannot be read", dir.display()))?,
+        name,
+        dir,
+    })
 }
 
 fn copy_what_is_configured(config: &Config, file: &Path, to: &Path) -> Result<()> {

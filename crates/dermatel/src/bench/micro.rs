@@ -163,6 +163,7 @@ pub(super) fn payload(device: &Who, number: u64) -> Vec<u8> {
 pub(super) fn record(device: &Who, payload: &[u8]) -> Result<Vec<u8>> {
     let now = UnixMicros::from(std::time::SystemTime::now());
     let admitted = Admitted {
+        recorded_by: None,
         tenant: device.tenant.clone(),
         clinic: device.clinic.clone(),
         device: device.id.clone(),

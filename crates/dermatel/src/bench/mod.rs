@@ -1,5 +1,6 @@
 //! `dermatel bench`: the promises' figures on this machine. Each row says its budget, what was measured, and plainly when it
 //! falls short. The system under test is a process of its own; the load is made here, and its CPU is told apart.
+mod apart;
 pub(crate) mod detection;
 mod hardware;
 mod memory;
@@ -108,6 +109,9 @@ impl Bench {
         }
         if wanted(Measurement::Memory) {
             runtime.block_on(memory::run(self, table))?;
+        }
+        if wanted(Measurement::Apart) {
+            runtime.block_on(apart::run(self, table))?;
         }
         if wanted(Measurement::Restart) {
             runtime.block_on(restart::run(self, table))?;

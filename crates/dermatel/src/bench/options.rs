@@ -61,6 +61,8 @@ pub(crate) enum Measurement {
     Drain,
     /// Memory with 1,000 devices on TLS
     Memory,
+    /// Gateway, ingestor and alerting as processes apart over a mosquitto, which must be installed
+    Apart,
     /// SIGKILL with a large log, until the first PUBACK
     Restart,
     /// Memory and restart with the state of a large fleet

@@ -42,11 +42,18 @@ pub(super) fn spent(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64
 
 /// Resident memory in MiB: now, and the most so far.
 pub(super) fn resident_mib(pid: u32) -> Result<(f64, f64)> {
+    Ok((status_mib(pid, "VmRSS:")?, status_mib(pid, "VmHWM:")?))
+}
+
+/// How much of its resident memory is pages of files, in MiB: the program itself, which the system can drop and read again, and which
+/// another process of the same program shares.
+pub(super) fn of_files_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "RssFile:")
+}
+
+fn status_mib(pid: u32, name: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
-    let kib = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    Ok((kib("VmRSS:") / 1024.0, kib("VmHWM:") / 1024.0))
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.unwrap_or(0.0) / 1024.0)
 }

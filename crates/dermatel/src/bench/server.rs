@@ -1,4 +1,4 @@
-//! The system under test: `dermatel up` as a process of its own, from a configuration that is written for it.
+//! The system under test: `dermatel up`, or one of the processes apart, from a configuration that is written for it.
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -23,9 +23,36 @@ const POLL_PORT: Duration = Duration::from_millis(1);
 /// Ports that are tried: Linux gives outgoing connections those from 32768 on.
 const PORTS: (u16, u16) = (20_000, 32_000);
 
+/// Which process.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything in one.
+    #[default]
+    Up,
+    Gateway,
+    Ingestor,
+    Alerting,
+}
+
+impl Part {
+    /// The subcommand, and the folder of a process apart.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Gateway => "gateway",
+            Self::Ingestor => "ingestor",
+            Self::Alerting => "alerting",
+        }
+    }
+}
+
 /// How the process is set up.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Setup {
+    /// Which it is.
+    pub(super) part: Part,
+    /// Port of the broker between processes apart.
+    pub(super) broker: Option<u16>,
     /// Where pages go.
     pub(super) webhook: Option<String>,
     /// InfluxDB instead of the embedded store.
@@ -42,6 +69,7 @@ pub(super) const CONSOLE_TOKEN: &str = "bench";
 /// A running process. It is killed when this goes.
 pub(super) struct Server {
     child: Child,
+    part: Part,
     dir: PathBuf,
     mqtt: u16,
     http: u16,
@@ -58,7 +86,8 @@ impl Server {
         let text = configuration(setup, mqtt, http);
         std::fs::write(dir.join("dermatel.toml"), text).context("cannot write the configuration")?;
         let mut server = Self {
-            child: spawn(dir)?,
+            child: spawn(dir, setup.part)?,
+            part: setup.part,
             dir: dir.to_owned(),
             mqtt,
             http,
@@ -85,7 +114,7 @@ impl Server {
         self.child.kill().context("cannot kill the process")?;
         self.child.wait().context("cannot wait for the process")?;
         let started = Instant::now();
-        self.child = spawn(&self.dir)?;
+        self.child = spawn(&self.dir, self.part)?;
         let address = SocketAddr::from(([127, 0, 0, 1], self.mqtt));
         while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
             if started.elapsed() > START_WITHIN {
@@ -182,25 +211,25 @@ impl Drop for Server {
     }
 }
 
-fn spawn(dir: &Path) -> Result<Child> {
+fn spawn(dir: &Path, part: Part) -> Result<Child> {
     let log = File::options()
         .create(true)
         .append(true)
         .open(dir.join("log"))
         .context("cannot write the log")?;
     Command::new(std::env::current_exe().context("cannot find this program")?)
-        .args(["up", "--config"])
+        .args([part.as_str(), "--config"])
         .arg(dir.join("dermatel.toml"))
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("cannot write the log")?)
         .stderr(log)
         .spawn()
-        .context("cannot start `dermatel up`")
+        .with_context(|| format!("cannot start `dermatel {}`", part.as_str()))
 }
 
 /// A port that was free a moment ago, below those that the system gives to outgoing connections: the load makes many of them,
 /// and one of theirs would be taken by the time the process listens.
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % u32::from(PORTS.1 - PORTS.0)).unwrap_or(0);
     for _ in PORTS.0..PORTS.1 {
@@ -218,13 +247,22 @@ fn configuration(setup: &Setup, mqtt: u16, http: u16) -> String {
     } else {
         format!("listen = [\"127.0.0.1:{mqtt}\"]\n")
     };
+    // Processes apart have folders of their own beside the one of the registry.
+    let registry = if setup.part == Part::Up {
+        "registry"
+    } else {
+        "../registry"
+    };
     let mut text = format!(
-        "[node]\ndata_dir = \"data\"\nregistry_dir = \"registry\"\nlog = \"warn\"\n\n[http]\nlisten = \"127.0.0.1:{http}\"\n\n\
+        "[node]\ndata_dir = \"data\"\nregistry_dir = \"{registry}\"\nlog = \"warn\"\n\n[http]\nlisten = \"127.0.0.1:{http}\"\n\n\
          [gateway.endpoint]\n{endpoint}\n"
     );
     if setup.console {
         text = text.replacen("[http]\n", &format!("[http]\ntoken = \"{CONSOLE_TOKEN}\"\n"), 1);
         text += "[console]\nopen = true\n\n";
+    }
+    if let Some(port) = setup.broker {
+        text += &format!("[uplink]\nhost = \"127.0.0.1\"\nport = {port}\ninstance = \"one\"\nshards = \"0-63\"\n\n");
     }
     if let Some(url) = &setup.influx {
         // The pause between two tries would be most of what is measured.

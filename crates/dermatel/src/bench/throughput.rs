@@ -17,13 +17,13 @@ use crate::text::grouped;
 /// Messages a second of the row about PUBACKs.
 const RATE: f64 = 10_000.0;
 /// A hazard so often.
-const HAZARD_EVERY: Duration = Duration::from_millis(50);
+pub(super) const HAZARD_EVERY: Duration = Duration::from_millis(50);
 /// Devices that publish them in turn.
 const HAZARD_DEVICES: usize = 20;
 /// Longest wait until everything is stored and judged.
-const SETTLE: Duration = Duration::from_secs(120);
+pub(super) const SETTLE: Duration = Duration::from_secs(120);
 /// Longest wait for the last pages.
-const PAGES: Duration = Duration::from_secs(10);
+pub(super) const PAGES: Duration = Duration::from_secs(10);
 
 /// What one run showed.
 struct Run {
@@ -191,7 +191,7 @@ async fn one(bench: &Bench, name: &str, rate: Option<f64>) -> Result<Run> {
 }
 
 /// Pens that make no load, for hazards: several, because one device has a bounded number of open alerts.
-fn spares(fleet: &Fleet) -> Vec<Arc<Device>> {
+pub(super) fn spares(fleet: &Fleet) -> Vec<Arc<Device>> {
     let pens = fleet.devices().iter().filter(|device| device.kind == DeviceKind::Pen);
     pens.rev().take(HAZARD_DEVICES).cloned().collect()
 }
@@ -226,7 +226,7 @@ fn tell_loss(table: &mut Table, which: &str, run: &Run) {
     );
 }
 
-fn pages(paged: &Paged) -> String {
+pub(super) fn pages(paged: &Paged) -> String {
     let at = |q| millis(paged.latency_us.value_at_quantile(q));
     format!(
         "p50 {}, p99 {}, max {} (of which until in alerting's log: {}; {} of {} hazards paged; {} pages in all)",

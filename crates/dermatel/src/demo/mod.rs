@@ -1,5 +1,7 @@
 //! `dermatel demo`: everything in this process, and a simulated fleet of a few clinics whose treatments partly go wrong.
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,10 @@ use crate::sim::write_registry;
 pub(crate) fn run(options: &cli::Demo) -> Result<i32> {
     service::logging::init("warn")?;
     let dir = folder(options)?;
-    let mut scenario = Scenario::parse("demo.toml", simulator::DEMO)?;
+    let mut scenario = match options.every_fault {
+        true => Scenario::parse("every-fault.toml", simulator::EVERY_FAULT)?,
+        false => Scenario::parse("demo.toml", simulator::DEMO)?,
+    };
     scenario.seed = scenario.seed.wrapping_add(options.seed - options.seed.min(1));
     let fleet = scenario.fleet(UnixMicros::from(Clock::system().now()))?;
     write_registry(&fleet, &dir.join("registry"))?;

@@ -1,4 +1,5 @@
 //! Alerts: the inbox, one alert, and the silences that hold.
+use console::{Texts, fill};
 use serde_json::Value;
 
 use super::line::{at, each, facts, head, time, word, words, wrapped};
@@ -107,10 +108,15 @@ pub(super) fn one(view: &Value) -> String {
         ("registry", word(view, "in_force.registry")),
         ("parameters of", word(view, "in_force.parameters_of")),
     ];
+    // Where a text is missing, its short name stands.
+    let texts = Texts::english().unwrap_or_default();
     let mut text = row(alert) + "\n" + &facts(&known);
     text += &readings(at(view, "trace"));
     text += &head("Who was told");
-    text += &listed(each(view, "explanation.told").map(told), "Nobody was told yet.");
+    text += &listed(
+        each(view, "explanation.told").map(|page| told(&texts, page)),
+        "Nobody was told yet.",
+    );
     for held in each(view, "explanation.held") {
         text += &wrapped(&format!("{}  held back: {}", time(held, "at"), word(held, "by")), 0);
     }
@@ -154,22 +160,44 @@ fn readings(trace: &Value) -> String {
     head("The readings around it") + &wrapped(&said, 0)
 }
 
-fn told(told: &Value) -> String {
+/// What became of a page, in the words of the console.
+fn told(texts: &Texts, told: &Value) -> String {
+    let worded = |section: &str, of: &Value, name: &str| {
+        let key = format!("{section}.{}", at(of, name).as_str().unwrap_or_default());
+        texts.find(&key).map_or_else(|| word(of, name), str::to_owned)
+    };
+    let filled = |key: &str, what: &[(&str, &str)]| fill(texts.find(key).unwrap_or(key), what);
     let when = match time(told, "at").as_str() {
         "-" => time(told, "planned_at"),
         at => at.to_owned(),
     };
-    let mut said = format!("{when}  {}: {}", word(told, "receiver"), word(told, "outcome"));
-    for (name, words) in [("says", ""), ("by", "by "), ("instead_of", "instead of ")] {
-        if !at(told, name).is_null() {
-            said += &format!(", {words}{}", word(told, name));
-        }
+    let mut said = format!(
+        "{when}  {}: {}",
+        word(told, "receiver"),
+        worded("page_outcome", told, "outcome")
+    );
+    let is_device = at(told, "receiver") == "@device" && at(told, "outcome") == "delivered";
+    if !at(told, "says").is_null() {
+        let section = if is_device { "device_says" } else { "page_says" };
+        said += &format!(", {}", worded(section, told, "says"));
+    }
+    if !at(told, "by").is_null() {
+        said += &format!(", by {}", word(told, "by"));
+    }
+    let chain = word(told, "chain");
+    if !at(told, "step").is_null() && !chain.starts_with("at once") {
+        let step = filled("page.step", &[("n", &word(told, "step")), ("chain", &chain)]);
+        said += &format!(". {step}");
+    }
+    if !at(told, "instead_of").is_null() {
+        let other = filled("page.instead_of", &[("who", &word(told, "instead_of"))]);
+        said += &format!(". {other}");
     }
     let last = each(told, "attempts")
         .last()
         .filter(|last| !at(last, "reason").is_null());
     if let Some(last) = last.filter(|_| at(told, "outcome") == "waits") {
-        said += &format!(", the last attempt failed: {}", word(last, "reason"));
+        said += &format!(", the last attempt failed: {}", worded("page_says", last, "reason"));
     }
     wrapped(&said, 0)
 }
@@ -208,4 +236,37 @@ pub(super) fn silences(view: &Value) -> String {
             )
     };
     listed(each(view, "silences").map(row), "Nothing is silenced.")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_of_in_the_words_of_the_console() {
+        let texts = Texts::english().unwrap();
+        let said = |page: Value| told(&texts, &page).split_whitespace().collect::<Vec<_>>().join(" ");
+        let waits = said(
+            serde_json::json!({"receiver": "kim", "outcome": "waits", "step": 2, "chain": "urgent",
+            "attempts": [{"reason": "timeout"}]}),
+        );
+        for words in [
+            "kim: waiting, will be tried again",
+            "Call 2 of the plan “urgent”",
+            "failed: no answer in time",
+        ] {
+            assert!(waits.contains(words), "{words}: {waits}");
+        }
+        let device = said(serde_json::json!({"receiver": "@device", "outcome": "delivered", "says": "acknowledged"}));
+        assert!(device.contains("delivered, the device has it"), "{device}");
+        // A word of a newer process stands as it came.
+        let newer = said(
+            serde_json::json!({"receiver": "kim", "outcome": "flown", "step": 1, "chain": "at once", "instead_of": "lee"}),
+        );
+        assert!(
+            newer.contains("kim: flown. In place of lee") && !newer.contains("Call"),
+            "{newer}"
+        );
+    }
 }

@@ -46,7 +46,7 @@ fn told(event: &Value) -> String {
     }
     let items: Vec<&str> = each(event, "items").filter_map(Value::as_str).collect();
     if !items.is_empty() {
-        said += &format!(": {}", super::line::plain(&items.join(", ")));
+        said += &format!(": {}", crate::text::plain(&items.join(", ")));
     }
     wrapped(&said, 0)
 }

@@ -2,20 +2,12 @@
 //! What devices and people wrote cannot steer the terminal.
 use serde_json::Value;
 
-use crate::text::grouped;
+use crate::text::{grouped, plain};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
 /// Between two columns.
 const GAP: &str = "  ";
-
-/// Text without what a terminal acts on: control characters, and marks that turn the direction of writing.
-pub(super) fn plain(text: &str) -> String {
-    let acts = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
-}
 
 /// A field as text, by its path with dots between; `-` where there is none.
 pub(super) fn word(of: &Value, path: &str) -> String {

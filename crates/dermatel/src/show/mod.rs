@@ -196,7 +196,7 @@ impl Page {
 
 fn print(view: &Value, json: bool, text: impl Fn(&Value) -> String) -> Result<()> {
     match json {
-        true => println!("{}", serde_json::to_string_pretty(view)?),
+        true => println!("{}", crate::text::json(view)?),
         false => print!("{}", text(view)),
     }
     Ok(())

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use telemetry::{Origin, Rejected, UnixMicros};
+use telemetry::{Actor, Origin, Rejected, UnixMicros};
 use tokio::sync::oneshot;
 
 use crate::endpoint::{self, AckSlot, Fault, Inbound};
@@ -11,6 +11,7 @@ use crate::endpoint::{self, AckSlot, Fault, Inbound};
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) origin: Origin,
+    pub(crate) recorded_by: Option<Actor>,
     /// `tenant/device` as the connection proved it.
     pub(crate) peer: Option<Arc<str>>,
     pub(crate) topic: Arc<str>,
@@ -94,6 +95,7 @@ impl From<Inbound> for Item {
     fn from(inbound: Inbound) -> Self {
         Self {
             origin: Origin::Endpoint,
+            recorded_by: None,
             peer: Some(Arc::clone(&inbound.peer.identity)),
             topic: inbound.topic,
             payload: inbound.payload,

@@ -215,6 +215,7 @@ impl Committer {
                 origin: item.origin,
                 peer: item.peer.as_deref(),
                 retained: item.retained,
+                recorded_by: item.recorded_by.as_ref(),
             };
             let fate = match admit(&context, &mut self.ledger, &delivery) {
                 Admission::Admit(entry) => {

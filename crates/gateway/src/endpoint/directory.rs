@@ -150,6 +150,9 @@ pub enum Delivered {
 }
 
 impl Delivered {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Acknowledged, Self::Sent];
+
     /// A bounded name, for labels.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -183,6 +186,16 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::NoSuchPeer,
+        Self::NotSubscribed,
+        Self::Backlogged,
+        Self::TooLarge,
+        Self::Refused,
+        Self::ConnectionLost,
+    ];
+
     /// The metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {

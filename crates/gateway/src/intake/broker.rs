@@ -191,6 +191,7 @@ async fn ask(items: &mpsc::Sender<Item>, clock: &Clock, waiting: &mut Waiting) -
     waiting.fate = Fate::Asked(told);
     room.send(Item {
         origin: Origin::Broker,
+        recorded_by: None,
         peer: None,
         topic: Arc::clone(&waiting.topic),
         payload: waiting.payload.clone(),

@@ -4,7 +4,7 @@ use prost::Message as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::proto;
-use telemetry::{Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic};
+use telemetry::{Actor, Channel, ClinicId, DeviceId, DisinfectionLevel, IndicatorKind, Outcome, TenantId, Topic};
 
 use super::submit::Submission;
 
@@ -18,6 +18,9 @@ pub struct Record {
     pub tenant: TenantId,
     /// Where it was done.
     pub clinic: ClinicId,
+    /// Who did it, or records it: a member of staff, never a client. Without it nobody can say later who it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// What was done.
     // Not flattened: serde would then refuse every field of the event as unknown.
     pub event: Event,
@@ -86,6 +89,7 @@ impl Record {
         Submission {
             topic: self.topic(),
             payload: self.frame().into(),
+            recorded_by: self.actor.clone(),
         }
     }
 
@@ -160,6 +164,7 @@ mod tests {
             request: 7,
             tenant: "acme".parse().unwrap(),
             clinic: "acme-north".parse().unwrap(),
+            actor: "Zoë Ó Briain".parse().ok(),
             event,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use service::clock::Clock;
-use telemetry::{Origin, Rejected, Topic, UnixMicros};
+use telemetry::{Actor, Origin, Rejected, Topic, UnixMicros};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 
@@ -22,6 +22,8 @@ pub struct Submission {
     pub topic: Topic,
     /// A frame, encoded.
     pub payload: Bytes,
+    /// Who recorded it, if somebody says so.
+    pub recorded_by: Option<Actor>,
 }
 
 /// Puts messages on their way; cheap to clone.
@@ -45,8 +47,9 @@ pub struct Replayed {
     pub not_kept: u64,
     /// Cut when they were kept, so they cannot be replayed.
     pub cut: u64,
-    /// There are more than [`REPLAY_MAX`]: replay again.
-    pub more: bool,
+    /// There are more than [`REPLAY_MAX`]: go on after this number ([`Filter::after`]). What is refused again stays where it was, and
+    /// is not in the way of what comes behind it.
+    pub more_after: Option<i64>,
 }
 
 impl Submitter {
@@ -59,6 +62,7 @@ impl Submitter {
         };
         room.send(Item {
             origin: Origin::Recorded,
+            recorded_by: submission.recorded_by,
             peer: None,
             topic: submission.topic.to_string().into(),
             payload: submission.payload,
@@ -82,7 +86,7 @@ impl Submitter {
         };
         let list = self.blocking(move |kept| kept.ls(&filter, REPLAY_MAX)).await?;
         let mut report = Replayed {
-            more: list.len() == REPLAY_MAX,
+            more_after: list.last().filter(|_| list.len() == REPLAY_MAX).map(|kept| kept.id),
             ..Replayed::default()
         };
         for window in list.chunks(REPLAY_WINDOW) {
@@ -135,9 +139,7 @@ impl Submitter {
         report.refused.extend(refused.iter().cloned());
         let now = UnixMicros::from(self.clock.now());
         let marked = self.blocking(move |kept| {
-            for (id, rejected) in &refused {
-                kept.refused_again(*id, rejected)?;
-            }
+            kept.refused_again(&refused)?;
             kept.mark_replayed(&done, now)
         });
         marked.await
@@ -164,6 +166,7 @@ impl Submitter {
 fn replay_item(kept: &Kept, payload: Bytes, tell: oneshot::Sender<Verdict>) -> Item {
     Item {
         origin: Origin::Replayed,
+        recorded_by: None,
         // Who proved to be whom stays so: a replay gives nobody another's topic.
         peer: kept.peer.as_deref().map(Arc::from),
         topic: Arc::from(kept.topic.as_str()),

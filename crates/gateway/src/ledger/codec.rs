@@ -1,4 +1,4 @@
-//! A ledger as bytes: magic, the offset that it covers, devices with their boots, provisional anchors, checksum.
+//! A ledger as bytes: magic, the offset that it covers, devices with their boots, provisional anchors, what people recorded, checksum.
 //!
 //! All numbers little-endian. A snapshot that does not check is not used: the tail of the log, held by the ledger's own
 //! cursor, is then all there is.
@@ -9,7 +9,7 @@ use telemetry::{BootId, ClockQuality, DeviceId, DeviceKey, TenantId, UnixMicros,
 
 use super::anchor::{Anchors, Stretch};
 use super::boot::Boot;
-use super::{Ledger, Provisional};
+use super::{Boots, Ledger, Provisional};
 
 const MAGIC: &[u8; 8] = b"DMTLLDG1";
 const CHECKSUM_BYTES: usize = 8;
@@ -34,18 +34,14 @@ impl Ledger {
         let mut out = Vec::with_capacity(64 + self.devices.len() * 512);
         out.extend_from_slice(MAGIC);
         put(&mut out, offset);
-        put(&mut out, self.devices.len() as u64);
-        for (key, boots) in &self.devices {
-            put_key(&mut out, key);
-            put(&mut out, boots.len() as u64);
-            boots.iter().for_each(|boot| put_boot(&mut out, boot));
-        }
+        put_devices(&mut out, &self.devices);
         put(&mut out, self.provisional.len() as u64);
         for ((key, boot), provisional) in &self.provisional {
             put_key(&mut out, key);
             put(&mut out, boot.0);
             put_anchors(&mut out, &provisional.anchors);
         }
+        put_devices(&mut out, &self.recorded);
         let checksum = xxhash_rust::xxh3::xxh3_64(&out);
         put(&mut out, checksum);
         out
@@ -114,6 +110,15 @@ fn put_boot(out: &mut Vec<u8>, boot: &Boot) {
     put_pairs(out, boot.recent.iter());
 }
 
+fn put_devices(out: &mut Vec<u8>, devices: &Boots) {
+    put(out, devices.len() as u64);
+    for (key, boots) in devices {
+        put_key(out, key);
+        put(out, boots.len() as u64);
+        boots.iter().for_each(|boot| put_boot(out, boot));
+    }
+}
+
 /// Reads from the front; every length is checked against what is there.
 struct Take<'a>(&'a [u8]);
 
@@ -177,18 +182,28 @@ impl Take<'_> {
         })
     }
 
-    fn ledger(&mut self) -> Option<(Ledger, u64)> {
-        let offset = self.number()?;
-        let mut ledger = Ledger::new();
+    fn devices(&mut self) -> Option<Boots> {
+        let mut devices = Boots::default();
         for _ in 0..self.count(24)? {
             let key = self.key()?;
             let boots = (0..self.count(32)?).map(|_| self.boot()).collect::<Option<Vec<_>>>()?;
-            ledger.devices.insert(key, boots);
+            devices.insert(key, boots);
         }
+        Some(devices)
+    }
+
+    fn ledger(&mut self) -> Option<(Ledger, u64)> {
+        let offset = self.number()?;
+        let mut ledger = Ledger::new();
+        ledger.devices = self.devices()?;
         for _ in 0..self.count(32)? {
             let name = (self.key()?, BootId(self.number()?));
             let anchors = self.anchors()?;
             ledger.provisional.insert(name, Provisional { anchors, durable: true });
+        }
+        // Earlier versions end here: with them a record was one more boot of its device.
+        if !self.0.is_empty() {
+            ledger.recorded = self.devices()?;
         }
         self.0.is_empty().then_some((ledger, offset))
     }

@@ -11,7 +11,7 @@ mod held;
 #[cfg(test)]
 mod tests;
 
-use telemetry::{Admitted, BootId, ClockQuality, Content, DeviceKey, Header, UnixMicros, Uptime};
+use telemetry::{Admitted, BootId, ClockQuality, Content, DeviceKey, Header, Origin, UnixMicros, Uptime};
 
 pub use anchor::{Anchors, ClockPolicy, Placed, Stretch};
 pub use boot::{INTERVALS_MAX, RECENT_MAX};
@@ -21,7 +21,8 @@ use boot::{Boot, Match};
 use held::Held;
 
 /// Boots remembered per device, the least recently recorded go first. A device that reboots more often than this while it
-/// still resends frames of the first one has them stored again.
+/// still resends frames of the first one has them stored again. What people recorded of it (each is a boot of its own) has as
+/// many places beside them, so that an afternoon of recording makes nobody forget the boot that the device is in.
 pub const BOOTS_MAX: usize = 8;
 /// Anchors of frames that alerting has and the store refused. One per boot that began while the store was at its cap.
 pub const PROVISIONAL_MAX: usize = 16_384;
@@ -54,6 +55,8 @@ pub(crate) struct Entry {
     pub(crate) uptime: Uptime,
     pub(crate) anchor: UnixMicros,
     pub(crate) clock: ClockQuality,
+    /// A person recorded it.
+    pub(crate) recorded: bool,
 }
 
 /// What was given up at a bound, since the last look.
@@ -75,10 +78,15 @@ struct Provisional {
     durable: bool,
 }
 
+/// Boots by device, the one recorded last at the end.
+type Boots = foldhash::HashMap<DeviceKey, Vec<Boot>>;
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    devices: foldhash::HashMap<DeviceKey, Vec<Boot>>,
+    devices: Boots,
+    /// What people recorded of them.
+    recorded: Boots,
     provisional: foldhash::HashMap<(DeviceKey, BootId), Provisional>,
     held: Held,
     /// Who asked in this batch to be told how far the far end has everything, and what each keeps at the oldest.
@@ -129,7 +137,8 @@ impl Ledger {
     }
 
     /// Remembers a frame that is about to be appended, until [`Self::record`] or [`Self::release`].
-    pub fn hold(&mut self, key: &DeviceKey, header: &Header, hash: u64, placed: Placed) {
+    /// `recorded`: by a person.
+    pub fn hold(&mut self, key: &DeviceKey, header: &Header, hash: u64, placed: Placed, recorded: bool) {
         let name = (key.clone(), header.boot);
         let mut known = None;
         if placed.fixed_now {
@@ -149,6 +158,7 @@ impl Ledger {
                 uptime: header.uptime,
                 anchor: placed.anchor,
                 clock: placed.clock,
+                recorded,
             },
             known,
             undurable,
@@ -230,12 +240,14 @@ impl Ledger {
             uptime: telemetry.header.uptime,
             anchor,
             clock: admitted.clock,
+            recorded: admitted.origin == Origin::Recorded,
         });
     }
 
     /// Drops the devices that `keep` does not want, which bounds the ledger by the registry.
     pub fn retain(&mut self, keep: impl Fn(&DeviceKey) -> bool) {
         self.devices.retain(|key, _| keep(key));
+        self.recorded.retain(|key, _| keep(key));
         self.provisional.retain(|(key, _), _| keep(key));
     }
 
@@ -257,7 +269,10 @@ impl Ledger {
     }
 
     fn boot(&self, key: &DeviceKey, id: BootId) -> Option<&Boot> {
-        self.devices.get(key)?.iter().rev().find(|boot| boot.id == id)
+        [&self.devices, &self.recorded]
+            .into_iter()
+            .filter_map(|boots| boots.get(key))
+            .find_map(|boots| boots.iter().rev().find(|boot| boot.id == id))
     }
 
     /// The newest anchors of a boot: this batch's, those of refused frames, or the recorded ones.
@@ -273,9 +288,13 @@ impl Ledger {
         if !self.provisional.is_empty() {
             self.settle_provisional(entry);
         }
-        let boots = match self.devices.get_mut(&entry.key) {
+        let devices = match entry.recorded {
+            true => &mut self.recorded,
+            false => &mut self.devices,
+        };
+        let boots = match devices.get_mut(&entry.key) {
             Some(boots) => boots,
-            None => self.devices.entry(entry.key.clone()).or_default(),
+            None => devices.entry(entry.key.clone()).or_default(),
         };
         let mut boot = match boots.iter().rposition(|boot| boot.id == entry.boot) {
             Some(at) if at + 1 == boots.len() => None,
@@ -298,7 +317,11 @@ impl Ledger {
         let Some(provisional) = self.provisional.remove(&(entry.key.clone(), entry.boot)) else {
             return;
         };
-        let boots = self.devices.entry(entry.key.clone()).or_default();
+        let devices = match entry.recorded {
+            true => &mut self.recorded,
+            false => &mut self.devices,
+        };
+        let boots = devices.entry(entry.key.clone()).or_default();
         match boots.iter_mut().rev().find(|boot| boot.id == entry.boot) {
             Some(boot) => boot.anchors = provisional.anchors,
             None => boots.push(Boot {

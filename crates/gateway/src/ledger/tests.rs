@@ -53,6 +53,7 @@ fn header(payload: &Bytes) -> Header {
 
 fn admitted(payload: &Bytes, placed: Placed) -> Admitted {
     Admitted {
+        recorded_by: None,
         tenant: TenantId::new("acme").unwrap(),
         clinic: ClinicId::new("soho").unwrap(),
         device: DeviceId::new("pen-1").unwrap(),
@@ -81,6 +82,10 @@ struct Desk {
 
 impl Desk {
     fn deliver(&mut self, payload: &Bytes) -> Judged {
+        self.deliver_from(payload, Origin::Endpoint)
+    }
+
+    fn deliver_from(&mut self, payload: &Bytes, origin: Origin) -> Judged {
         let received_at = NOW.plus(Duration::from_secs(self.clock));
         self.clock += 1;
         let (key, header, hash) = (key(), header(payload), payload_hash(payload));
@@ -88,8 +93,12 @@ impl Desk {
             .ledger
             .judge(&key, &header, hash, received_at, &ClockPolicy::default());
         if let Judged::New { placed, .. } = judged {
-            self.ledger.hold(&key, &header, hash, placed);
-            self.held.push(admitted(payload, placed));
+            let recorded = origin == Origin::Recorded;
+            self.ledger.hold(&key, &header, hash, placed, recorded);
+            self.held.push(Admitted {
+                origin,
+                ..admitted(payload, placed)
+            });
         }
         judged
     }
@@ -324,6 +333,31 @@ fn a_device_that_boots_for_ever_is_remembered_in_bounded_memory_and_the_forgetti
     }
     assert_eq!(desk.ledger.devices[&key()].len(), BOOTS_MAX);
     assert_eq!(desk.ledger.take_forgotten().boots, 5);
+}
+
+#[test]
+fn what_people_record_of_a_device_makes_nobody_forget_the_boot_that_it_is_in() {
+    let mut desk = Desk::default();
+    let own = frame(1, 7, 0);
+    desk.deliver(&own);
+    desk.commit();
+    let records: Vec<Bytes> = (100..120).map(|request| frame(request, 0, 0)).collect();
+    for record in &records {
+        desk.deliver_from(record, Origin::Recorded);
+        desk.commit();
+    }
+    assert_eq!(desk.ledger.recorded[&key()].len(), BOOTS_MAX);
+    // Also after a start, from the snapshot and from the log alone.
+    for with_snapshot in [false, false, true] {
+        assert_eq!(desk.deliver(&own), Judged::Duplicate);
+        let newest = records.last().unwrap();
+        assert_eq!(desk.deliver_from(newest, Origin::Recorded), Judged::Duplicate);
+        if with_snapshot {
+            desk.take_snapshot();
+        }
+        desk.restart();
+    }
+    assert_eq!(desk.deliver(&own), Judged::Duplicate);
 }
 
 #[test]

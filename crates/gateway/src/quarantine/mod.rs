@@ -163,6 +163,8 @@ pub struct Filter {
     pub device: Option<DeviceKey>,
     /// Also those that were replayed.
     pub replayed_too: bool,
+    /// Only numbers above this one: where a replay before ended.
+    pub after: Option<i64>,
 }
 
 /// What quarantine holds.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 use telemetry::{Rejected, UnixMicros};
 
 use super::shares::{ENTRY_OVERHEAD, Shares};
@@ -109,31 +109,44 @@ impl Quarantine {
     /// # Errors
     /// They may be replayed again, which stores nothing twice.
     pub fn mark_replayed(&self, ids: &[i64], now: UnixMicros) -> Result<(), QuarantineError> {
-        let mut writer = lock(&self.writer);
-        let mark = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            let mut statement =
-                transaction.prepare_cached("UPDATE quarantine SET replayed_at_us = ?2 WHERE id = ?1")?;
+        self.in_one_write("marking replayed messages", |transaction| {
+            let sql = "UPDATE quarantine SET replayed_at_us = ?2 WHERE id = ?1";
+            let mut statement = transaction.prepare_cached(sql)?;
             for id in ids {
                 statement.execute(params![id, now.0])?;
             }
-            drop(statement);
-            transaction.commit()
-        };
-        mark(&mut writer.connection).map_err(|source| self.failed("marking replayed messages", source))
+            Ok(())
+        })
     }
 
-    /// Says why a message was refused again, so that a listing tells what is wrong with it now.
+    /// Says why messages were refused again, so that a listing tells what is wrong with them now.
     ///
     /// # Errors
-    /// The former reason stands.
-    pub fn refused_again(&self, id: i64, rejected: &Rejected) -> Result<(), QuarantineError> {
-        let sql = "UPDATE quarantine SET reason = ?2, field = ?3, detail = ?4 WHERE id = ?1";
-        let values = params![id, rejected.reason.as_str(), rejected.field, rejected.detail];
-        let updated = lock(&self.writer).connection.execute(sql, values);
-        updated
-            .map(|_| ())
-            .map_err(|source| self.failed("updating a reason", source))
+    /// The former reasons stand.
+    pub fn refused_again(&self, refused: &[(i64, Rejected)]) -> Result<(), QuarantineError> {
+        self.in_one_write("updating reasons", |transaction| {
+            let sql = "UPDATE quarantine SET reason = ?2, field = ?3, detail = ?4 WHERE id = ?1";
+            let mut statement = transaction.prepare_cached(sql)?;
+            for (id, rejected) in refused {
+                statement.execute(params![id, rejected.reason.as_str(), rejected.field, rejected.detail])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// One transaction, and one fsync, whatever the number of messages.
+    fn in_one_write(
+        &self,
+        action: &'static str,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), QuarantineError> {
+        let mut writer = lock(&self.writer);
+        let done = move || {
+            let transaction = writer.connection.transaction()?;
+            write(&transaction)?;
+            transaction.commit()
+        };
+        done().map_err(|source| self.failed(action, source))
     }
 
     /// The first `limit` (at most [`LIST_MAX`]) messages that match, oldest first.
@@ -159,7 +172,8 @@ impl Quarantine {
             "SELECT {COLUMNS} FROM quarantine
              WHERE (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))
                AND (?2 IS NULL OR reason = ?2) AND (?3 IS NULL OR share = ?3) AND (?4 OR replayed_at_us IS NULL)
-             ORDER BY id {order} LIMIT ?5"
+               AND (?5 IS NULL OR id > ?5)
+             ORDER BY id {order} LIMIT ?6"
         );
         let reader = lock(&self.reader);
         let list = || {
@@ -167,7 +181,10 @@ impl Quarantine {
             let reason = filter.reason.map(|reason| reason.as_str());
             let limit = i64::try_from(limit.min(LIST_MAX)).unwrap_or(i64::MAX);
             statement
-                .query_map(params![ids, reason, share, filter.replayed_too, limit], kept)?
+                .query_map(
+                    params![ids, reason, share, filter.replayed_too, filter.after, limit],
+                    kept,
+                )?
                 .collect::<Result<Vec<_>, _>>()
         };
         list().map_err(|source| self.failed("listing", source))

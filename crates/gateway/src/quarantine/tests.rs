@@ -148,6 +148,6 @@ fn a_listing_can_be_narrowed_by_id_and_reason() {
     };
     assert_eq!(quarantine.ls(&ids, 10).unwrap(), found);
     let again = Rejected::new(RejectReason::Columns, "stroke_batch.interval_us", "now this");
-    quarantine.refused_again(found[0].id, &again).unwrap();
+    quarantine.refused_again(&[(found[0].id, again)]).unwrap();
     assert_eq!(quarantine.ls(&ids, 10).unwrap()[0].reason, "columns");
 }

@@ -155,6 +155,7 @@ async fn while_the_alarm_log_cannot_be_written_nothing_is_acknowledged_and_nothi
     let waiting = tokio::spawn(async move {
         handle
             .submit(gateway::Submission {
+                recorded_by: None,
                 topic: super::kit::topic("pen-1"),
                 payload,
             })

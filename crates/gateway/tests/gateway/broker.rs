@@ -95,6 +95,26 @@ async fn a_retained_status_is_marked_as_no_proof_of_life_and_bad_messages_stop_n
     world.down().await;
 }
 
+/// More than are ever taken without an acknowledgement: what is refused is acknowledged too, once it is kept.
+#[tokio::test]
+async fn thousands_of_bad_messages_in_a_row_stop_no_good_one_behind_them_whatever_the_brokers_window() {
+    const BAD: usize = 2_500;
+    for window in [20, 65_535] {
+        let mosquitto = Mosquitto::start_with(&format!("allow_anonymous true\nmax_inflight_messages {window}\n"));
+        let world = up(&Ground::new(), &mosquitto);
+        while world.stored().is_empty() {
+            publish(&mosquitto, telemetry(0..1)).await;
+        }
+        let bad = (0..BAD).map(|n| (topic("pen-1").to_string(), Bytes::from(vec![0xff; n % 50 + 1]), false));
+        publish(&mosquitto, bad.collect()).await;
+        publish(&mosquitto, telemetry(1..21)).await;
+        eventually("the good ones behind them", || world.stored().len() == 21).await;
+        let held = world.handle.quarantine().held();
+        assert!(held.entries > 0 && held.entries <= 1_000, "a device's share: {held:?}");
+        world.down().await;
+    }
+}
+
 #[tokio::test]
 async fn at_the_cap_the_broker_keeps_what_the_store_refuses_and_alerting_has_it_already() {
     let mosquitto = Mosquitto::start();

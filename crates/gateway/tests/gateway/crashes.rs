@@ -96,6 +96,7 @@ async fn rounds(seed: u64, power: bool) {
         for (n, (device, payload)) in fresh.iter().enumerate() {
             let (handle, payload) = (world.handle.clone(), payload.clone());
             let submission = Submission {
+                recorded_by: None,
                 topic: topic(device),
                 payload: payload.clone(),
             };
@@ -176,6 +177,7 @@ async fn a_frame_that_only_the_store_got_before_a_kill_is_handed_to_alerting_at_
     let waiting = tokio::spawn(async move {
         handle
             .submit(Submission {
+                recorded_by: None,
                 topic: topic("pen-1"),
                 payload,
             })

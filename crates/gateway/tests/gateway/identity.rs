@@ -17,6 +17,7 @@ async fn what_is_wrong_is_kept_with_its_reason_and_stored_nowhere_else() {
     let world = Ground::new().up();
     let other = Frame::new("pen-2", 0).bytes();
     let at = |text: &str, payload: &Bytes| Submission {
+        recorded_by: None,
         topic: text.parse().unwrap(),
         payload: payload.clone(),
     };

@@ -254,6 +254,7 @@ impl World {
     pub(crate) async fn submit_for(&self, device: &str, payload: &Bytes) -> Verdict {
         self.handle
             .submit(Submission {
+                recorded_by: None,
                 topic: topic(device),
                 payload: payload.clone(),
             })
@@ -266,7 +267,15 @@ impl World {
             .into_iter()
             .map(|payload| {
                 let (handle, topic) = (self.handle.clone(), topic(device));
-                tokio::spawn(async move { handle.submit(Submission { topic, payload }).await })
+                tokio::spawn(async move {
+                    handle
+                        .submit(Submission {
+                            topic,
+                            payload,
+                            recorded_by: None,
+                        })
+                        .await
+                })
             })
             .collect();
         let mut verdicts = Vec::with_capacity(tasks.len());

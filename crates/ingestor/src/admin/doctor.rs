@@ -10,9 +10,9 @@ use super::api::{Api, ApiError, HasBucket, HasMapping, no_answer, said};
 use super::probe::{Probed, Server, probe};
 use super::setup::{Mapping, state_of};
 use super::tokens::Holder;
-use super::{Bucket, MAX_SKEW_S, Wanted, kept};
+use super::{Bucket, Wanted, kept};
 use crate::store::influx::refusal_of;
-use crate::store::{InfluxStore, Reason};
+use crate::store::{InfluxStore, Reason, clock};
 
 /// Measurement of the one point a day by which is tried whether a bucket takes points.
 const PROBE: &str = "dermatel_doctor";
@@ -139,17 +139,16 @@ fn server(told: &mut Diagnosis, probed: &Probed) {
         ),
         other => told.unseen.push(other.advice()),
     }
-    match probed.ahead_s {
-        Some(ahead) if ahead.abs() > MAX_SKEW_S => told.wrong(
+    match probed.ahead_s.map(clock::told) {
+        Some(Some(what)) => told.wrong(
             "clock_skew",
-            format!(
-                "the server's clock is {} s {} this machine's: retention and `now()` in dashboards are off by as much",
-                ahead.abs(),
-                if ahead > 0 { "ahead of" } else { "behind" }
-            ),
+            what,
             "run an NTP client (chrony, systemd-timesyncd) on both machines",
         ),
-        Some(_) => told.fine(format!("its clock and this machine's agree within {MAX_SKEW_S} s")),
+        Some(None) => told.fine(format!(
+            "its clock and this machine's agree within {} s",
+            clock::MAX_SKEW_S
+        )),
         None => told.unseen.push("its clock: answers have no Date".to_owned()),
     }
 }

@@ -17,11 +17,6 @@ use crate::store::InfluxConfig;
 use crate::store::influx::TENANT_PLACE;
 use crate::store::influxql::{DETAIL_POLICY, ROLLUP_POLICY};
 
-/// Clocks further apart than this are told, in seconds: `Date` has whole ones, and an answer takes a while.
-pub(crate) const MAX_SKEW_S: i64 = 5;
-
-pub(crate) use probe::ahead;
-
 pub use api::ApiError;
 pub use doctor::{Diagnosis, Finding, doctor};
 pub use probe::Server;

@@ -1,13 +1,13 @@
 //! What answers at the configured address: which InfluxDB, and what its clock says.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::HeaderMap;
 
 use super::api::{ApiError, no_answer};
-use crate::store::InfluxConfig;
 use crate::store::influx::InfluxConfigError;
+use crate::store::{InfluxConfig, clock};
 
 /// Which server it is, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,9 @@ pub(super) async fn probe(config: &InfluxConfig) -> Result<Probed, ApiError> {
         // Version 3 wants a token even here.
         request.header("authorization", format!("Token {}", config.token.reveal()))
     };
+    let asked = SystemTime::now();
     let ping = get("/ping").send().await.map_err(|e| no_answer(&e))?;
-    let ahead_s = ahead(ping.headers(), SystemTime::now());
+    let ahead_s = clock::ahead(ping.headers(), asked, SystemTime::now());
     let mut version = header(ping.headers(), "x-influxdb-version");
     if version.is_none() {
         version = ping.text().await.ok().and_then(|text| version_in(&text));
@@ -155,14 +156,4 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 fn version_in(text: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     value.get("version")?.as_str().map(str::to_owned)
-}
-
-/// How far a server's clock is ahead by its `Date`, in seconds.
-pub(crate) fn ahead(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    let whole = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-    Some(match date.duration_since(now) {
-        Ok(ahead) => whole(ahead),
-        Err(behind) => -whole(behind.duration()),
-    })
 }

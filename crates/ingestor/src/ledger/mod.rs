@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use telemetry::{DeviceKey, SessionId, UnixMicros};
+use telemetry::{DeviceKey, SessionId, TenantId, UnixMicros};
 
 pub use completeness::{Closed, Completeness, Counted, MAX_LISTED};
 pub use ordinals::{MAX_RUNS, Ordinals};
@@ -223,12 +223,17 @@ impl Ledger {
         Ok(stepped)
     }
 
-    /// Summaries that are not told yet, at most `max`; sessions in `not` are left out.
+    /// Summaries that are not told yet, at most `max`; those of `without` are not looked at, and sessions in `not` are left out.
     ///
     /// # Errors
     /// SQLite's no.
-    pub fn due(&self, max: usize, not: &dyn Fn(&SessionKey) -> bool) -> Result<Vec<Due>, LedgerError> {
-        let rows = sql::due(&self.db, max).map_err(failed("be read"))?;
+    pub fn due(
+        &self,
+        max: usize,
+        without: &[TenantId],
+        not: &dyn Fn(&SessionKey) -> bool,
+    ) -> Result<Vec<Due>, LedgerError> {
+        let rows = sql::due(&self.db, max, without).map_err(failed("be read"))?;
         Ok(rows
             .into_iter()
             .filter_map(|(session, version)| {

@@ -98,11 +98,14 @@ pub(super) fn find(db: &Connection, id: SessionId) -> rusqlite::Result<Vec<Sessi
         .collect()
 }
 
-pub(super) fn due(db: &Connection, max: usize) -> rusqlite::Result<Vec<(Session, i64)>> {
+/// The names of tenants are slugs: nothing in a list of them needs escaping.
+pub(super) fn due(db: &Connection, max: usize, without: &[TenantId]) -> rusqlite::Result<Vec<(Session, i64)>> {
+    let without: Vec<String> = without.iter().map(|tenant| format!("\"{tenant}\"")).collect();
     db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM session WHERE version > told ORDER BY last_received_us LIMIT ?1"
+        "SELECT {COLUMNS} FROM session WHERE version > told AND tenant NOT IN (SELECT value FROM json_each(?2)) \
+         ORDER BY last_received_us LIMIT ?1"
     ))?
-    .query_map([max as i64], read)?
+    .query_map(params![max as i64, format!("[{}]", without.join(","))], read)?
     .collect()
 }
 

@@ -27,6 +27,8 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 
 /// Consecutive items of the spool, decoded.
 pub(super) struct Slice {
+    /// The offset of the first.
+    pub(super) from: Offset,
     /// The offset after the last.
     pub(super) next: Offset,
     /// What to store.
@@ -44,12 +46,16 @@ pub(super) fn read(
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) && !out.is_closed() {
+        let from = reader.position();
         match reader.read(SLICE_ITEMS, SLICE_BYTES) {
             Ok(items) if items.is_empty() => {
                 let _durable = spool.wait_durable(reader.position(), IDLE);
             }
             Ok(items) => {
-                if out.blocking_send(slice(frames, items, reader.position())).is_err() {
+                if out
+                    .blocking_send(slice(frames, items, from, reader.position()))
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -61,7 +67,8 @@ pub(super) fn read(
     }
 }
 
-fn slice(frames: &mut FrameReader, items: Vec<Item>, next: Offset) -> Slice {
+/// Decodes items that stand at `from..next`.
+pub(super) fn slice(frames: &mut FrameReader, items: Vec<Item>, from: Offset, next: Offset) -> Slice {
     let mut records = Vec::with_capacity(items.len());
     let mut step = Step::default();
     let mut sightings = Sightings::default();
@@ -86,7 +93,12 @@ fn slice(frames: &mut FrameReader, items: Vec<Item>, next: Offset) -> Slice {
         }
     }
     step.sightings = sightings.list;
-    Slice { next, records, step }
+    Slice {
+        from,
+        next,
+        records,
+        step,
+    }
 }
 
 fn kept(e: Undecodable, bytes: Vec<u8>, appended_at: SystemTime) -> Quarantined {
@@ -101,7 +113,7 @@ fn kept(e: Undecodable, bytes: Vec<u8>, appended_at: SystemTime) -> Quarantined 
 }
 
 /// The spool does not know whose records it lost; how many of which session are missing shows in the session's ordinals.
-fn lost(gap: &Gap) -> LostRange {
+pub(super) fn lost(gap: &Gap) -> LostRange {
     let reason = gap.reason.as_str();
     metrics::counter_reason(metrics::RECORDS_LOST, reason, gap.count());
     tracing::error!(

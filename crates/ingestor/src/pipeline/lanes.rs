@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::write::LaneKey;
 use crate::config::Flow;
 use crate::ledger::SessionKey;
@@ -15,12 +17,16 @@ const FEW: usize = 8;
 /// Whom to tell what became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whence {
-    /// The slice with this number.
+    /// The slice of the telemetry log with this number.
     Slice(u64),
+    /// The slice of its tenant's own log with this number.
+    Parked(u64),
     /// The ledger: a summary of this version.
     Summary(SessionKey, i64),
     /// The roll-ups of this period.
     Rollup(Period),
+    /// Nobody: the store has it already, and it was only to be seen whether it takes points.
+    Probe,
 }
 
 /// A batch to write.
@@ -28,6 +34,8 @@ pub(super) struct Batch {
     pub(super) lane: LaneKey,
     pub(super) records: Vec<Record>,
     pub(super) whences: Vec<Whence>,
+    /// Told to give up.
+    pub(super) give_up: watch::Receiver<bool>,
 }
 
 /// Records that go together, and whom to tell of each.
@@ -46,6 +54,12 @@ struct Lane {
     since: Option<Instant>,
     linger: Duration,
     in_flight: usize,
+    /// Goes as soon as it may.
+    hurried: bool,
+    /// Records of the telemetry log that wait here or are in flight.
+    waiting: usize,
+    /// Tells the batches in flight to give up.
+    give_up: watch::Sender<bool>,
 }
 
 /// All lanes: as many as tenants, or one.
@@ -71,7 +85,11 @@ impl Lanes {
             since: None,
             linger,
             in_flight: 0,
+            hurried: false,
+            waiting: 0,
+            give_up: watch::Sender::new(false),
         });
+        lane.waiting += usize::from(matches!(whence, Whence::Slice(_)));
         lane.open.records.push(record);
         lane.open.whences.push(whence);
         if lane.open.records.len() >= self.flow.batch_points {
@@ -95,11 +113,45 @@ impl Lanes {
         batches
     }
 
-    /// A batch of this lane has its fates.
-    pub(super) fn done(&mut self, key: &LaneKey) {
+    /// A batch of this lane is back.
+    pub(super) fn done(&mut self, key: &LaneKey, whences: &[Whence]) {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.waiting = lane.waiting.saturating_sub(from_slices(whences));
         }
+    }
+
+    /// What waits here does not wait for company.
+    pub(super) fn hurry(&mut self, key: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.hurried = true;
+        }
+    }
+
+    /// Records of the telemetry log that wait in a lane or are in flight.
+    pub(super) fn waiting(&self, key: &LaneKey) -> usize {
+        self.lanes.get(key).map_or(0, |lane| lane.waiting)
+    }
+
+    /// Tells the batches of a lane that are in flight to give up, and gives what waits there.
+    pub(super) fn give_up(&mut self, key: &LaneKey) -> Vec<(Record, Whence)> {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return Vec::new();
+        };
+        // Those to come are not meant.
+        let told = std::mem::replace(&mut lane.give_up, watch::Sender::new(false));
+        told.send_replace(true);
+        let loads = lane
+            .full
+            .drain(..)
+            .chain(std::iter::once(std::mem::take(&mut lane.open)));
+        let mut given = Vec::new();
+        for load in loads {
+            lane.waiting = lane.waiting.saturating_sub(from_slices(&load.whences));
+            given.extend(load.records.into_iter().zip(load.whences));
+        }
+        lane.since = None;
+        given
     }
 
     /// When the next batch has waited long enough; `None` if none waits that could go.
@@ -112,6 +164,11 @@ impl Lanes {
     }
 }
 
+fn from_slices(whences: &[Whence]) -> usize {
+    let of_the_log = |whence: &&Whence| matches!(whence, Whence::Slice(_));
+    whences.iter().filter(of_the_log).count()
+}
+
 impl Lane {
     fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.records.is_empty()
@@ -121,7 +178,7 @@ impl Lane {
         let waited = self
             .since
             .is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
-        !self.is_empty() && (all || waited || !self.full.is_empty())
+        !self.is_empty() && (all || waited || self.hurried || !self.full.is_empty())
     }
 
     fn take(&mut self, key: &LaneKey, flow: &Flow) -> Batch {
@@ -132,10 +189,12 @@ impl Lane {
         } else {
             (self.linger / 2).max(flow.linger)
         };
+        self.hurried &= !self.is_empty();
         Batch {
             lane: key.clone(),
             records: load.records,
             whences: load.whences,
+            give_up: self.give_up.subscribe(),
         }
     }
 }

@@ -6,10 +6,10 @@
 //! **A store that is down** is felt by the spool alone: writes are tried again, memory fills to [`Flow::held_records`] or
 //! [`Flow::held_bytes`], reading stops, readiness says why, and it goes on by itself.
 //!
-//! **A tenant that is stuck** (its bucket is gone, its token refused) does not stop the others at once: its batches wait
-//! outside the permits, and others flow until its records fill the memory bound, because the cursor cannot pass them. Then
-//! all wait for it. Parking such a lane in a spool of its own has its place where an [`Outcome`] is decided: a record handed
-//! to that spool has a fate, and the cursor moves on. It is not there yet.
+//! **A tenant that is stuck** (its bucket is gone, its token refused) does not stop the others: its batches wait outside the
+//! permits, and when it has been stuck for a while, and the store takes others' points, it is parked. Its frames then go to a
+//! log of its own, durably, before the cursor passes them; the oldest of them are tried again and again, and when the store
+//! takes them, that log is drained beside what comes in. See [`crate::config::Parking`] for the bounds.
 //!
 //! **A backlog** is drained in order, oldest first. Reading the newest first beside it would need a second cursor; that is
 //! not there yet either.
@@ -17,17 +17,22 @@
 mod flow;
 mod intake;
 mod lanes;
+mod parked;
+mod parking;
 mod rollups;
+mod track;
+mod troubles;
 mod write;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use service::clock::Clock;
 use service::health::{Condition, Health};
-use spool::{Reader, Spool};
+use spool::{OpenError, Reader, Spool};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -40,11 +45,18 @@ use crate::store::sqlite::{Retention, SqliteError};
 use crate::store::{InfluxStore, SqliteStore, Store};
 use flow::{Held, Pipeline};
 use lanes::Lanes;
+use parked::Parked;
+pub use parked::{PARKED_CURSOR, PARKED_FOLDER};
+use parking::Parking;
 use rollups::Rolling;
-use write::{Troubles, Writer};
+use track::Track;
+use troubles::Troubles;
+use write::Writer;
 
 /// The spool's cursor of the ingestor; it must be declared in the spool's configuration.
 pub const CURSOR: &str = "ingestor";
+/// How often the store's clock is looked at. One that is set wrong stays so for hours; the Prometheus alert waits for five minutes.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
 /// Name of the ledger within [`Config::dir`].
 pub const LEDGER_FILE: &str = "ledger.sqlite";
 /// Name of the embedded store within [`Config::dir`].
@@ -68,6 +80,9 @@ pub enum BuildError {
     /// The spool has no such cursor.
     #[error("the spool cannot be read")]
     Spool(#[from] spool::ReaderError),
+    /// The log of a parked tenant.
+    #[error("the log of a parked tenant cannot be opened")]
+    Parked(#[from] OpenError),
 }
 
 /// A built ingestor, ready to run.
@@ -76,7 +91,8 @@ pub struct Ingestor {
     fleet: Arc<dyn Fleet>,
     ledger: Ledger,
     reader: Reader,
-    cursor: Reader,
+    log: Track,
+    parking: Parking,
     writer: Arc<Writer>,
     progress: Condition,
     flow: Flow,
@@ -85,7 +101,8 @@ pub struct Ingestor {
 }
 
 impl Ingestor {
-    /// Opens ledger and store. `fleet` names models and kinds; `health` gets the conditions `store`, `ingestor` and `roll-ups`.
+    /// Opens ledger and store. `fleet` names models and kinds; `health` gets the conditions `store`, `ingestor`,
+    /// `roll-ups`, `store-clock` and `parked-tenants`.
     ///
     /// # Errors
     /// [`BuildError`]: a file, the configuration, or an undeclared cursor.
@@ -96,9 +113,10 @@ impl Ingestor {
         health: &Health,
         clock: Clock,
     ) -> Result<Self, BuildError> {
+        crate::metrics::at_zero();
         std::fs::create_dir_all(&config.dir).map_err(|e| BuildError::Dir(config.dir.clone(), e))?;
         let ledger = Ledger::open(&config.dir.join(LEDGER_FILE), config.ledger)?;
-        let store = open_store(config, &config.dir)?;
+        let store = open_store(config, &config.dir, health.condition("store-clock"))?;
         let mut flow = config.flow;
         if !store.per_tenant() {
             // One lane for all: there is no tenant whose small requests could be saved.
@@ -124,9 +142,20 @@ impl Ingestor {
         };
         ::metrics::gauge!(crate::metrics::ROLLUPS_UNSUPPORTED).set(0.0);
         rolling.condition.green();
+        let per_tenant = writer.store.per_tenant();
+        let parked = Parked::open(&config.dir, flow.parking, &spool, !per_tenant, clock.now())?;
+        let parking = Parking::new(
+            parked,
+            FrameReader::new(Arc::clone(&fleet)),
+            health.condition("parked-tenants"),
+        );
+        for tenant in parking.tenants() {
+            writer.troubles.parked(&tenant, true);
+        }
         Ok(Self {
             reader: spool.reader(CURSOR)?,
-            cursor: spool.reader(CURSOR)?,
+            log: Track::new(spool.reader(CURSOR)?),
+            parking,
             spool,
             fleet,
             ledger,
@@ -160,23 +189,23 @@ impl Ingestor {
         let reading =
             tokio::task::spawn_blocking(move || intake::read(&spool, &mut reader, &mut frames, &out, &stopped));
         self.progress.green();
+        // Ends with this function.
+        let mut beside = JoinSet::new();
+        beside.spawn(watch_clock(self.writer.store.clone()));
         let mut pipeline = Pipeline {
             lanes: Lanes::new(self.flow),
             flow: self.flow,
             ledger: self.ledger,
-            cursor: self.cursor,
+            log: self.log,
             spool: self.spool,
             writer: self.writer,
             progress: self.progress,
             clock: self.clock,
             writes: JoinSet::new(),
-            slices: VecDeque::new(),
-            first: 0,
             held: Held::default(),
-            ready: None,
-            retry_at: None,
             summaries: HashSet::new(),
             rolling: self.rolling,
+            parking: self.parking,
         };
         pipeline.flow(slices, shutdown).await;
         stop.store(true, Ordering::Relaxed);
@@ -186,11 +215,27 @@ impl Ingestor {
     }
 }
 
-fn open_store(config: &Config, dir: &Path) -> Result<Store, BuildError> {
+fn open_store(config: &Config, dir: &Path, clock: Condition) -> Result<Store, BuildError> {
+    clock.green();
     Ok(match &config.influx {
-        Some(influx) => Store::Influx(Box::new(InfluxStore::new(influx)?)),
-        None => Store::Sqlite(SqliteStore::open(&dir.join(STORE_FILE), retention(config))?),
+        Some(influx) => Store::Influx(Box::new(InfluxStore::new(influx)?.telling_of_its_clock(clock))),
+        None => {
+            // It lives by our own clock.
+            ::metrics::gauge!(crate::metrics::STORE_CLOCK_AHEAD).set(0.0);
+            Store::Sqlite(SqliteStore::open(&dir.join(STORE_FILE), retention(config))?)
+        }
     })
+}
+
+/// Sees how the store's clock stands, at the start and now and then: who rolls nothing up asks it nothing else.
+async fn watch_clock(store: Store) {
+    let Store::Influx(store) = store else {
+        return;
+    };
+    loop {
+        store.look_at_clock().await;
+        tokio::time::sleep(LOOK_AT_CLOCK).await;
+    }
 }
 
 fn retention(config: &Config) -> Retention {

@@ -1,17 +1,16 @@
 //! The writing half of one batch: tried until every record of it has a fate, whatever the store says meanwhile.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
 use service::backoff::Backoff;
 use service::clock::Clock;
-use service::health::Condition;
 use telemetry::TenantId;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use super::troubles::Troubles;
 use crate::ledger::Fate;
 use crate::metrics;
 use crate::record::Record;
@@ -30,11 +29,11 @@ pub(super) struct LaneKey {
 }
 
 impl LaneKey {
-    fn tenant_name(&self) -> &str {
+    pub(super) fn tenant_name(&self) -> &str {
         self.tenant.as_ref().map_or("all", TenantId::as_str)
     }
 
-    const fn what(&self) -> &'static str {
+    pub(super) const fn what(&self) -> &'static str {
         if self.rollups { "roll-ups" } else { "points" }
     }
 }
@@ -46,6 +45,8 @@ pub(super) enum Outcome {
     Fate(Fate),
     /// Refused, and why.
     Refused(Reason, String),
+    /// Given up: its tenant was parked. The store may have it all the same.
+    Unwritten,
 }
 
 /// What all writes share.
@@ -60,8 +61,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes a batch; comes back when every record has a fate.
-    pub(super) async fn write(&self, lane: &LaneKey, records: &Arc<Vec<Record>>) -> Vec<Outcome> {
+    /// Writes a batch; comes back when every record has a fate, or when told to give up.
+    pub(super) async fn write(
+        &self,
+        lane: &LaneKey,
+        records: &Arc<Vec<Record>>,
+        mut give_up: watch::Receiver<bool>,
+    ) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Fate(Fate::Stored); records.len()];
         let mut backoff = Backoff::new(RETRY_BASE, self.retry_cap, Duration::ZERO);
         // Halves of a batch, the first on top; at most one more than its logarithm.
@@ -77,8 +83,12 @@ impl Writer {
                 }
                 Err(e @ (WriteError::Retry { .. } | WriteError::Fatal { .. })) => {
                     self.troubles.note(lane, &e);
-                    tokio::time::sleep(self.wait(&e, &mut backoff)).await;
                     todo.push(range);
+                    if given_up_within(&mut give_up, self.wait(&e, &mut backoff)).await {
+                        for at in todo.drain(..).flatten() {
+                            set(&mut outcomes, at, Outcome::Unwritten);
+                        }
+                    }
                 }
                 Err(e @ (WriteError::Split { .. } | WriteError::Reject { .. })) => {
                     // The store is there and answers; it is the batch.
@@ -131,57 +141,19 @@ impl Writer {
     }
 }
 
+/// Waits for so long, or until told to give up; tells whether it was.
+async fn given_up_within(give_up: &mut watch::Receiver<bool>, wait: Duration) -> bool {
+    let told = async {
+        if give_up.wait_for(|told| *told).await.is_err() {
+            // Nobody can tell it any more.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::time::timeout(wait, told).await.is_ok()
+}
+
 fn set(outcomes: &mut [Outcome], at: usize, outcome: Outcome) {
     if let Some(place) = outcomes.get_mut(at) {
         *place = outcome;
-    }
-}
-
-/// Which lanes do not get through, told by the readiness of the process and in the log at the begin and the end only.
-pub(super) struct Troubles {
-    condition: Condition,
-    stuck: Mutex<HashMap<LaneKey, Reason>>,
-}
-
-impl Troubles {
-    pub(super) fn new(condition: Condition) -> Self {
-        condition.green();
-        Self {
-            condition,
-            stuck: Mutex::default(),
-        }
-    }
-
-    fn note(&self, lane: &LaneKey, error: &WriteError) {
-        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = stuck.insert(lane.clone(), error.reason());
-        ::metrics::gauge!(metrics::TENANTS_STUCK).set(stuck.len() as f64);
-        let told = format!("tenant {}, {}: {error}", lane.tenant_name(), lane.what());
-        self.condition.red(&told);
-        if before == Some(error.reason()) {
-            return;
-        }
-        let (lane, what) = (lane.tenant_name(), lane.what());
-        if matches!(error, WriteError::Fatal { .. }) {
-            tracing::error!(tenant = lane, what, error = %error, "the store refuses everything of this tenant");
-        } else {
-            tracing::warn!(tenant = lane, what, error = %error, "writes do not go through");
-        }
-    }
-
-    fn over(&self, lane: &LaneKey) {
-        let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        if stuck.remove(lane).is_none() {
-            return;
-        }
-        ::metrics::gauge!(metrics::TENANTS_STUCK).set(stuck.len() as f64);
-        tracing::info!(
-            tenant = lane.tenant_name(),
-            what = lane.what(),
-            "writes go through again"
-        );
-        if stuck.is_empty() {
-            self.condition.green();
-        }
     }
 }

@@ -27,6 +27,7 @@ const FIELDS: &[&str] = &[
     "happened_at_us",
     "items",
     "origin",
+    "recorded_by",
 ];
 
 /// Which events.
@@ -81,6 +82,8 @@ pub struct HygieneEvent {
     pub items: Vec<String>,
     /// A person recorded it.
     pub recorded: bool,
+    /// Who, if that is known.
+    pub recorded_by: Option<String>,
 }
 
 impl Reader {
@@ -134,6 +137,7 @@ fn event(row: &Row) -> Option<HygieneEvent> {
         indicator: row.text("indicator"),
         items: row.list("items"),
         recorded: row.text("origin").as_deref() == Some("recorded"),
+        recorded_by: row.text("recorded_by"),
         sterilizer,
         what,
         device,

@@ -10,8 +10,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,6 +19,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use telemetry::TenantId;
 
+use super::clock::{self, StoreClock};
 use super::{Reason, WriteError, Written, oldest};
 use crate::line;
 use crate::record::Record;
@@ -82,8 +82,8 @@ pub struct InfluxStore {
     pub(super) asker: reqwest::Client,
     pub(super) url: String,
     pub(super) token: service::config::Secret,
-    /// Whether the server's clock and ours were apart at its last answer.
-    pub(super) apart: Arc<AtomicBool>,
+    /// What its answers say of its clock.
+    pub(super) clock: Arc<StoreClock>,
 }
 
 impl InfluxConfig {
@@ -134,8 +134,37 @@ impl InfluxStore {
             asker,
             url: config.url.trim_end_matches('/').to_owned(),
             token: config.token.clone(),
-            apart: Arc::default(),
+            clock: Arc::default(),
         })
+    }
+
+    /// Tells of the server's clock in a condition of readiness too.
+    #[must_use]
+    pub(crate) fn telling_of_its_clock(self, condition: service::health::Condition) -> Self {
+        Self {
+            clock: Arc::new(StoreClock::telling(condition)),
+            ..self
+        }
+    }
+
+    /// Asks for nothing but an answer with a `Date`, whatever its status: those of writes are hidden by `influxdb2`.
+    pub(crate) async fn look_at_clock(&self) {
+        let asked = SystemTime::now();
+        if let Ok(answer) = self
+            .authorized(self.asker.get(format!("{}/ping", self.url)))
+            .send()
+            .await
+        {
+            self.clock
+                .seen(clock::ahead(answer.headers(), asked, SystemTime::now()));
+        }
+    }
+
+    pub(super) fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match self.token.reveal() {
+            "" => request,
+            token => request.header("authorization", format!("Token {token}")),
+        }
     }
 
     /// The bucket of a tenant's roll-ups.

@@ -3,16 +3,15 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use reqwest::StatusCode;
 use serde_json::Value;
 use telemetry::{ClinicId, DeviceId, DeviceKey, ModelId, TenantId};
 
+use super::clock;
 use super::influx::{InfluxStore, clean, trouble_of};
 use super::{ReadError, Reason};
-use crate::admin::MAX_SKEW_S;
-use crate::metrics;
 use crate::record::{Record, Rollup, Tags, UNKNOWN};
 use crate::rollup::{Group, Span, Subject};
 use crate::schema::rollup::Made;
@@ -97,16 +96,15 @@ impl InfluxStore {
     /// One question to `/query`.
     pub(crate) async fn query(&self, place: &[(&str, &str)], question: &str) -> Result<Value, ReadError> {
         let url = format!("{}/query", self.url);
-        let mut request = self.asker.post(url).query(place).form(&[("q", question)]);
-        if !self.token.reveal().is_empty() {
-            request = request.header("authorization", format!("Token {}", self.token.reveal()));
-        }
+        let request = self.authorized(self.asker.post(url).query(place).form(&[("q", question)]));
         let no_answer = |e: reqwest::Error| {
             let (reason, detail) = trouble_of(&e);
             ReadError { reason, detail }
         };
+        let asked = SystemTime::now();
         let answer = request.send().await.map_err(no_answer)?;
-        self.skew(crate::admin::ahead(answer.headers(), std::time::SystemTime::now()));
+        self.clock
+            .seen(clock::ahead(answer.headers(), asked, SystemTime::now()));
         let status = answer.status();
         let text = answer.text().await.map_err(no_answer)?;
         if text.len() > MAX_ANSWER_BYTES {
@@ -116,23 +114,6 @@ impl InfluxStore {
             ));
         }
         understand(status, &text)
-    }
-}
-
-impl InfluxStore {
-    /// Tells once when the server's clock and ours have come apart.
-    fn skew(&self, ahead_s: Option<i64>) {
-        let Some(ahead_s) = ahead_s else {
-            return;
-        };
-        ::metrics::gauge!(metrics::STORE_CLOCK_AHEAD).set(ahead_s as f64);
-        let apart = ahead_s.abs() > MAX_SKEW_S;
-        if apart != self.apart.swap(apart, Ordering::Relaxed) && apart {
-            tracing::warn!(
-                ahead_s,
-                "the clocks of InfluxDB and this machine are apart: run NTP on both"
-            );
-        }
     }
 }
 

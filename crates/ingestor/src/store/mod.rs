@@ -1,6 +1,7 @@
 //! Where records go: one seam, two stores. A write says in a bounded way what became of it, so that the pipeline can decide
 //! without knowing which store it was.
 
+pub(crate) mod clock;
 pub mod influx;
 pub mod influxql;
 pub mod queries;

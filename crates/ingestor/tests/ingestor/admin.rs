@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ingestor::admin::{Change, Diagnosis, SetupError, Wanted, doctor, setup};
 use ingestor::config::Config;
-use ingestor::testing::{Influx1, Influx2Double, OPERATOR, VictoriaMetrics};
+use ingestor::testing::{Influx1, Influx2Double, OPERATOR};
 use service::config::Secret;
 use telemetry::TenantId;
 
@@ -15,7 +15,7 @@ use crate::support::{Device, Site};
 
 const DAY: u64 = 86_400;
 
-fn config(url: &str, token: &str) -> Config {
+pub(crate) fn config(url: &str, token: &str) -> Config {
     let mut config = Site::new().config;
     config.influx = Some(influx_config(url, "clinics", token));
     config.retention = Some(Duration::from_secs(90 * DAY));
@@ -23,18 +23,18 @@ fn config(url: &str, token: &str) -> Config {
     config
 }
 
-fn wanted(config: &Config, tenants: &[&str]) -> Wanted {
+pub(crate) fn wanted(config: &Config, tenants: &[&str]) -> Wanted {
     let tenants: Vec<TenantId> = tenants.iter().map(|tenant| tenant.parse().unwrap()).collect();
     Wanted::new(config, &tenants).unwrap()
 }
 
-async fn set_up(double: &Influx2Double, tenants: &[&str], dir: &Path) -> Vec<String> {
+pub(crate) async fn set_up(double: &Influx2Double, tenants: &[&str], dir: &Path) -> Vec<String> {
     let wanted = wanted(&config(double.url(), ""), tenants);
     let changes = setup(&wanted, &Secret::new(OPERATOR), dir, false, false).await.unwrap();
     changes.into_iter().map(|Change(text)| text).collect()
 }
 
-fn token(dir: &Path, name: &str) -> String {
+pub(crate) fn token(dir: &Path, name: &str) -> String {
     std::fs::read_to_string(dir.join(name)).unwrap()
 }
 
@@ -44,7 +44,7 @@ async fn look(double: &Influx2Double, dir: &Path, admin: bool) -> Diagnosis {
     doctor(&wanted, admin.as_ref(), true).await.unwrap()
 }
 
-fn kinds(told: &Diagnosis) -> Vec<&'static str> {
+pub(crate) fn kinds(told: &Diagnosis) -> Vec<&'static str> {
     let mut kinds: Vec<_> = told.wrong.iter().map(|finding| finding.kind).collect();
     kinds.dedup();
     kinds
@@ -271,43 +271,6 @@ async fn a_retention_that_the_configuration_leaves_to_the_bucket_is_left_and_tol
     let told = doctor(&wanted, None, true).await.unwrap();
     assert_eq!(kinds(&told), ["short_retention"]);
     assert!(told.wrong[0].fix.contains("ingestor.retention = \"90d\""), "{told:?}");
-}
-
-#[tokio::test]
-async fn what_is_no_influxdb_2_is_recognised() {
-    let nobody = wanted(&config("http://127.0.0.1:1", "t"), &["acme"]);
-    assert_eq!(kinds(&doctor(&nobody, None, true).await.unwrap()), ["unreachable"]);
-
-    let one = Influx1::start().await.unwrap();
-    let old = wanted(&config(one.server_url(), "t"), &["acme"]);
-    let told = doctor(&old, None, true).await.unwrap();
-    assert_eq!(kinds(&told), ["no_v2_api"]);
-    assert!(told.wrong[0].what.contains("InfluxDB 1.6.7"), "{told:?}");
-    let dir = tempfile::tempdir().unwrap();
-    let refused = setup(&old, &Secret::new("t"), dir.path(), false, false)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, SetupError::Server(_)) && refused.to_string().contains("1.8"),
-        "{refused}"
-    );
-
-    let victoria = VictoriaMetrics::start().await.unwrap();
-    let other = wanted(&config(victoria.url(), "t"), &["acme"]);
-    let told = doctor(&other, None, true).await.unwrap();
-    assert!(kinds(&told).contains(&"no_influxql"), "{told:?}");
-    assert!(
-        told.wrong.iter().any(|finding| finding.fix.contains("rollups = false")),
-        "{told:?}"
-    );
-
-    let fresh = Influx2Double::start().await.unwrap();
-    fresh.state().fresh = true;
-    let new = wanted(&config(fresh.url(), "t"), &["acme"]);
-    let refused = setup(&new, &Secret::new("t"), dir.path(), false, false)
-        .await
-        .unwrap_err();
-    assert!(matches!(refused, SetupError::Fresh), "{refused}");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl Book {
 
     /// Tells every summary, as the pipeline does once the store confirmed it.
     fn tell(&mut self) -> usize {
-        let due = self.ledger.due(10_000, &|_| false).unwrap();
+        let due = self.ledger.due(10_000, &[], &|_| false).unwrap();
         let told: Vec<_> = due.into_iter().map(|due| (due.key, due.version)).collect();
         self.ledger.told(&told).unwrap();
         told.len()

@@ -63,6 +63,7 @@ fn frames() -> Vec<Admitted> {
     frames.push(pen.end(Some(401), None));
     let mut by_hand = pen.frame(10_000_000, wipe(&[], ANCHOR_US + 9_000_000));
     by_hand.origin = Origin::Recorded;
+    by_hand.recorded_by = "Zoë \"Z\" O'Brien, 2".parse().ok();
     frames.push(by_hand);
     let mut unit = Device::new("acme", "ipl-1", 2);
     frames.push(unit.pulses(0, 3));
@@ -257,6 +258,9 @@ async fn hygiene(reader: &Reader) {
         .map(|e| (e.at_us - ANCHOR_US, e.device.as_str(), e.recorded))
         .collect();
     assert_eq!(told, [(199_000_000, "station-1", false), (9_000_000, "pen-1", true)]);
+    // As it was said, but for what a line of the store cannot hold.
+    let who: Vec<_> = about.iter().map(|e| e.recorded_by.as_deref()).collect();
+    assert_eq!(who, [None, Some("Zoë ?Z? O'Brien, 2")]);
     assert_eq!(
         (about[1].level.as_deref(), about[1].contact_time_s),
         (Some("intermediate"), Some(60))

@@ -88,6 +88,7 @@ impl Device {
 
     pub(crate) fn admitted(&self, uptime_us: u64, content: Content, payload: Vec<u8>) -> Admitted {
         Admitted {
+            recorded_by: None,
             tenant: self.tenant.parse().unwrap(),
             clinic: "north".parse().unwrap(),
             device: self.device.parse().unwrap(),

@@ -13,7 +13,9 @@ use super::driver::Sender;
 use super::link::{Complaints, Link};
 use super::options::{OptionsError, PublisherOptions};
 use super::outbox::{Message, Outbox};
-use crate::telemetry_names::{MQTT_PUBLISHES, MQTT_PUBLISHES_ACKED, MQTT_PUBLISHES_REFUSED, MQTT_RESENT};
+use crate::telemetry_names::{
+    MQTT_PUBLISHES, MQTT_PUBLISHES_ACKED, MQTT_PUBLISHES_REFUSED, MQTT_RESENT, MQTT_SUBSCRIPTIONS_REFUSED,
+};
 
 /// Bytes of a PUBLISH beside topic and payload, at most: fixed header 5, topic length 2, packet id 2, properties length 1.
 const PUBLISH_OVERHEAD: usize = 10;
@@ -129,6 +131,7 @@ impl Publisher {
     /// # Errors
     /// When an option cannot work.
     pub fn start(options: PublisherOptions) -> Result<(Self, Acks, mpsc::Receiver<Command>), OptionsError> {
+        ::metrics::counter!(MQTT_SUBSCRIPTIONS_REFUSED).increment(0);
         options.check()?;
         let (acks, acked) = mpsc::channel(options.outbox_messages);
         let (commands, commanded) = mpsc::channel(options.command_capacity);

@@ -77,6 +77,7 @@ impl Subscriber {
     /// # Errors
     /// When an option cannot work.
     pub fn start(options: SubscriberOptions) -> Result<Self, OptionsError> {
+        ::metrics::counter!(MQTT_SUBSCRIPTIONS_REFUSED).increment(0);
         options.check()?;
         let total = u32::try_from(options.receive_bytes.as_u64()).unwrap_or(u32::MAX);
         let budget = Budget {

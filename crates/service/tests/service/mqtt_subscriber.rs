@@ -199,6 +199,128 @@ async fn a_broker_that_repeats_a_delivery_on_the_same_connection_gets_one_delive
     assert_eq!(acks, [0x40, 2, 0, 9, 0x40, 2, 0, 10]);
 }
 
+/// A broker that sends no more than `max_inflight_messages` without an acknowledgement (mosquitto: 20 unless told otherwise) must
+/// not wait for a batch that never fills.
+#[tokio::test]
+async fn a_brokers_small_window_stops_nothing_that_is_acknowledged_as_it_is_kept() {
+    const COUNT: u64 = 300;
+    for window in [1, 20] {
+        let mosquitto = Mosquitto::start_with(&format!("allow_anonymous true\nmax_inflight_messages {window}\n"));
+        let mut subscriber = subscribed(mosquitto.port(), "sink", "t/#").await;
+        let (publisher, acks, _commands) =
+            Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
+        drop(acks);
+        for n in 0..COUNT {
+            publisher.publish("t/x", payload(n), n, false).await.unwrap();
+        }
+        timeout(LIMIT, publisher.drained()).await.unwrap();
+        assert_eq!(
+            take_all(&mut subscriber, COUNT).await.len() as u64,
+            COUNT,
+            "window {window}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_is_wanted_no_more_is_taken_out_of_the_session_that_is_still_there() {
+    let mosquitto = Mosquitto::start();
+    let file = mosquitto.dir().join("filters.json");
+    let options = |filters: &[&str]| SubscriberOptions {
+        filters_file: Some(file.clone()),
+        ..SubscriberOptions::new(
+            broker(mosquitto.port(), "sink"),
+            filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        )
+    };
+    let mut before = Subscriber::start(options(&["old/#", "t/#"])).unwrap();
+    ready(mosquitto.port(), &before, "old/#").await;
+    before.stop().await;
+    let mut after = Subscriber::start(options(&["t/#"])).unwrap();
+    let mut link = after.link();
+    up(&mut link).await;
+    assert_eq!(*link.borrow(), Link::Connected { session_present: true });
+    // The broker answers in order: once it has answered this, it has done what was asked before.
+    ready(mosquitto.port(), &after, "t/#").await;
+    let (publisher, _acks, _commands) = Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
+    let acker = after.acker();
+    for n in 0..100 {
+        publisher.publish("old/x", payload(n), n, false).await.unwrap();
+        publisher.publish("t/x", payload(n), n, false).await.unwrap();
+        let delivery = next(&mut after).await;
+        acker.ack(&[delivery.token]);
+        // One may have been on its way when it was unsubscribed.
+        if (delivery.topic.as_str(), number(&delivery)) == ("t/x", n) {
+            let second = timeout(LIMIT, async {
+                publisher.publish("t/x", payload(n + 1_000), 0, false).await.unwrap();
+                next(&mut after).await
+            });
+            let second = second.await.unwrap();
+            assert_eq!((second.topic.as_str(), number(&second)), ("t/x", n + 1_000));
+            return;
+        }
+    }
+    panic!("what nobody wants goes on coming");
+}
+
+/// Nothing is read while the consumer takes nothing, pings neither: the broker ends the connection after one and a half keep alives,
+/// and begins again with what was not acknowledged.
+#[tokio::test]
+async fn a_consumer_that_takes_nothing_for_longer_than_the_keep_alive_loses_its_connection_and_no_message() {
+    const COUNT: u64 = 40;
+    let mosquitto = Mosquitto::start_with("allow_anonymous true\nlog_type all\n");
+    let mut options = SubscriberOptions::new(broker(mosquitto.port(), "sink"), vec!["t/#".to_owned()]);
+    options.broker.keep_alive = Duration::from_secs(5);
+    options.receive_window = 2;
+    let mut subscriber = Subscriber::start(options).unwrap();
+    ready(mosquitto.port(), &subscriber, "t/#").await;
+    let (publisher, acks, _commands) = Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
+    drop(acks);
+    for n in 0..COUNT {
+        publisher.publish("t/x", payload(n), n, false).await.unwrap();
+    }
+    timeout(LIMIT, publisher.drained()).await.unwrap();
+    let log = mosquitto.dir().join("mosquitto.log");
+    wait_for("the broker's patience to end", LIMIT, || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.lines()
+            .any(|line| line.contains("sink") && line.contains("exceeded timeout"))
+    })
+    .await;
+    // Each comes, in order, some of them a second time.
+    let acker = subscriber.acker();
+    let mut seen = BTreeSet::new();
+    while (seen.len() as u64) < COUNT {
+        let delivery = next(&mut subscriber).await;
+        let n = number(&delivery);
+        assert!(n <= seen.len() as u64, "{n} comes before {}", seen.len());
+        seen.insert(n);
+        acker.ack(&[delivery.token]);
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_is_noticed_by_who_only_listens_and_nothing_is_lost() {
+    let mosquitto = Mosquitto::start();
+    let proxy = FaultProxy::start(mosquitto.port()).await;
+    let mut options = SubscriberOptions::new(broker(proxy.port(), "sink"), vec!["t/#".to_owned()]);
+    options.broker.keep_alive = Duration::from_secs(5);
+    let mut subscriber = Subscriber::start(options).unwrap();
+    ready(mosquitto.port(), &subscriber, "t/#").await;
+    let mut link = subscriber.link();
+    proxy.silence(true);
+    let (publisher, _acks, _commands) = Publisher::start(publisher(mosquitto.port(), "source", Version::V311)).unwrap();
+    for n in 0..10 {
+        publisher.publish("t/x", payload(n), n, false).await.unwrap();
+    }
+    timeout(LIMIT, link.wait_for(|link| !link.is_up()))
+        .await
+        .expect("noticed by its keep alive")
+        .unwrap();
+    proxy.silence(false);
+    assert_eq!(take_all(&mut subscriber, 10).await.len(), 10);
+}
+
 #[tokio::test]
 async fn options_that_cannot_work_are_refused_by_name() {
     let named = |options: SubscriberOptions| Subscriber::start(options).unwrap_err().option;

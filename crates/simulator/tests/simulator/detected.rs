@@ -45,6 +45,7 @@ fn play(fleet: &Fleet, seconds: u64) -> (Vec<Fired>, Vec<Truth>) {
             .entry(telemetry.header.boot.0)
             .or_insert_with(|| received_at.minus(uptime));
         let admitted = Admitted {
+            recorded_by: None,
             gateway: GatewayId::new(topic.clinic.as_str()).unwrap(),
             tenant: topic.tenant,
             clinic: topic.clinic,

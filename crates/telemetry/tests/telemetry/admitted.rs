@@ -24,6 +24,7 @@ fn admitted() -> impl Strategy<Value = Admitted> {
     let payload = proptest::collection::vec(any::<u8>(), 0..200);
     (ID, ID, content, payload, times, clock, origin, any::<[bool; 3]>()).prop_map(
         |(tenant, device, content, payload, (received, anchor), clock, origin, [reused, maybe, retained])| Admitted {
+            recorded_by: None,
             tenant: TenantId::new(&tenant).unwrap(),
             clinic: ClinicId::new(&device).unwrap(),
             device: DeviceId::new(&device).unwrap(),

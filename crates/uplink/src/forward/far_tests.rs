@@ -15,6 +15,7 @@ fn says(position: u64) -> proto::UplinkHeld {
         era: 1,
         line: 0,
         shards: vec![proto::ShardHeld {
+            owed: None,
             shard: 3,
             position: Some(position),
         }],

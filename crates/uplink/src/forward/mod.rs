@@ -17,7 +17,7 @@ use spool::{Offset, Reader, ReaderError, Spool};
 use telemetry::GatewayId;
 use tokio::sync::watch;
 
-use crate::metrics::{HELD_BACK, RESTARTED, WENT_BACK};
+use crate::metrics::{HELD_BACK, RESTARTED, WENT_BACK, forwarder_at_zero};
 use crate::readers::{Readers, Seen, Shards, missing};
 use crate::topic::{Role, Way};
 use crate::{Config, ShardSet};
@@ -83,6 +83,7 @@ impl Forwarder {
         dir: &Path,
         condition: Condition,
     ) -> Result<Self, BuildError> {
+        forwarder_at_zero();
         let era = Era::begin(dir, log.next())?;
         let client = format!("dermatel-forward-{gateway}");
         let (readers, seen) = Readers::start(config, &client, Way::Uplink, &gateway)?;

@@ -36,7 +36,8 @@ impl Planner {
         at: UnixMicros,
         now: UnixMicros,
     ) {
-        if self.may_silence(owner, what, at).is_err() || what.until <= now {
+        // Another instance may say it again.
+        if self.silences.contains_key(&id) || self.may_silence(owner, what, at).is_err() || what.until <= now {
             return;
         }
         let from = what.from.max(at);

@@ -6,7 +6,7 @@ mod read;
 pub use kinds::EntryKind;
 use rand::RngCore as _;
 pub use read::{MAX_ROWS_OF_ALERT, Row};
-pub(super) use read::{about, before, page};
+pub(super) use read::{about, before, is_delivered, of_kind, page};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

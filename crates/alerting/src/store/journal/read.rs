@@ -3,7 +3,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 use telemetry::UnixMicros;
 
-use super::kinds::DIGEST;
+use super::kinds::{DIGEST, EntryKind};
 use crate::id::AlertId;
 
 /// Most rows about one alert that are read: far more than a chain of pages makes.
@@ -75,6 +75,21 @@ pub(in crate::store) fn page(db: &Connection, after: i64, limit: usize, with_tex
     Ok(rows)
 }
 
+/// Up to `limit` rows of a kind after the number `after`, in order; looks at every row after it.
+pub(in crate::store) fn of_kind(
+    db: &Connection,
+    kind: EntryKind,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM journal WHERE n > ?1 AND kind = ?2 ORDER BY n LIMIT ?3"
+    ))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![after, kind.as_str(), limit], row)?;
+    rows.collect()
+}
+
 /// The first number whose row is not before `at`, found by halving: rows are numbered without holes and in time. A clock that
 /// was set back makes it begin too late by as much, so callers ask for a little earlier.
 fn first_from(db: &Connection, at: i64) -> rusqlite::Result<i64> {
@@ -121,6 +136,17 @@ pub(in crate::store) fn about(db: &Connection, alert: AlertId) -> rusqlite::Resu
     Ok(rows)
 }
 
+/// Whether a receiver with a person behind it has taken a page of an alert.
+pub(in crate::store) fn is_delivered(db: &Connection, alert: &str, transition: &str) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM journal WHERE {ALERT_OF} = ?1 AND kind = ?2 \
+         AND json_extract(body, '$.transition') = ?3 AND json_extract(body, '$.receiver') NOT LIKE '@%')"
+    );
+    let kind = EntryKind::Delivered.as_str();
+    db.prepare_cached(&sql)?
+        .query_row(params![alert, kind, transition], |row| row.get(0))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -129,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::store::Store;
-    use crate::store::journal::{Entry, EntryKind, append};
+    use crate::store::journal::{Entry, append};
 
     const ALERTS: u8 = 50;
 

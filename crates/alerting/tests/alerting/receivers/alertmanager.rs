@@ -7,7 +7,7 @@ use serde_json::Value;
 use service::testing::free_port;
 
 use super::{elsewhere, receiver, rows};
-use crate::process::{Running, hazard, nothing_waits};
+use crate::desk::{Running, hazard, nothing_waits};
 
 /// An Alertmanager on loopback, with its own folder; ends with the test.
 struct Alertmanager {

@@ -6,7 +6,7 @@ use service::mqtt::{Broker, Subscriber, SubscriberOptions};
 use service::testing::Mosquitto;
 
 use super::{elsewhere, receiver, rows, tls};
-use crate::process::{Running, hazard, nothing_waits, until};
+use crate::desk::{Running, hazard, nothing_waits, until};
 
 type Heard = Arc<Mutex<Vec<(String, Value)>>>;
 
@@ -72,7 +72,7 @@ async fn a_broker_that_is_away_gets_the_page_when_it_is_back_and_once() {
     broker.kill();
     let running = start(dir.path(), port, "");
     elsewhere(&running, true);
-    let store = alerting::store::Store::open(&crate::process::file(dir.path())).unwrap();
+    let store = alerting::store::Store::open(&crate::desk::file(dir.path())).unwrap();
     until("an attempt", || (store.waiting_pages().unwrap() == 1).then_some(())).await;
     broker.restart();
     let heard = buzzer(port).await;

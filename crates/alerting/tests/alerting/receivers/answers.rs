@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::provider::{Answer, Provider};
 use super::schemas::{ALERTMANAGER, NTFY, PAGERDUTY, SLACK, Schema, TEAMS, WEBHOOK};
 use super::{elsewhere, receiver, rows};
-use crate::process::{Running, nothing_waits, until};
+use crate::desk::{Running, nothing_waits, until};
 
 /// An HTTP receiver under test.
 struct Case {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::provider::{Answer, Provider};
 use super::schemas::{PAGERDUTY, SLACK, WEBHOOK};
 use super::{elsewhere, readiness_says, receivers, rows, tls};
-use crate::process::{Running, nothing_waits, until};
+use crate::desk::{Running, nothing_waits, until};
 
 /// Slack-like chat `chat` instead of the webhook `pager`.
 async fn two(pager: &Provider, chat: &Provider, more: &str) -> Vec<alerting::config::Receiver> {
@@ -442,8 +442,8 @@ fn the_receipt_of_a_page_that_was_cancelled_under_way_takes_no_other_page_with_i
     ];
     for outcome in outcomes {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&crate::process::file(dir.path())).unwrap();
-        let db = rusqlite::Connection::open(crate::process::file(dir.path())).unwrap();
+        let store = Store::open(&crate::desk::file(dir.path())).unwrap();
+        let db = rusqlite::Connection::open(crate::desk::file(dir.path())).unwrap();
         let put = |transition: &str| {
             let sql = "INSERT INTO outbox (receiver, transition_id, alert_id, body, attempts, sent, next_us, priority) \
                        VALUES ('pager', ?1, 'a', '{}', 0, 0, 1, 3)";

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::provider::{Answer, Provider};
 use super::schemas::WEBHOOK;
 use super::{elsewhere, receivers, rows};
-use crate::process::{Running, file, nothing_waits, until};
+use crate::desk::{Running, file, nothing_waits, until};
 
 type Bodies = Arc<Mutex<Vec<Value>>>;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::{elsewhere, readiness_says, receiver, rows, tls};
-use crate::process::{Running, nothing_waits, until};
+use crate::desk::{Running, nothing_waits, until};
 
 const SERVER: &str = include_str!("smtp_server.py");
 

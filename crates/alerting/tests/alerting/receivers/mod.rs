@@ -18,7 +18,7 @@ use alerting::intake::ReceiverState;
 use serde_json::Value;
 use service::config::Sources;
 
-use crate::process::{Running, file};
+use crate::desk::{Running, file};
 
 /// A receiver as it stands in a file, which is thereby checked too.
 fn receiver(toml: &str) -> Receiver {
@@ -43,7 +43,7 @@ fn elsewhere(running: &Running, failing: bool) {
 }
 
 /// Bodies of the journal's rows of a kind, oldest first.
-fn rows(dir: &Path, kind: &str) -> Vec<Value> {
+pub(crate) fn rows(dir: &Path, kind: &str) -> Vec<Value> {
     let db = rusqlite::Connection::open(file(dir)).unwrap();
     let mut statement = db
         .prepare("SELECT body FROM journal WHERE kind = ?1 ORDER BY n")

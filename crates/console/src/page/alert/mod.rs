@@ -6,6 +6,7 @@ use alerting::api::Shown;
 use alerting::engine::Alert;
 use alerting::id::AlertId;
 use alerting::lifecycle::State;
+use alerting::paging::next::Next;
 use alerting::proof::{Explanation, Story, Trace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,8 @@ pub(crate) struct View {
     trace: Option<Trace>,
     /// The minutes around it, from the store; `null`: nothing is stored there.
     around: Option<Around>,
+    /// What comes next in telling people of it, the soonest first; empty: nothing.
+    next: Vec<Next>,
     /// Other alerts of its rule on its device, newest first, at most ten.
     history: Vec<Shown>,
 }
@@ -195,6 +198,7 @@ fn view(
         explanation: story.explanation,
         trace: story.trace,
         around,
+        next: story.next,
         history: story.history,
     }
 }

@@ -1,6 +1,6 @@
 //! Whose device an alert is about, as people name it, and where there is more about it: the pen has to be found and put aside.
 use alerting::engine::Alert;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use registry::Registry;
 use schemars::JsonSchema;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use telemetry::DeviceKey;
 
 use super::known;
-use crate::access::Person;
+use crate::access::{Named, Person};
 use crate::answer::Refusal;
 use crate::console::Console;
 
@@ -37,7 +37,7 @@ pub(super) fn place(alert: &Alert, registry: &Registry) -> Place {
 }
 
 /// Leads to the treatment in which an alert happened.
-pub(crate) async fn treatment(State(console): State<Console>, who: Person, Path(id): Path<String>) -> Response {
+pub(crate) async fn treatment(State(console): State<Console>, who: Person, Named(id): Named) -> Response {
     let alert = match known(&console, &who, &id).await {
         Ok((_, alert)) => alert,
         Err(refusal) => return refusal.page(&console, Some(&who)),

@@ -94,6 +94,7 @@ fn record(form: &Form, now: UnixMicros, clinic_of: impl Fn(&DeviceKey) -> Option
         request: request(drawn, &event),
         tenant,
         clinic,
+        actor: None,
         event,
     })
 }
@@ -157,13 +158,17 @@ async fn submit(console: &Console, who: &Person, form: &Form) -> Result<String, 
     };
     let record = record(form, console.now(), clinic_of);
     let texts = console.templates.texts();
-    let record = record.map_err(|fault| {
+    let mut record = record.map_err(|fault| {
         refused(
             StatusCode::UNPROCESSABLE_ENTITY,
             "record.refused",
             texts.get(fault).to_owned(),
         )
     })?;
+    // Where nobody signs in nobody knows who it was.
+    record.actor = Some(who)
+        .filter(|who| who.signed_in)
+        .and_then(|who| who.name.parse().ok());
     let done = format!(
         "/sterilization?tenant={}&clinic={}&done={}",
         record.tenant, record.clinic, form.what

@@ -78,6 +78,7 @@ pub(crate) fn sterilizers(registry: &Registry, tenant: &TenantId) -> Vec<(String
 
 impl Page for Scan {
     const TEMPLATE: &'static str = "scan.html";
+    const IN_JSON: bool = false;
     const SECTION: &'static str = "sterilization";
     type Path = ();
     type Query = Wanted;

@@ -14,6 +14,25 @@ pub(super) const MAX_PAGES: usize = 20_000;
 /// Priorities that one may choose.
 pub(super) const PRIORITIES: [Priority; 4] = [Priority::High, Priority::Medium, Priority::Low, Priority::Info];
 
+/// How alerts are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Those of one device together.
+    Device,
+    /// Each for itself.
+    Alert,
+}
+
+impl By {
+    /// As it stands in an address.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Alert => "alert",
+        }
+    }
+}
+
 /// What is asked of it; what is empty matches everything.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "InboxAsked")]
@@ -31,6 +50,9 @@ pub(crate) struct Asked {
     pub(super) state: String,
     /// Priority; empty: all.
     pub(super) priority: String,
+    /// `device`: alerts of one device stand together; `alert`: each for itself. Empty: by device on the page where that shortens it,
+    /// one by one as JSON.
+    pub(super) by: String,
     /// Page, from 1; empty: the first.
     pub(super) page: String,
     /// What was just done, by the name of its text.
@@ -50,9 +72,47 @@ impl Asked {
                 ("rule", &self.rule),
                 ("state", state),
                 ("priority", priority),
+                ("by", &self.by),
                 ("page", &page),
             ],
         )
+    }
+
+    /// Where all that is asked for of one device stands, each alert for itself.
+    pub(super) fn link_of_device(&self, tenant: &str, device: &str) -> String {
+        let of_device = Self {
+            tenant: tenant.to_owned(),
+            device: device.to_owned(),
+            by: String::new(),
+            ..self.clone()
+        };
+        of_device.link(&self.state, &self.priority, 1)
+    }
+
+    /// The same, by device or one by one.
+    pub(super) fn link_by(&self, by: By) -> String {
+        let other = Self {
+            by: by.as_str().to_owned(),
+            ..self.clone()
+        };
+        other.link(&self.state, &self.priority, 1)
+    }
+
+    /// Whether alerts stand by device; `usual` where nothing is said.
+    pub(super) fn by(&self, usual: By) -> Result<By, Refusal> {
+        let is_over = [State::Resolved, State::Inactive]
+            .iter()
+            .any(|over| over.as_str() == self.state);
+        match self.by.as_str() {
+            // Of one device there is one group.
+            "" if !self.device.is_empty() => Ok(By::Alert),
+            // Of what is over there may be years, and groups are made by walking over all.
+            "" | "device" if is_over => Ok(By::Alert),
+            "" => Ok(usual),
+            "alert" => Ok(By::Alert),
+            "device" => Ok(By::Device),
+            other => Err(Refusal::Asked(format!("by={other}: device, alert"))),
+        }
     }
 
     /// What alerting is asked for, and the page. A person of one tenant is shown that one, whatever they ask.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use service::health::ConditionReport;
 use telemetry::RejectReason;
 
+use self::replay::Outcome;
 use super::Page;
 use crate::access::{Person, Role};
 use crate::answer::Refusal;
@@ -26,7 +27,7 @@ const MAX_LOOKED_AT: usize = 2_000;
 #[serde(default)]
 pub(crate) struct Wanted {
     reason: Option<String>,
-    /// What was just replayed, for the message above.
+    /// What became of what was just replayed, for the message above.
     done: Option<String>,
 }
 
@@ -53,7 +54,8 @@ pub(crate) struct View {
     /// All reasons there are.
     reasons: Vec<&'static str>,
     /// Always `null` here: a message above the page.
-    done: Option<String>,
+    #[schemars(with = "Option<()>")]
+    done: Option<Outcome>,
     /// Whoever asks may let them in again.
     may_replay: bool,
 }
@@ -195,6 +197,19 @@ pub(crate) async fn refused(
     Ok(kept.take(MAX_REFUSED).collect())
 }
 
+/// How everything is. Whoever belongs to one tenant is told what is red, and of the words those about that tenant alone.
+fn conditions(console: &Console, who: &Person) -> Vec<ConditionReport> {
+    let Some(tenant) = &who.tenant else {
+        return console.health.report();
+    };
+    let mut conditions = console.health.report_to(tenant.as_str());
+    let others = console.templates.texts().get("pipeline.not_yours");
+    for condition in conditions.iter_mut().filter(|c| !c.green && c.reason.is_empty()) {
+        condition.reason = others.to_owned();
+    }
+    conditions
+}
+
 pub(crate) fn reason_of(label: Option<&str>) -> Result<Option<RejectReason>, Refusal> {
     let unknown = |label: &str| Refusal::Asked(format!("no reason is called {label}"));
     label
@@ -213,7 +228,7 @@ impl Page for Pipeline {
     async fn view(console: &Console, who: &Person, _path: (), wanted: Wanted) -> Result<View, Refusal> {
         let reason = reason_of(wanted.reason.as_deref())?;
         let refused = refused(console, who, reason).await?;
-        let conditions = console.health.report();
+        let conditions = conditions(console, who);
         // What all tenants together do is for whoever looks after all.
         let known = console.pipeline.figures().filter(|_| who.tenant.is_none());
         let (figures, before) = known.map_or((None, None), |(now, before)| (Some(now), before));
@@ -235,7 +250,7 @@ impl Page for Pipeline {
             refused: refused.into_iter().map(Shown::from).collect(),
             reason: wanted.reason.filter(|reason| !reason.is_empty()),
             reasons: RejectReason::ALL.iter().map(|reason| reason.as_str()).collect(),
-            done: wanted.done.filter(|done| done.len() <= 128),
+            done: wanted.done.and_then(|done| done.parse().ok()),
             may_replay: who.may(Role::Lead) && console.gateway.is_some(),
         })
     }

@@ -1,10 +1,13 @@
 //! Letting refused messages in again after a fix: those that are ticked, or all of one reason.
 use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use gateway::Replayed;
 use gateway::quarantine::Filter;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{reason_of, refused};
 use crate::access::{Person, Role, Sent};
@@ -22,16 +25,75 @@ pub(crate) struct Form {
     reason: String,
 }
 
+/// What became of the messages, as it stands in the address of the page that says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Outcome {
+    stored: u64,
+    /// Stored before.
+    before: u64,
+    /// Refused again.
+    again: u64,
+    /// Could not be stored now, and wait where they were.
+    waiting: u64,
+    /// Cut when they were kept.
+    cut: u64,
+}
+
+impl Outcome {
+    fn add(&mut self, made: &Replayed) {
+        self.stored += made.stored;
+        self.before += made.duplicate;
+        self.again += made.refused.len() as u64;
+        self.waiting += made.not_kept;
+        self.cut += made.cut;
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            stored,
+            before,
+            again,
+            waiting,
+            cut,
+        } = self;
+        write!(f, "{stored}-{before}-{again}-{waiting}-{cut}")
+    }
+}
+
+/// It is no outcome.
+#[derive(Debug)]
+pub(super) struct NoOutcome;
+
+impl FromStr for Outcome {
+    type Err = NoOutcome;
+
+    fn from_str(text: &str) -> Result<Self, NoOutcome> {
+        let numbers: Result<Vec<u64>, _> = text.splitn(6, '-').map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok([stored, before, again, waiting, cut]) => Ok(Self {
+                stored: *stored,
+                before: *before,
+                again: *again,
+                waiting: *waiting,
+                cut: *cut,
+            }),
+            _ => Err(NoOutcome),
+        }
+    }
+}
+
 /// Takes a form.
 pub(crate) async fn take(State(console): State<Console>, sent: Sent<Form>) -> Response {
     let who = sent.who;
     match replay(&console, &who, &sent.said).await {
-        Ok(stored) => Redirect::to(&format!("/pipeline?done={stored}")).into_response(),
+        Ok(done) => Redirect::to(&format!("/pipeline?done={done}")).into_response(),
         Err(refusal) => refusal.page(&console, Some(&who)),
     }
 }
 
-async fn replay(console: &Console, who: &Person, form: &Form) -> Result<u64, Refusal> {
+async fn replay(console: &Console, who: &Person, form: &Form) -> Result<Outcome, Refusal> {
     if !who.may(Role::Lead) {
         return Err(Refusal::NotAllowed);
     }
@@ -65,11 +127,19 @@ async fn replay(console: &Console, who: &Person, form: &Form) -> Result<u64, Ref
         }
     };
     tracing::info!(actor = %who.name, "quarantine is replayed from the console");
-    let filter = Filter {
+    let mut filter = Filter {
         ids,
         reason: id.is_none().then_some(reason).flatten(),
         ..Filter::default()
     };
-    let done = in_time("the replay", gateway.replay(filter)).await?;
-    Ok(done.stored)
+    let mut done = Outcome::default();
+    // What quarantine holds is bounded, so this ends.
+    loop {
+        let made = in_time("the replay", gateway.replay(filter.clone())).await?;
+        done.add(&made);
+        filter.after = made.more_after;
+        if filter.after.is_none() {
+            return Ok(done);
+        }
+    }
 }

@@ -271,5 +271,6 @@ pub(crate) fn cleaned(at_us: i64, what: &str, outcome: Option<&str>) -> ingestor
         indicator: None,
         items: vec!["pen-1".to_owned()],
         recorded: false,
+        recorded_by: None,
     }
 }

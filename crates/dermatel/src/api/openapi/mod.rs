@@ -78,7 +78,9 @@ fn document() -> Value {
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "http.token of the configuration"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "http.token of the configuration"},
+                "session": {"type": "apiKey", "in": "cookie", "name": console::SESSION_COOKIE,
+                    "description": "the console's sign-in: what that person may see"}},
             "schemas": shapes.all(),
         },
     })
@@ -126,6 +128,8 @@ fn operation(route: &Route, shapes: &mut Shapes) -> Value {
     }
     if route.open {
         operation["security"] = json!([]);
+    } else if route.path.starts_with("/v1/console/") {
+        operation["security"] = json!([{"token": []}, {"session": []}]);
     }
     operation
 }

@@ -222,6 +222,14 @@ pub(super) const ROUTES: &[Route] = &[
     post::<alerts::SilenceWanted, told::SilencePreviewed>("/v1/silences/preview", "What a silence would hide"),
     post::<alerts::EndSilence, ()>("/v1/silences/{id}/end", "Ends a silence").nothing(),
     order::<()>("/v1/heartbeats/{sender}", "Somebody whose silence is an alarm is well").nothing(),
+    get::<told::TellsTo>(
+        "/v1/told",
+        "Whether this instance goes on with the file that another one told",
+    ),
+    get::<alerting::upstream::SilencesSaid>(
+        "/v1/told/silences",
+        "The silences that hold, for an instance of the same group that begins with an empty disk",
+    ),
     post::<alerts::Report, ()>("/v1/told", "Another instance has paged or acknowledged the same").nothing(),
     order::<told::RulesReloaded>(
         "/v1/rules/reload",
@@ -275,6 +283,10 @@ pub(super) const ROUTES: &[Route] = &[
         CLINIC,
         asked::<DeviceId>("device", "a device"),
         asked::<String>("rule", "a rule"),
+        asked::<String>(
+            "by",
+            "device: those of one device together; alert: each for itself, as it is without",
+        ),
         asked::<u32>("page", "which page, from 1"),
     ]),
     page(

@@ -140,6 +140,7 @@ fn pages(door: &Door, fleet: &Fleet, long: &[u8; 16]) -> Result<Vec<Asked>> {
         .context("there is no alert")?;
     silence(door, fleet)?;
     let last = number(&inbox, "/pages");
+    let last_of_devices = number(&door.json("/v1/console/inbox?by=device")?, "/pages");
     let session: String = long.iter().map(|byte| format!("{byte:02x}")).collect();
     let page = |name, path: String| {
         let at = if path == "/" || path.starts_with("/?") {
@@ -154,7 +155,11 @@ fn pages(door: &Door, fleet: &Fleet, long: &[u8; 16]) -> Result<Vec<Asked>> {
         page("inbox", "/".to_owned()),
         page("inbox of one clinic, state and priority", format!("/?{filter}")),
         page("inbox, second page", "/?page=2".to_owned()),
-        page("inbox, last page", format!("/?page={last}")),
+        page(
+            "inbox by device, last page",
+            format!("/?by=device&page={last_of_devices}"),
+        ),
+        page("inbox one by one, last page", format!("/?by=alert&page={last}")),
         page("one alert with its picture", format!("/alerts/{alert}")),
         page(
             "preview of a silence of a clinic",
