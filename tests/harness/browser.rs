@@ -12,7 +12,9 @@ use tokio::runtime::Runtime;
 use crate::{SOON, free_port, wait_for};
 
 /// Longest answer of the driver: a page that loads, a picture.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(150);
+/// Longest run of a script, in milliseconds: a look for all that is known about accessibility, at a slow machine.
+const SCRIPTS_WITHIN_MS: u64 = 120_000;
 /// How the driver names an element in its answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -88,6 +90,7 @@ impl Browser {
         let profile = browser._folder.path().join("profile");
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": SCRIPTS_WITHIN_MS},
             "goog:chromeOptions": options(look, &profile),
         }}});
         let session = browser.ask("POST", "/session", Some(&wanted)).unwrap();

@@ -1,9 +1,8 @@
 //! A real mosquitto on a free port, with the configuration that is shipped in deploy/mosquitto.
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use crate::{free_port, wait_for, workspace_root};
+use crate::{SOON, free_port, wait_for, workspace_root};
 
 /// A running broker; ends with the test.
 pub struct Mosquitto {
@@ -78,7 +77,7 @@ impl Mosquitto {
     }
 
     fn wait(&self) {
-        wait_for("mosquitto's port", Duration::from_secs(10), || {
+        wait_for("mosquitto's port", SOON, || {
             std::net::TcpStream::connect(("127.0.0.1", self.port))
         });
     }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use registry::render::{ClinicText, DeviceText, Fleet, TenantText};
 use serde_json::Value;
 
-use crate::{dermatel, free_port, wait_for};
+use crate::{SOON, dermatel, free_port, wait_for};
+
+/// Longest wait for an answer: longer than the process itself takes before it says that it is late.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where points go.
 #[derive(Debug, Clone)]
@@ -65,7 +68,7 @@ pub const TOKEN: &str = "test-token-0123456789abcdef";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Longest wait for readiness.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 impl Stack {
     /// Writes registry and configuration, starts the process and waits until it is ready.
@@ -108,6 +111,15 @@ impl Stack {
             assert!(self.is_running(), "dermatel ended: {}", self.log());
             let (status, body) = self.get("/readyz")?;
             if status == 200 { Ok(()) } else { Err(body) }
+        });
+    }
+
+    /// Waits until devices can connect and it answers, whatever it says of its readiness.
+    pub fn wait_listening(&mut self) {
+        wait_for("the endpoint", READY_WITHIN, || {
+            assert!(self.is_running(), "dermatel ended: {}", self.log());
+            std::net::TcpStream::connect(self.mqtt).map_err(|e| e.to_string())?;
+            self.get("/healthz").map(drop)
         });
     }
 
@@ -200,6 +212,18 @@ impl Stack {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Waits until a receiver has taken a page of this alert, and its receipt is durable.
+    pub fn wait_delivered(&self, alert: &str, receiver: &str) {
+        wait_for("the receipt", SOON, || {
+            let told = self.json(&format!("/v1/alerts/{alert}/explain"))["told"].clone();
+            let taken = |page: &&Value| page["receiver"] == receiver && page["outcome"] == "delivered";
+            match told.as_array().into_iter().flatten().find(taken) {
+                Some(_) => Ok(()),
+                None => Err(told),
+            }
+        });
+    }
+
     /// Sum of a metric over its labels; 0 if it is not there. `name` may end with labels, as `x_total{reason="y"}`.
     pub fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.get("/metrics").unwrap();
@@ -245,7 +269,7 @@ fn http(method: &str, to: SocketAddr, path: &str, body: Option<(&str, String)>) 
         .map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
+            .timeout(ANSWERS_WITHIN)
             .build()
             .map_err(|e| e.to_string())?;
         let method = method.parse().map_err(|_| "method".to_owned())?;
@@ -276,6 +300,11 @@ fn registry() -> Fleet {
         more: String::new(),
     };
     let mut fleet = Fleet::with_shipped_models(1);
+    // A test that is held up for half a minute in the middle of a treatment is not a device that fell silent. Those that are about
+    // silence ask for less of it.
+    for (_, model) in &mut fleet.models {
+        *model = model.replace("\n[policy]\n", "\n[policy]\nsilent_in_session_after_s = 600\n");
+    }
     fleet.tenants = vec![
         tenant(TENANT, 1, vec![clinic(CLINIC)]),
         tenant("other", 2, vec![clinic("other-south")]),
@@ -317,7 +346,7 @@ fn config(spec: &StackSpec, mqtt: SocketAddr, http: SocketAddr) -> String {
          [http]\nlisten = \"{http}\"\ntoken = \"{TOKEN}\"\n\
          [gateway.endpoint]\nlisten = [\"{mqtt}\"]\n{broker}\
          [ingestor]\nsummary_every = \"500ms\"\n{influx}\
-         [[alerting.receivers]]\nname = \"hook\"\nmin_priority = \"info\"\nwebhook = {{ url = \"{}\", timeout = \"2s\" }}\n{}\n",
+         [[alerting.receivers]]\nname = \"hook\"\nmin_priority = \"info\"\nwebhook = {{ url = \"{}\", timeout = \"30s\" }}\n{}\n",
         spec.webhook, spec.more
     )
 }

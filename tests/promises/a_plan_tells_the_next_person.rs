@@ -179,7 +179,7 @@ fn call(what: &str, to: &Webhook, device: &str) -> Page {
 
 #[test]
 fn whoever_is_on_call_is_told_then_whoever_is_next_and_an_acknowledgement_stops_the_chain() {
-    let mut duty = Duty::start(&PLAN.replace("{wait}", "3s"), &around_now());
+    let mut duty = Duty::start(&PLAN.replace("{wait}", "15s"), &around_now());
     let asked = duty.route_test(&times(0).0);
     assert_eq!(
         asked.iter().map(|(who, _)| who.as_str()).collect::<Vec<_>>(),
@@ -351,7 +351,7 @@ fn a_rota_that_runs_out_is_told_before_and_when_it_has_and_whoever_it_names_othe
     };
     let duty = Duty::start(&PLAN.replace("{wait}", "1h"), &around_now());
     // Long enough to be told, seen and acknowledged before the shift is over.
-    duty.write("duty.ics", &calendar(&[shift("Kim", -3_600, 10, "")]));
+    duty.write("duty.ics", &calendar(&[shift("Kim", -3_600, 30, "")]));
     let (fine, said) = duty.route_check();
     assert!(
         fine && said.contains("duty.ics:4: rota duty ends: nobody is on call from"),
@@ -411,7 +411,7 @@ fn a_rota_that_runs_out_is_told_before_and_when_it_has_and_whoever_it_names_othe
 
 #[test]
 fn a_plan_with_a_fault_is_refused_at_start_with_file_and_line() {
-    let broken = PLAN.replace("{wait}", "3s").replace("rota:duty", "rota:night");
+    let broken = PLAN.replace("{wait}", "15s").replace("rota:duty", "rota:night");
     let mut duty = Duty::prepare(&broken, &around_now());
     duty.stack.spawn();
     assert_eq!(duty.stack.exit_code(Duration::from_secs(30)), Some(1));

@@ -1,6 +1,5 @@
 //! What whoever keeps it running relies on: start, stop, health, and the commands beside the running process.
 use std::process::Command;
-use std::time::Duration;
 
 use ingestor::testing::{InfluxDouble, Trouble};
 use tests::{
@@ -52,7 +51,7 @@ fn a_second_signal_ends_the_process_at_once() {
     });
     assert!(stack.is_running(), "it waits for the write");
     stack.signal("TERM");
-    assert_eq!(stack.exit_code(Duration::from_secs(5)), Some(130));
+    assert_eq!(stack.exit_code(SOON), Some(130));
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn every_page_of_the_console_is_there_as_text_and_as_json_and_the_inbox_is_filte
             "see\u{1b}[2J it",
         ],
     );
+    stack.wait_delivered(&alert, "hook");
     let place = format!("{TENANT}/{CLINIC}");
     let (pen, one) = (format!("{TENANT}/pen-1"), format!("/v1/console/alerts/{alert}"));
     let treatment = format!("/v1/console/sessions/{TENANT}/pen-1/{session}");

@@ -321,11 +321,18 @@ fn with_a_token_too_each_page_leads_to_its_own_json_for_whoever_is_signed_in_and
         assert_eq!(mqtt.put(&topic, &frame), Some(0));
     }
     stack.wait_number("SELECT count(*) FROM stroke_window", 2);
-    let alerts = stack.json("/v1/console/inbox?rule=depth-above-limit");
     let of = |tenant: &str| {
-        let all = alerts["alerts"].as_array().unwrap();
-        let own = all.iter().find(|alert| alert["tenant"] == tenant);
-        own.map(|alert| alert["id"].as_str().unwrap().to_owned()).unwrap()
+        wait_for("an alert of each tenant", SOON, || {
+            let inbox = stack.json("/v1/console/inbox?rule=depth-above-limit");
+            let own = inbox["alerts"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|alert| alert["tenant"] == tenant);
+            own.and_then(|alert| alert["id"].as_str())
+                .map(str::to_owned)
+                .ok_or(inbox)
+        })
     };
     let (own, foreign) = (of("acme"), of("other"));
     let mut nobody = Browser::new(&stack);

@@ -69,10 +69,12 @@ mod tests {
         let permit = Permit::fenced(window);
         assert!(!permit.holds() && Permit::always().holds());
         let from = Instant::now() + Duration::from_millis(50);
-        give.send_replace(Some((from, from + Duration::from_millis(100))));
+        give.send_replace(Some((from, from + Duration::from_secs(60))));
         permit.clone().granted().await;
-        assert!(Instant::now() >= from);
-        tokio::time::sleep_until((from + Duration::from_millis(100)).into()).await;
+        assert!(Instant::now() >= from && permit.holds());
+        let end = Instant::now() + Duration::from_millis(50);
+        give.send_replace(Some((from, end)));
+        tokio::time::sleep_until(end.into()).await;
         assert!(!permit.holds());
     }
 }

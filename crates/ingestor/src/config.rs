@@ -101,7 +101,7 @@ pub struct RawConfig {
     /// Wait between two tries while the store refuses everything.
     #[serde(with = "service::config::duration")]
     pub fatal_retry: Duration,
-    /// How long a stop waits for writes under way.
+    /// How long a stop goes on with what is in the log, and waits for writes under way.
     #[serde(with = "service::config::duration")]
     pub drain: Duration,
     /// How often summaries are written.
@@ -261,7 +261,7 @@ pub struct Flow {
     pub retry_cap: Duration,
     /// Wait between two tries while the store refuses everything.
     pub fatal_retry: Duration,
-    /// How long a stop waits for writes under way.
+    /// How long a stop goes on with what is in the log, and waits for writes under way.
     pub drain: Duration,
     /// How often summaries are written.
     pub summary_every: Duration,
@@ -378,7 +378,11 @@ pub const SETTINGS: &[Setting] = &[
         "\"30s\"",
         "Wait between two tries while the store refuses everything (401, 403, 404).",
     ),
-    Setting::new("drain", "\"10s\"", "Time at shutdown for writes under way."),
+    Setting::new(
+        "drain",
+        "\"10s\"",
+        "Time at shutdown to store what is in the log and to finish writes under way.",
+    ),
     Setting::new(
         "summary_every",
         "\"5s\"",

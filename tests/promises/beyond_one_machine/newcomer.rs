@@ -62,8 +62,8 @@ fn apart_an_instance_that_begins_with_an_empty_disk_hears_what_held_before_and_p
         ..
     } = group(&webhook, broker.port());
     let other = 1 - holder;
-    let until = time("75 seconds");
-    let over_us = now_us() + 75_000_000;
+    let until = time("150 seconds");
+    let over_us = now_us() + 150_000_000;
     let silence = format!("silence make --device pen-2 --until {until} --owner ann --reason moving --max-priority low");
     does(&both[holder], &silence);
     treat(&gateway, 2);

@@ -3,8 +3,11 @@ use std::collections::BTreeSet;
 
 use service::testing::Mosquitto;
 use tests::{
-    Apart, IndependentDevice, Mqtt, SOON, Source, Stack, StackSpec, Version, Webhook, deliver_all, secret, wait_for,
+    Apart, IndependentDevice, Mqtt, SOON, Source, Stack, StackSpec, TENANT, Version, Webhook, deliver_all, secret,
+    wait_for,
 };
+
+use crate::offline_is_not_resolved::SILENT_AFTER;
 
 /// Debian's mosquitto gives up root, and then may not write where the test wants it.
 pub(super) fn broker() -> Mosquitto {
@@ -191,7 +194,13 @@ fn apart_a_high_alert_goes_down_to_the_device_that_caused_it() {
 fn apart_a_gateway_that_falls_silent_is_told_and_its_progress_is_known() {
     let webhook = Webhook::start();
     let broker = broker();
-    let mut apart = Apart::start(&StackSpec::plain(&webhook), broker.port());
+    let mut apart = Apart::prepare(&StackSpec::plain(&webhook), broker.port());
+    for stack in [&apart.gateway, &apart.ingestor, &apart.alerting] {
+        let file = format!("registry/tenants/{TENANT}/tenant.toml");
+        stack.edit(&file, "\n[[clinic]]", &format!("{SILENT_AFTER}\n[[clinic]]"));
+    }
+    apart.gateway.spawn();
+    apart.read();
     let mut pen = Source::new("pen-1");
     let mut mqtt = Mqtt::connect(&pen.login(apart.gateway.mqtt, Version::V5)).unwrap();
     assert_eq!(mqtt.put(&pen.topic(), &pen.start()), Some(0));

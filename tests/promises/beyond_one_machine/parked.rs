@@ -70,8 +70,8 @@ fn apart_a_tenant_whose_bucket_is_missing_holds_up_neither_the_others_nor_the_ga
     assert!(is_parked(&apart.ingestor));
     nothing_kept_back(&apart.gateway);
     // Each is ready; the ingestor tells who is parked.
-    for stack in [&apart.gateway, &apart.ingestor, &apart.alerting] {
-        assert!(stack.is_ready());
+    for stack in [&mut apart.gateway, &mut apart.ingestor, &mut apart.alerting] {
+        stack.wait_ready();
     }
     let told = apart.ingestor.remark("parked-tenants").unwrap_or_default();
     assert!(told.contains("tenant other since"), "{told}");

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-use tests::{IndependentDevice, Mosquitto, Page, Stack, StackSpec, Webhook, wait_for};
+use tests::{IndependentDevice, Mosquitto, Page, SOON, Stack, StackSpec, Webhook, wait_for};
 
 use super::stores::{assert_in_influx, influx};
 use super::treatment::{
@@ -12,10 +12,10 @@ use super::treatment::{
 
 /// Enough to be in the middle of it for some seconds, with the hazards half way.
 const LONG: &[(&str, &str)] = &[
-    ("batches", "100"),
-    ("pulses", "60"),
+    ("batches", "200"),
+    ("pulses", "120"),
     ("pause-ms", "40"),
-    ("deadline-s", "90"),
+    ("deadline-s", "180"),
 ];
 /// How often the process dies at most, and at least while frames are on their way.
 const KILLS: std::ops::RangeInclusive<usize> = 2..=4;
@@ -80,7 +80,7 @@ fn hazards_reach_a_person_while_the_store_is_down_and_the_session_is_whole_once_
 fn kill_and_start(stack: &mut Stack, webhook: &Webhook, device: &mut IndependentDevice) {
     let mut kills = 0;
     while kills < *KILLS.end() {
-        let frames_arrive = wait_for("frames in this life of the process", Duration::from_secs(20), || {
+        let frames_arrive = wait_for("frames in this life of the process", SOON, || {
             let admitted = stack.metric("gateway_deliveries_admitted_total") > 0.0;
             if admitted || !device.is_running() {
                 Ok(admitted)
@@ -93,7 +93,7 @@ fn kill_and_start(stack: &mut Stack, webhook: &Webhook, device: &mut Independent
         }
         let moment = Duration::from_millis(RandomState::new().hash_one(kills) % 500);
         let (begun, known) = (Instant::now(), webhook.pages().len());
-        let page_came = wait_for("a random moment", Duration::from_secs(10), || {
+        let page_came = wait_for("a random moment", SOON, || {
             let came = webhook.pages().len() > known;
             if came || begun.elapsed() >= moment {
                 Ok(came)
@@ -103,7 +103,9 @@ fn kill_and_start(stack: &mut Stack, webhook: &Webhook, device: &mut Independent
         });
         eprintln!("kill {kills} after {:?}, page just came: {page_came}", begun.elapsed());
         stack.kill();
-        stack.up();
+        stack.spawn();
+        // Readiness would wait for a store that is away.
+        stack.wait_listening();
         kills += 1;
     }
     assert!(KILLS.contains(&kills), "only {kills} kills were in the middle");

@@ -101,6 +101,7 @@ fn the_next_client_without_a_recorded_wipe_pages_and_with_one_does_not() {
         ],
     );
     wait_for_state(&stack, &missing, "resolved");
+    stack.wait_number("SELECT count(*) FROM sterilization_event", 2);
     assert_eq!(stack.stop(), Some(0), "{}", stack.log());
     let pages = webhook.of_rule("disinfection-missing");
     assert!(
@@ -173,6 +174,7 @@ fn a_recorded_cycle_that_failed_pages_at_the_next_use_and_an_indicator_clears_it
     record(&stack, &[&indicator[..], &["fail", "--cycle", "c-17"]].concat());
     let failed = page(&webhook, "indicator-failed", "autoclave-1");
     assert_eq!(failed["priority"], "medium", "{failed:#}");
+    stack.wait_number("SELECT count(*) FROM sterilization_event", 4);
     assert_eq!(stack.stop(), Some(0), "{}", stack.log());
     let said = |what: &str, outcome: &str, cycle: &str| {
         [what, "autoclave-1", outcome, cycle, ""].map(|s| (!s.is_empty()).then(|| s.to_owned()))

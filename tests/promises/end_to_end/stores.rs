@@ -87,11 +87,14 @@ fn a_session_is_whole_in_a_real_influxdb_and_found_by_its_tags() {
     let ipl = tags("ipl-1", "ipl", "lumen-6");
     assert_eq!(series("pulse"), [json!(format!("pulse,{ipl},zone=cheek"))]);
     wait_until_paged(&webhook);
-    assert_eq!(stack.stop(), Some(0), "{}", stack.log());
-    assert_paged_once(&webhook, &report);
     let pages =
         "SELECT \"to_state\", \"value\" FROM alert_transition WHERE \"to_state\" = 'firing' AND \"priority\" = 'high'";
-    assert_eq!(ask(pages).len(), 2, "what was paged is stored beside the readings");
+    wait_for("what was paged, stored beside the readings", WITHIN, || {
+        let stored = ask(pages);
+        if stored.len() == 2 { Ok(()) } else { Err(stored) }
+    });
+    assert_eq!(stack.stop(), Some(0), "{}", stack.log());
+    assert_paged_once(&webhook, &report);
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn change(asked: &mut Asked<'_>) {
     };
     let digest = "ab".repeat(32);
     let new = json!({"tenant": TENANT, "id": "pen-9", "clinic": CLINIC, "model": "np-25", "serial": "s-9",
-        "expected_since": "2026-12-01", "secret_sha256": digest});
+        "expected_since": "2099-12-01", "secret_sha256": digest});
     asked.done("/v1/devices", &author(json!({"device": new})));
     asked.done(&format!("/v1/devices/{TENANT}/pen-9/retire"), &author(json!({})));
     asked.done(&format!("/v1/devices/{TENANT}/pen-9/restore"), &author(json!({})));
@@ -347,6 +347,15 @@ pub(super) fn live(stack: &Stack, asked: &mut Asked<'_>) -> Value {
 
 /// Every page and list.
 fn look(asked: &mut Asked<'_>, report: &Value) {
+    // Between two looks at the counters.
+    wait_for(
+        "rates",
+        SOON,
+        || match &asked.stack.json("/v1/console/pipeline")["rates"] {
+            Value::Null => Err(()),
+            _ => Ok(()),
+        },
+    );
     let alerts = asked.seen("/v1/alerts");
     for alert in alerts.as_array().unwrap() {
         let id = alert["id"].as_str().unwrap();

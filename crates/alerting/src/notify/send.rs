@@ -39,6 +39,9 @@ const MAX_OVERDUE: usize = 500;
 /// How often the outbox is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// For how long what is due leaves when the process stops; the rest is in the outbox for the next.
+const LAST_PAGES: Duration = Duration::from_secs(5);
+
 /// What is decided about a receiver beside its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
@@ -93,7 +96,8 @@ pub(crate) struct Sender {
 type Attempt = (Vec<Page>, Result<String, Failure>);
 
 impl Sender {
-    /// Runs until `stop` says so; an attempt that is in flight then is settled or, after a kill, repeated and marked.
+    /// Runs until `stop` says so. What is due then leaves for at most [`LAST_PAGES`]; an attempt that is in flight is settled or, after
+    /// a kill, repeated and marked.
     ///
     /// # Errors
     /// [`StoreError`]: the file could not be written when it had to end.
@@ -123,10 +127,16 @@ impl Sender {
                 () = tokio::time::sleep(idle) => {}
             }
         }
-        while let Some(done) = flying.join_next().await {
+        let until = Instant::now() + LAST_PAGES;
+        loop {
+            if Instant::now() < until {
+                self.launch(&mut flying).await?;
+            }
+            let Some(done) = flying.join_next().await else {
+                return Ok(());
+            };
             self.settle(done, &mut flying, &mut duty).await?;
         }
-        Ok(())
     }
 
     /// Another instance pages: this receiver is as ready as it can be.

@@ -43,6 +43,8 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 const MAX_TRANSITIONS: usize = 256;
 /// First and longest wait after a failed transaction.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How long a stop goes on with what is in the log; what is behind that is judged after the next start.
+const CATCH_UP: Duration = Duration::from_secs(5);
 /// Longest error text in the journal, in bytes.
 const MAX_ERROR_BYTES: usize = 300;
 
@@ -93,14 +95,21 @@ pub enum RunError {
 }
 
 impl Runner {
-    /// Runs until `stop`.
+    /// Runs until `stop`, and then to where the log was durable at that moment, for at most [`CATCH_UP`].
     pub(crate) fn run(mut self, stop: &AtomicBool) -> Result<(), RunError> {
         let mut pending = Pending::default();
         let mut last = Last::new(Instant::now());
         self.announce(&mut last);
         self.gauges();
         self.condition.green();
-        while !stop.load(Ordering::Acquire) {
+        let mut stopping = None;
+        loop {
+            if stop.load(Ordering::Acquire) {
+                let (upto, until) = *stopping.get_or_insert_with(|| (self.log.durable(), Instant::now() + CATCH_UP));
+                if self.reader.position() >= upto || Instant::now() >= until {
+                    break;
+                }
+            }
             let items = match self.reader.read(MAX_INPUTS, MAX_BYTES) {
                 Ok(items) => items,
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rand::Rng as _;
 use spool::NewRecord;
 
-use crate::desk::{Answer, Desk, Running, hazard, open_log, receiver, until};
+use crate::desk::{Answer, Desk, Running, hasty_receiver, hazard, open_log, until};
 
 const DIR: &str = "ALERTING_TEST_CHILD_DIR";
 const DESK: &str = "ALERTING_TEST_CHILD_DESK";
@@ -22,7 +22,8 @@ async fn the_process_that_is_killed() {
     let (Ok(dir), Ok(desk)) = (std::env::var(DIR), std::env::var(DESK)) else {
         return;
     };
-    let running = Running::start(Path::new(&dir), vec![receiver(desk.parse().unwrap())]);
+    let hasty = hasty_receiver(desk.parse().unwrap(), Duration::from_secs(5));
+    let running = Running::start(Path::new(&dir), vec![hasty]);
     // The parent kills it; should the parent be gone, it ends by itself.
     tokio::time::sleep(Duration::from_secs(60)).await;
     running.stop().await;
@@ -193,10 +194,22 @@ async fn a_flood_that_is_killed_between_its_transactions_is_whole_after_the_next
             .collect::<Result<Vec<String>, _>>();
         rows.ok()
     };
+    // Between the first transaction and the second the file takes no more: however late we look, there is something between.
+    let change = |sql: &str| {
+        drop(alerting::store::Store::open(&crate::desk::file(dir.path())).unwrap());
+        let db = rusqlite::Connection::open(crate::desk::file(dir.path())).unwrap();
+        db.execute_batch(sql).unwrap();
+    };
+    change(
+        "CREATE TRIGGER hold_back BEFORE INSERT ON journal WHEN NEW.kind = 'transition'
+         AND (SELECT count(*) FROM journal WHERE kind = 'transition') >= 320
+         BEGIN SELECT RAISE(ABORT, 'not yet'); END",
+    );
     let mut child = start(dir.path(), address);
     let first = until("the first of them", || told().filter(|told| !told.is_empty())).await;
     child.kill().unwrap();
     child.wait().unwrap();
+    change("DROP TRIGGER hold_back");
     assert!(first.len() < expected.len(), "all came in one transaction");
     let mut child = start(dir.path(), address);
     let all = until("all of them", || told().filter(|told| told.len() >= expected.len())).await;

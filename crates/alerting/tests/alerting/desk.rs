@@ -98,13 +98,23 @@ pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) ->
     }
 }
 
+/// As [`receiver`], and gives an attempt up after this.
+pub(crate) fn hasty_receiver(address: std::net::SocketAddr, timeout: Duration) -> Receiver {
+    let mut receiver = receiver(address);
+    if let Some(webhook) = &mut receiver.webhook {
+        webhook.timeout = timeout;
+    }
+    receiver
+}
+
 pub(crate) fn receiver(address: std::net::SocketAddr) -> Receiver {
     Receiver {
         webhook: Some(Webhook {
             url: Secret::new(format!("http://{address}/page")),
             authorization: None,
             ca: None,
-            timeout: Duration::from_millis(400),
+            // A desk that is held up while it answers would be asked twice.
+            timeout: Duration::from_secs(20),
             in_flight: 4,
         }),
         ..Receiver::named("desk")
@@ -231,7 +241,8 @@ pub(crate) fn hazard(device: &str, sequence: u64) -> Said {
 
 /// Waits until every receipt is in the file.
 pub(crate) async fn nothing_waits(running: &Running) {
-    let end = Instant::now() + Duration::from_secs(30);
+    // Longer than the longest wait between two attempts.
+    let end = Instant::now() + Duration::from_secs(90);
     while running.handle.summary().await.unwrap().waiting_pages > 0 {
         assert!(Instant::now() < end, "a page still waits");
         tokio::time::sleep(Duration::from_millis(5)).await;

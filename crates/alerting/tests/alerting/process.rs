@@ -2,7 +2,11 @@
 use alerting::lifecycle::State;
 use serde_json::Value;
 
-use crate::desk::{Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, pulse, receiver, until};
+use std::time::Duration;
+
+use crate::desk::{
+    Answer, Desk, Running, depth_pages, file, hasty_receiver, hazard, nothing_waits, open_log, pulse, receiver, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hazard_in_the_log_becomes_a_page_that_says_what_where_and_what_to_do() {
@@ -27,6 +31,22 @@ async fn a_hazard_in_the_log_becomes_a_page_that_says_what_where_and_what_to_do(
     assert_eq!(page.key, page.body["transition_id"].as_str().unwrap());
     assert!(running.health.is_ready());
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_log_when_a_stop_begins_is_judged_and_paged_before_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    {
+        let log = open_log(dir.path());
+        for n in 1..=20u64 {
+            crate::crash::append(&log, &hazard(&format!("pen-{}", n % 6 + 1), n).record());
+        }
+    }
+    // It begins with what is there, and is told to end before it has read anything.
+    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    running.stop().await;
+    assert_eq!(depth_pages(&desk).len(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +137,8 @@ async fn a_receiver_that_fails_throttles_and_hangs_gets_its_page_all_the_same_an
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::default();
     desk.script(&[Answer::Status(500), Answer::Status(429), Answer::Hang]);
-    let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
+    let hasty = hasty_receiver(desk.listen().await, Duration::from_secs(2));
+    let running = Running::start(dir.path(), vec![hasty]);
     let mut said = hazard("pen-1", 1);
     // Only the depth rule: the pen's other alerts would take part of the script.
     said.device = "ipl-1".into();

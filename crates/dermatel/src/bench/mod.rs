@@ -41,6 +41,7 @@ struct Bench {
     devices: u32,
     console_devices: u32,
     fetches: u32,
+    live_rate: u32,
 }
 
 /// Measures and prints; the data folder is removed unless it was given.
@@ -66,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         devices: options.devices.max(1),
         console_devices: options.console_devices.max(1),
         fetches: options.fetches.max(1),
+        live_rate: options.live_rate.max(1),
     };
     let mut table = Table::default();
     let wanted = |what| options.only.is_empty() || options.only.contains(&what);

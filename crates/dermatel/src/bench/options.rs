@@ -32,6 +32,10 @@ pub(crate) struct Options {
     /// How often each of the console's pages is asked for
     #[arg(long, default_value_t = 100)]
     pub(crate) fetches: u32,
+    /// Messages a second that come in while the console's pages are asked for: by default as many as a thousand pens say that treat at
+    /// the same moment
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) live_rate: u32,
     /// The process that reads such a state, started by the measurement itself
     #[arg(long, hide = true)]
     pub(crate) read_state: Option<PathBuf>,

@@ -138,7 +138,7 @@ async fn mosquitto_sub_gets_commands_of_its_own_topic_and_no_other() {
         );
 
         let mut others = mosquitto("mosquitto_sub", &gateway, protocol, "pen-1");
-        others.args(["-t", &topic("pen-2", "command"), "-C", "1", "-W", "5"]);
+        others.args(["-t", &topic("pen-2", "command"), "-C", "1", "-W", "18"]);
         let output = run(&mut others).await;
         assert!(String::from_utf8_lossy(&output.stderr).contains("denied"), "{output:?}");
     }

@@ -112,15 +112,16 @@ async fn mqtt_5_may_say_goodbye_and_leave_its_will() {
 async fn silence_of_one_and_a_half_keep_alives_ends_a_connection_and_its_will_is_due() {
     for protocol in [V311, V5] {
         let mut gateway = gateway(quick()).await;
-        let one_second = Hello {
-            keep_alive: 1,
+        // Of some seconds: one who is held up for one and a half keep alives has been silent.
+        let short = Hello {
+            keep_alive: 3,
             ..with_will(protocol, "pen-1")
         };
-        let mut silent = Client::connect_as(&gateway, one_second).await;
+        let mut silent = Client::connect_as(&gateway, short).await;
         let mut chatty = Client::connect_as(
             &gateway,
             Hello {
-                keep_alive: 1,
+                keep_alive: 3,
                 ..hello(protocol, "pen-2")
             },
         )
@@ -236,7 +237,7 @@ async fn a_stop_answers_what_is_in_flight_and_then_says_why_it_closes() {
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_its_grace_for_an_intake_that_does_not_answer() {
     let config = EndpointConfig {
-        drain_grace: Duration::from_millis(100),
+        drain_grace: Duration::from_secs(2),
         ..quick()
     };
     let mut gateway = gateway(config).await;

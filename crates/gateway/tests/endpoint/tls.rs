@@ -107,7 +107,7 @@ async fn a_device_publishes_over_tls_with_a_password_or_a_certificate() {
 async fn a_silent_tls_handshake_is_given_up_and_blocks_nobody() {
     let ca = Ca::new();
     let config = EndpointConfig {
-        handshake_timeout: Duration::from_secs(1),
+        handshake_timeout: Duration::from_secs(4),
         ..quick()
     };
     let gateway = gateway_with(config, 16, Some(ca.server())).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use service::clock::Clock;
 use service::health::Condition;
-use spool::Spool;
+use spool::{Offset, Spool};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -30,6 +30,13 @@ const SUMMARIES: usize = 1_000;
 const CONSIDER: Duration = Duration::from_secs(1);
 /// How often gauges are set and old rows removed.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// A stop: up to where the log is still read, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    upto: Offset,
+    until: Instant,
+}
+
 /// When nothing is due.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -66,25 +73,45 @@ pub(super) struct Pipeline {
     pub(super) rolling: Rolling,
     /// Tenants with a log of their own.
     pub(super) parking: Parking,
+    /// Before which everything in the telemetry log was taken.
+    pub(super) taken: Offset,
 }
 
 impl Pipeline {
+    /// Runs until `shutdown`, then takes what was in the log at that moment, and finishes what is under way; what is not stored
+    /// within [`Flow::drain`] is done after the next start.
     pub(super) async fn flow(&mut self, mut slices: mpsc::Receiver<Slice>, shutdown: impl Future<Output = ()>) {
+        let until = self.until_stop(&mut slices, shutdown).await;
+        self.drain(until).await;
+    }
+
+    /// Gives until when may be drained.
+    async fn until_stop(&mut self, slices: &mut mpsc::Receiver<Slice>, shutdown: impl Future<Output = ()>) -> Instant {
         tokio::pin!(shutdown);
+        let mut stop: Option<Stop> = None;
         let mut tell = ticker(self.flow.summary_every);
         let mut keep_house = ticker(HOUSEKEEPING);
         let mut roll_up = ticker(self.flow.rollup_every);
         let mut consider = ticker(self.flow.parking.soonest().min(CONSIDER));
         loop {
             let due = self.lanes.next_due().into_iter().chain(self.retries()).min();
-            let due = due.unwrap_or_else(|| Instant::now() + IDLE);
+            let mut due = due.unwrap_or_else(|| Instant::now() + IDLE);
+            if let Some(stop) = stop {
+                if self.taken >= stop.upto || Instant::now() >= stop.until {
+                    return stop.until;
+                }
+                due = due.min(stop.until);
+            }
             tokio::select! {
-                () = &mut shutdown => return,
+                () = &mut shutdown, if stop.is_none() => {
+                    let (upto, until) = (self.spool.durable(), Instant::now() + self.flow.drain);
+                    stop = Some(Stop { upto, until });
+                }
                 Some(done) = self.writes.join_next() => self.finished(done),
                 slice = slices.recv(), if self.has_room() => match slice {
                     Some(slice) => self.admit(slice),
                     // The thread ends only when told to.
-                    None => return,
+                    None => return Instant::now() + self.flow.drain,
                 },
                 () = tokio::time::sleep_until(due.into()) => {}
                 _ = tell.tick() => self.tell(),
@@ -109,8 +136,8 @@ impl Pipeline {
     }
 
     /// Finishes what is under way; what is not confirmed in time is written again after the start.
-    pub(super) async fn drain(&mut self) {
-        let deadline = tokio::time::Instant::now() + self.flow.drain;
+    async fn drain(&mut self, until: Instant) {
+        let deadline = tokio::time::Instant::from(until);
         let mut told = false;
         self.stop_parked();
         loop {
@@ -148,6 +175,7 @@ impl Pipeline {
 
     fn admit(&mut self, mut slice: Slice) {
         let records = std::mem::take(&mut slice.records);
+        self.taken = slice.next;
         let number = self.log.admit(slice, records.len());
         let now = Instant::now();
         for record in records {

@@ -177,13 +177,14 @@ impl Ingestor {
         crate::read::Reader::new(&self.writer.store, crate::read::ANSWER_WITHIN)
     }
 
-    /// Runs until `shutdown` resolves, then finishes what is under way for at most [`Flow::drain`]. Dropping the future is
-    /// as good as a kill: nothing is lost, what was under way is done again.
+    /// Runs until `shutdown` resolves, then stores what is in the log at that moment, for at most [`Flow::drain`]. Dropping the
+    /// future is as good as a kill: nothing is lost, what was under way is done again.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let (out, slices) = mpsc::channel(intake::SLICES);
         let stop = Arc::new(AtomicBool::new(false));
         let _stop_on_drop = StopOnDrop(Arc::clone(&stop));
         let (spool, mut reader) = (Arc::clone(&self.spool), self.reader);
+        let from = reader.position();
         let mut frames = FrameReader::new(self.fleet);
         let stopped = Arc::clone(&stop);
         let reading =
@@ -206,10 +207,10 @@ impl Ingestor {
             summaries: HashSet::new(),
             rolling: self.rolling,
             parking: self.parking,
+            taken: from,
         };
         pipeline.flow(slices, shutdown).await;
         stop.store(true, Ordering::Relaxed);
-        pipeline.drain().await;
         // Who is told that this has ended may open the log again: nobody holds it any more. A panic in there was told already.
         let _ = reading.await;
     }

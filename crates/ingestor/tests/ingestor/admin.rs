@@ -347,7 +347,7 @@ async fn the_running_ingestor_says_the_same_in_words_keeps_everything_and_goes_o
         let orgs = double.state().orgs.clone();
         meddle(&mut double.state());
         site.append(&[Device::new("acme", "pen-1", 1).range(0, 20)]);
-        site.run_until(|| why(&site, "store").contains(words)).await;
+        site.run_refused_until(|| why(&site, "store").contains(words)).await;
         assert!(why(&site, "store").contains("tenant acme"), "{}", why(&site, "store"));
         assert!(!site.caught_up(), "{words}");
         {
@@ -373,7 +373,8 @@ async fn a_real_influxdb_without_the_v2_api_is_told_by_the_running_ingestor() {
     let mut site = Site::new();
     site.config.influx = Some(influx_config(one.server_url(), "clinics", "secret"));
     site.append(&[Device::new("acme", "pen-1", 1).range(0, 20)]);
-    site.run_until(|| why(&site, "store").contains("has no v2 API")).await;
+    site.run_refused_until(|| why(&site, "store").contains("has no v2 API"))
+        .await;
     assert!(!site.caught_up());
 }
 

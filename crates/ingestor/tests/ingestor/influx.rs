@@ -155,7 +155,7 @@ async fn a_tenant_that_is_refused_is_told_and_kept_while_the_other_flows_and_not
             influx.timeout = Duration::from_millis(200);
         }
         site.append(&frames());
-        site.run_until(|| windows(&double, "dermatel-bravo") == 10 && !site.health.is_ready())
+        site.run_refused_until(|| windows(&double, "dermatel-bravo") == 10 && !site.health.is_ready())
             .await;
         assert_eq!(windows(&double, "dermatel-acme"), 0, "{trouble:?}");
         assert!(!site.caught_up(), "the cursor passed what is not stored: {trouble:?}");
@@ -180,7 +180,7 @@ async fn an_outage_with_more_than_memory_may_hold_loses_nothing_and_is_caught_up
     let mut pen = Device::new("acme", "pen-1", 1);
     let frames: Vec<_> = (0..6_000).map(|n| pen.range(n, n + 1)).collect();
     site.append(&frames);
-    site.run_until(|| double.requests("dermatel-acme") > 8).await;
+    site.run_refused_until(|| double.requests("dermatel-acme") > 8).await;
     assert_eq!(windows(&double, "dermatel-acme"), 0);
     double.trouble("dermatel-acme", None);
     site.run().await;

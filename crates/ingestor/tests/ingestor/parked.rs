@@ -37,7 +37,6 @@ fn site(url: &str, parking: Parking) -> Site {
     flow.held_records = 200;
     flow.retry_cap = Duration::from_millis(20);
     flow.fatal_retry = Duration::from_millis(20);
-    flow.drain = Duration::from_millis(200);
     site
 }
 
@@ -200,7 +199,7 @@ async fn a_tenant_that_never_stops_sending_goes_live_again_all_the_same() {
     let site = site(double.url(), PARKING);
     let mut both = pens(&["acme", "bravo"]);
     site.append(&frames(&mut both, 0, 300));
-    site.run_until(|| site.caught_up() && windows(&double, "bravo") == 300)
+    site.run_refused_until(|| site.caught_up() && windows(&double, "bravo") == 300)
         .await;
     double.trouble("dermatel-acme", None);
     // Some of each with every look: there never is a moment without.
@@ -226,7 +225,7 @@ async fn what_was_parked_goes_to_the_embedded_store_after_a_change_to_it() {
     double.trouble("dermatel-acme", Some(Trouble::NotFound));
     let mut site = site(double.url(), PARKING);
     site.append(&frames(&mut pens(&["acme", "bravo"]), 0, 300));
-    site.run_until(|| site.caught_up() && windows(&double, "bravo") == 300)
+    site.run_refused_until(|| site.caught_up() && windows(&double, "bravo") == 300)
         .await;
     assert_eq!(parked(&site), BTreeSet::from(["acme".to_owned()]));
     site.config.influx = None;
@@ -313,7 +312,10 @@ async fn happen(events: &[Event], site: &Site, double: &InfluxDouble, pens: &mut
                 site.run_and_kill(|| asked() >= before + requests || is_over(site))
                     .await;
             }
-            Event::Run(requests) => site.run_until(|| asked() >= before + requests || is_over(site)).await,
+            Event::Run(requests) => {
+                site.run_refused_until(|| asked() >= before + requests || is_over(site))
+                    .await;
+            }
         }
     }
     for tenant in TENANTS {
@@ -425,7 +427,7 @@ fn a_log_at_its_cap_that_sheds_holds_nobody_up_and_loses_the_oldest_of_its_tenan
         double.trouble("dermatel-acme", Some(Trouble::NotFound));
         let site = site(double.url(), parking);
         site.append(&frames(&mut pens(&["acme", "bravo"]), 0, 1_000));
-        site.run_until(|| site.caught_up() && windows(&double, "bravo") == 1_000)
+        site.run_refused_until(|| site.caught_up() && windows(&double, "bravo") == 1_000)
             .await;
         double.trouble("dermatel-acme", None);
         site.run_until(|| is_over(&site)).await;

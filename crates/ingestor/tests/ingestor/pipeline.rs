@@ -56,6 +56,18 @@ fn a_session_in_the_spool_is_a_whole_session_in_the_store() {
 }
 
 #[test]
+fn what_is_in_the_log_when_a_stop_begins_is_stored_before_it_ends() {
+    let site = Site::new();
+    let mut pen = Device::new("acme", "pen-1", 1);
+    // More than is read in one go, and more than waits between reader and writer.
+    let frames: Vec<_> = (0..6_000).map(|n| pen.range(n, n + 1)).collect();
+    site.append(&frames);
+    runtime().block_on(site.ingestor().run(std::future::ready(())));
+    assert_eq!(site.store().counts().unwrap()[0].windows, 6_000);
+    assert!(site.caught_up());
+}
+
+#[test]
 fn what_is_missing_of_a_session_is_named() {
     let site = Site::new();
     let mut frames = session();

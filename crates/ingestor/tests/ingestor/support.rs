@@ -190,7 +190,8 @@ impl Site {
             summary_every: Duration::from_millis(20),
             retry_cap: Duration::from_millis(50),
             fatal_retry: Duration::from_millis(100),
-            drain: Duration::from_millis(500),
+            // Whoever stops a store that is well has everything in it.
+            drain: Duration::from_secs(30),
             ..RawConfig::default()
         };
         let config = raw.resolve().unwrap();
@@ -223,15 +224,12 @@ impl Site {
     }
 
     pub(crate) fn ingestor(&self) -> Ingestor {
+        self.ingestor_of(&self.config)
+    }
+
+    fn ingestor_of(&self, config: &Config) -> Ingestor {
         let fleet = Arc::new(OneModel);
-        Ingestor::build(
-            &self.config,
-            Arc::clone(&self.spool),
-            fleet,
-            &self.health,
-            self.clock.clone(),
-        )
-        .unwrap()
+        Ingestor::build(config, Arc::clone(&self.spool), fleet, &self.health, self.clock.clone()).unwrap()
     }
 
     /// Whether the cursor stands behind everything.
@@ -246,8 +244,19 @@ impl Site {
 
     /// Runs until a condition holds, then shuts down in good order.
     pub(crate) async fn run_until(&self, done: impl Fn() -> bool) {
+        Self::run_it_until(self.ingestor(), done).await;
+    }
+
+    /// The same, and does not wait for a store that refuses.
+    pub(crate) async fn run_refused_until(&self, done: impl Fn() -> bool) {
+        let mut config = self.config.clone();
+        config.flow.drain = Duration::from_millis(200);
+        Self::run_it_until(self.ingestor_of(&config), done).await;
+    }
+
+    async fn run_it_until(ingestor: Ingestor, done: impl Fn() -> bool) {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let run = self.ingestor().run(async {
+        let run = ingestor.run(async {
             let _ = stopped.await;
         });
         let watch = async {
@@ -282,11 +291,11 @@ impl Site {
     }
 }
 
-/// Polls a condition, for at most 30 s.
+/// Polls a condition, for at most two minutes.
 pub(crate) async fn wait_until(done: impl Fn() -> bool) {
     let begun = std::time::Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 s");
+        assert!(begun.elapsed() < Duration::from_secs(120), "not within two minutes");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -28,11 +28,8 @@ impl Seen {
             vec![Topic::filter(Channel::Telemetry), Topic::filter(Channel::Status)],
         );
         let subscriber = Subscriber::start(options).unwrap();
-        let link = subscriber.link();
-        wait_for("the subscriber", Duration::from_secs(10), || {
-            matches!(*link.borrow(), service::mqtt::Link::Connected { .. })
-        })
-        .await;
+        let subscribed = subscriber.subscribed();
+        wait_for("the subscriber", Duration::from_secs(60), || *subscribed.borrow()).await;
         Self {
             subscriber,
             payloads: BTreeMap::new(),
@@ -255,7 +252,7 @@ async fn load_accounts_for_every_message_saturated_and_at_a_rate() {
         let spec = LoadSpec {
             connections: 4,
             rate,
-            duration: Duration::from_millis(500),
+            duration: Duration::from_secs(2),
             ..LoadSpec::default()
         };
         let target = Target {
@@ -269,7 +266,7 @@ async fn load_accounts_for_every_message_saturated_and_at_a_rate() {
         assert_eq!(report.strokes, report.acked * 120);
         if let Some(rate) = rate {
             assert!(
-                report.published as f64 <= rate * 0.5 + 4.0,
+                report.published as f64 <= rate * 2.0 + 4.0,
                 "more than was asked for: {}",
                 report.published
             );

@@ -1,5 +1,6 @@
 //! A buzzer at a real mosquitto: the receipt is the broker's PUBACK.
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use service::mqtt::{Broker, Subscriber, SubscriberOptions};
@@ -18,6 +19,12 @@ async fn buzzer(port: u16) -> Heard {
 async fn listen(broker: Broker) -> Heard {
     let heard = Heard::default();
     let mut subscriber = Subscriber::start(SubscriberOptions::new(broker, vec!["buzzer/#".to_owned()])).unwrap();
+    let mut subscribed = subscriber.subscribed();
+    // What is published before is told to nobody.
+    tokio::time::timeout(Duration::from_secs(60), subscribed.wait_for(|is| *is))
+        .await
+        .expect("a subscription")
+        .unwrap();
     let into = Arc::clone(&heard);
     tokio::spawn(async move {
         while let Some(delivery) = subscriber.recv().await {

@@ -58,10 +58,10 @@ const CASES: [Case; 6] = [
 ];
 
 impl Case {
-    fn receiver(&self, url: &str) -> Receiver {
+    fn receiver(&self, url: &str, timeout: &str) -> Receiver {
         let settings = (self.settings)(url);
         receiver(&format!(
-            "name = \"desk\"\n{} = {{ {settings}, timeout = \"500ms\" }}\n",
+            "name = \"desk\"\n{} = {{ {settings}, timeout = \"{timeout}\" }}\n",
             self.kind
         ))
     }
@@ -72,7 +72,7 @@ async fn every_step_of_an_alert_reaches_each_provider_as_its_documentation_asks(
     for case in CASES {
         let dir = tempfile::tempdir().unwrap();
         let provider = Provider::new(case.schema);
-        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await)]);
+        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await, "20s")]);
         let taken = |count: usize| {
             let provider = provider.clone();
             until(case.kind, move || (provider.taken().len() >= count).then_some(()))
@@ -134,7 +134,7 @@ async fn each_provider_that_fails_throttles_or_hangs_gets_the_page_all_the_same_
         let provider = Provider::new(case.schema);
         let wait = || Answer::RetryAfter(429, "1".to_owned());
         provider.script([Answer::Status(500), wait(), Answer::Status(503), Answer::Hang]);
-        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await)]);
+        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await, "2s")]);
         elsewhere(&running, true);
         until(case.kind, || provider.taken().pop()).await;
         nothing_waits(&running).await;
@@ -159,7 +159,7 @@ async fn what_a_provider_never_will_take_is_undelivered_at_once_and_told() {
         let dir = tempfile::tempdir().unwrap();
         let provider = Provider::new(case.schema);
         provider.script([Answer::Body(400, "invalid_payload")]);
-        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await)]);
+        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await, "20s")]);
         elsewhere(&running, true);
         // The next thing that it gets is the alert about it.
         until(case.kind, || provider.taken().pop()).await;
@@ -192,7 +192,7 @@ async fn a_provider_that_does_not_let_us_in_needs_a_person_and_keeps_the_page_wa
         let dir = tempfile::tempdir().unwrap();
         let provider = Provider::new(case.schema);
         provider.script([answer]);
-        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await)]);
+        let running = Running::start(dir.path(), vec![case.receiver(&provider.listen().await, "20s")]);
         elsewhere(&running, true);
         // Set right by a person: the same page arrives.
         until(case.kind, || provider.taken().pop()).await;
@@ -216,7 +216,7 @@ async fn teams_old_connectors_say_200_and_mean_429() {
     let provider = Provider::new(TEAMS);
     let said = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
     provider.script([Answer::Body(200, said)]);
-    let running = Running::start(dir.path(), vec![CASES[4].receiver(&provider.listen().await)]);
+    let running = Running::start(dir.path(), vec![CASES[4].receiver(&provider.listen().await, "20s")]);
     elsewhere(&running, true);
     until("teams", || provider.taken().pop()).await;
     running.stop().await;

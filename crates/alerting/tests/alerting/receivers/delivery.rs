@@ -12,7 +12,7 @@ use crate::desk::{Running, nothing_waits, until};
 async fn two(pager: &Provider, chat: &Provider, more: &str) -> Vec<alerting::config::Receiver> {
     receivers(&format!(
         "[[receivers]]\nname = \"pager\"\nfallback = \"chat\"\nundelivered_after = {{ high = \"400ms\", medium = \"10m\", low = \"30m\" }}\n\
-         webhook = {{ url = \"{}/page\", timeout = \"300ms\" }}\n{more}\n\
+         webhook = {{ url = \"{}/page\", timeout = \"20s\" }}\n{more}\n\
          [[receivers]]\nname = \"chat\"\nwebhook = {{ url = \"{}/chat\" }}\n",
         pager.listen().await,
         chat.listen().await
@@ -97,7 +97,10 @@ async fn that_a_receiver_fails_is_an_alert_itself_and_ends_when_it_takes_pages_a
     let dir = tempfile::tempdir().unwrap();
     let (pager, chat) = (Provider::new(WEBHOOK), Provider::new(WEBHOOK));
     pager.always(Some(503));
-    let running = Running::start(dir.path(), two(&pager, &chat, "").await);
+    let mut receivers = two(&pager, &chat, "").await;
+    // Longer than its own page waits for its turn once it takes pages again.
+    receivers[0].undelivered_after.high = std::time::Duration::from_secs(3);
+    let running = Running::start(dir.path(), receivers);
     elsewhere(&running, true);
     let told = until("the alert about it", || {
         about(&chat.taken(), "pager").first().map(|p| (*p).clone())

@@ -100,7 +100,7 @@ async fn an_acknowledgement_takes_back_the_page_and_its_copy_for_the_fallback_al
     chat.always(Some(500));
     let mut both = receivers(&format!(
         "[[receivers]]\nname = \"pager\"\nfallback = \"chat\"\nundelivered_after = {{ high = \"100ms\", medium = \"10m\", low = \"30m\" }}\n\
-         webhook = {{ url = \"{}/page\", timeout = \"4s\" }}\n\
+         webhook = {{ url = \"{}/page\", timeout = \"10s\" }}\n\
          [[receivers]]\nname = \"chat\"\nwebhook = {{ url = \"{}/chat\" }}\n",
         pager.listen().await,
         chat.listen().await
@@ -126,13 +126,13 @@ async fn an_acknowledgement_takes_back_the_page_and_its_copy_for_the_fallback_al
         "{cancelled:?}"
     );
     // One attempt of each may be under way; they end, and none follows.
-    chat.always(None);
     until("the end of the attempt", || {
         let failed = rows(dir.path(), "failed");
         let ended = |row: &&Value| row["receiver"] == "pager" && row["reason"] == "timeout";
         failed.iter().find(ended).map(drop)
     })
     .await;
+    chat.always(None);
     nothing_waits(&running).await;
     // What comes later is through, so nothing of the first is on its way any more.
     elsewhere(&running, false);

@@ -79,7 +79,7 @@ impl Drop for MailServer {
 fn start(dir: &Path, server: &MailServer, ca: &Path, tls: &str, password: &str) -> Running {
     let toml = format!(
         "name = \"mail\"\nemail = {{ host = \"localhost\", port = {}, tls = \"{tls}\", ca = \"{}\", username = \"pager\", \
-         password = \"{password}\", from = \"Dermatel <pager@dermatel.example>\", to = [\"ann@clinic.example\", \"bob@clinic.example\"], timeout = \"5s\" }}\n",
+         password = \"{password}\", from = \"Dermatel <pager@dermatel.example>\", to = [\"ann@clinic.example\", \"bob@clinic.example\"]}}\n",
         server.port,
         ca.display()
     );

@@ -3,7 +3,7 @@
 mod ask;
 mod fill;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -22,12 +22,12 @@ use crate::text::grouped;
 const ALERTS_PER_DEVICE: u32 = 10;
 /// Silences that hold while pages are asked for.
 const SILENCES: usize = 50;
-/// Messages a second beside which pages are asked for: as many as a thousand pens say that treat at the same moment.
-const LIVE_RATE: f64 = 1_000.0;
 /// Longest time that the live traffic goes on.
 const LIVE_AT_MOST: Duration = Duration::from_secs(900);
 /// Longest wait until everything is stored and judged, and until live traffic comes in.
 const SETTLE: Duration = Duration::from_secs(300);
+/// Time between two looks at what is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// What a page may take (p99).
 const BUDGET_US: u64 = 200_000;
 
@@ -65,16 +65,19 @@ pub(super) async fn run(bench: &Bench, table: &mut Table) -> Result<()> {
         token: CONSOLE_TOKEN,
     };
     let pages = pages(&door, &fleet, &long)?;
-    let what = there(&door, devices, table)?;
+    let what = there(&door, devices, table).await?;
     let fetches = bench.fetches;
     tell("each page alone");
     let alone = on_a_thread(&door, &pages, fetches).await?;
     tell("each page beside live traffic");
-    let (live, load) = beside(&server, &fleet, &target, || on_a_thread(&door, &pages, fetches)).await?;
+    let (live, load) = beside(&server, &fleet, &target, bench.live_rate, || {
+        on_a_thread(&door, &pages, fetches)
+    })
+    .await?;
     drop(server);
     bench.clear(&dir);
     for (((name, ..), alone), live) in pages.iter().zip(&alone).zip(&live) {
-        row(table, &format!("{name} ({what})"), alone, live);
+        row(table, &format!("{name} ({what})"), alone, live, bench.live_rate);
     }
     table.note(format!(
         "pages: each asked for {fetches} times, one after the other, over a connection of its own; live traffic meanwhile: {} stroke messages/s acknowledged (p99 of PUBACKs {})",
@@ -84,7 +87,7 @@ pub(super) async fn run(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn row(table: &mut Table, what: &str, alone: &Measured, live: &Measured) {
+fn row(table: &mut Table, what: &str, alone: &Measured, live: &Measured, live_rate: u32) {
     let all = [&alone.page, &alone.json, &live.page, &live.json];
     table.row(
         format!("page of the console (p99): {what}"),
@@ -95,7 +98,7 @@ fn row(table: &mut Table, what: &str, alone: &Measured, live: &Measured) {
             alone.page.size(),
             alone.json.times(),
             alone.json.size(),
-            grouped(LIVE_RATE as u64),
+            grouped(live_rate.into()),
             live.page.times(),
             live.json.times()
         ),
@@ -108,13 +111,21 @@ fn number(value: &Value, at: &str) -> u64 {
 }
 
 /// How many alerts are open and devices were heard, as the API says, and a row about it.
-fn there(door: &Door, wanted: u32, table: &mut Table) -> Result<String> {
-    let alerts = number(&door.json("/v1/console/inbox")?, "/total");
-    let fleet = door.json("/v1/console/fleet")?;
-    let devices = number(&fleet, "/total/devices");
-    let heard = devices - number(&fleet, "/total/never_seen");
-    let clinics = fleet.pointer("/clinics").and_then(Value::as_array).map_or(0, Vec::len);
+async fn there(door: &Door, wanted: u32, table: &mut Table) -> Result<String> {
     let least = u64::from(wanted * ALERTS_PER_DEVICE);
+    let until = Instant::now() + SETTLE;
+    // An input is counted when it is applied, and shown when its transaction is over.
+    let (alerts, devices, heard, clinics) = loop {
+        let alerts = number(&door.json("/v1/console/inbox")?, "/total");
+        let fleet = door.json("/v1/console/fleet")?;
+        let devices = number(&fleet, "/total/devices");
+        let heard = devices - number(&fleet, "/total/never_seen");
+        if (alerts >= least && heard == devices) || Instant::now() > until {
+            let clinics = fleet.pointer("/clinics").and_then(Value::as_array).map_or(0, Vec::len);
+            break (alerts, devices, heard, clinics);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
     table.row(
         "what is there for the pages, as the API says",
         &format!("≥ {} alerts", grouped(least)),
@@ -216,6 +227,7 @@ async fn beside<T, F>(
     server: &Server,
     fleet: &Fleet,
     target: &Target,
+    rate: u32,
     what: impl FnOnce() -> F,
 ) -> Result<(T, LoadReport)>
 where
@@ -228,7 +240,7 @@ where
         .count();
     let spec = LoadSpec {
         connections: u32::try_from(pens)?,
-        rate: Some(LIVE_RATE),
+        rate: Some(rate.into()),
         duration: LIVE_AT_MOST,
         ..LoadSpec::default()
     };
