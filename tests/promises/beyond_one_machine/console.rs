@@ -60,9 +60,17 @@ fn apart_a_hazard_is_opened_with_its_picture_and_acknowledged_at_alertings_conso
     let (fine, said) = apart.alerting.command(&["alert", "show", id]);
     assert!(fine && said.contains("anna"), "{said}");
 
+    wait_for("the end of the treatment", SOON, || {
+        let fleet = anna.get("/fleet").body;
+        if fleet.contains("1 more on line") {
+            Ok(())
+        } else {
+            Err(fleet)
+        }
+    });
     let of_store = "in the store of `dermatel ingestor`";
     for (path, says) in [
-        ("/fleet".to_owned(), ["know who is connected", "1 on line"]),
+        ("/fleet".to_owned(), ["know who is connected", "1 more on line"]),
         (
             format!("/clinics/{TENANT}/{CLINIC}"),
             ["know who is connected", of_store],

@@ -68,7 +68,7 @@ fn the_demo_shows_an_alert_as_it_comes_in_its_picture_and_what_a_silence_would_h
     browser.choose("#scope", "device");
     browser.choose("#span", "4h");
     browser.click("main form[method='get'] button");
-    browser.wait_text("#preview", "It would hide first pages of 1 devices");
+    browser.wait_text("#preview", "It would hide first pages of 1 device;");
     browser.wait_text("#preview", "4 hours");
     browser.picture("demo-silence");
     browser.write("#reason", "<b>sent</b> to the maker & back");

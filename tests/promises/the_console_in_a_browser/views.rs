@@ -112,6 +112,14 @@ fn a_wipe_is_recorded_by_a_scan_and_a_tap_and_a_failed_load_shows_what_was_in_it
             other => Err(other),
         }
     });
+    // Each says whose it is, also where a person recorded it.
+    let told = browser.text("#told").unwrap();
+    for says in [
+        "Disinfection, Intermediate level (recorded by a person) · pen-1",
+        "Sterilization, cycle load-7, Failed (recorded by a person) · autoclave-1 · pen-1, pen-2",
+    ] {
+        assert!(told.contains(says), "{told}");
+    }
     assert_fits(&browser);
     browser.picture("console-sterilization");
     assert_eq!(browser.complaints(), Vec::<String>::new());

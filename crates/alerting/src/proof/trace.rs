@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use telemetry::{Body, Pulse, UnixMicros};
+use telemetry::{Body, Pulse, UnixMicros, Zone};
 
 use crate::engine::Alert;
 use crate::id::{Opaque, TransitionId};
@@ -79,6 +79,24 @@ pub struct Column {
     pub most: Option<f64>,
     /// What was set, the last that was.
     pub set: Option<f64>,
+    /// Where they were; `None`: it was not told, or not in one zone.
+    pub zone: Option<Zone>,
+}
+
+impl Column {
+    /// Lower and upper limit for these readings: a limit of one zone says nothing about readings in another.
+    pub fn limits(&self, bound: Option<Bound>, zone: Option<Zone>) -> [Option<f64>; 2] {
+        if let (Some(own), Some(here)) = (zone, self.zone)
+            && own != here
+        {
+            return [None, None];
+        }
+        match bound {
+            Some(Bound::Most(limit)) => [None, Some(limit)],
+            Some(Bound::OffSet(off)) => [self.set.map(|set| (set - off).max(0.0)), self.set.map(|set| set + off)],
+            None => [None, None],
+        }
+    }
 }
 
 /// The reading that crossed first.
@@ -111,6 +129,8 @@ pub struct Trace {
     pub unread: u64,
     /// What the rule allows, where it is a bound of this quantity.
     pub bound: Option<Bound>,
+    /// In which zone it allows that; `None`: in all.
+    pub zone: Option<Zone>,
     /// The reading that crossed first, where one did.
     pub first: Option<Crossing>,
 }
@@ -121,6 +141,7 @@ struct Point {
     at: UnixMicros,
     value: Option<f64>,
     set: Option<f64>,
+    zone: Option<Zone>,
 }
 
 /// The readings of the frames that were kept, of the alert's device and session. `None`: there are none.
@@ -151,6 +172,7 @@ pub fn trace(alert: &Alert, evidence: &BTreeMap<TransitionId, Vec<KeptFrame>>) -
                         at: frame.admitted.event_time(stroke.uptime),
                         value: stroke.depth_um.map(|depth| f64::from(depth) * 1e-3),
                         set,
+                        zone: batch.zone,
                     };
                     strokes.insert((boot, stroke.ordinal), point);
                 }
@@ -207,7 +229,8 @@ fn point(quantity: Quantity, at: UnixMicros, pulse: &Pulse) -> Point {
             pulse.energy_set.map(|e| milli(e.get())),
         ),
     };
-    Point { at, value, set }
+    let zone = pulse.zone;
+    Point { at, value, set, zone }
 }
 
 fn bound(alert: &Alert, quantity: Quantity) -> Option<Bound> {
@@ -246,14 +269,15 @@ fn drawn(
         readings: points.len() as u64,
         unread: points.values().filter(|point| point.value.is_none()).count() as u64,
         bound: bound(alert, quantity),
+        zone: alert.zone,
         first: crossing,
     }
 }
 
-/// Readings drawn together, at most [`MAX_COLUMNS`]. What was not kept lies between two columns and never within one, unless there
-/// are more holes than columns.
+/// Readings drawn together, at most [`MAX_COLUMNS`]. What was not kept lies between two columns and never within one, and so does a
+/// change of zone, unless there are more of them than columns.
 fn columns(keyed: &[(u64, Point)]) -> Vec<Column> {
-    let runs: Vec<&[(u64, Point)]> = keyed.chunk_by(|a, b| b.0 == a.0 + 1).collect();
+    let runs: Vec<&[(u64, Point)]> = keyed.chunk_by(|a, b| b.0 == a.0 + 1 && b.1.zone == a.1.zone).collect();
     if runs.len() > MAX_COLUMNS / 2 {
         let wide = keyed.len().div_ceil(MAX_COLUMNS).max(1);
         return keyed.chunks(wide).filter_map(column).collect();
@@ -277,6 +301,9 @@ fn column(chunk: &[(u64, Point)]) -> Option<Column> {
         least: values().reduce(f64::min),
         most: values().reduce(f64::max),
         set: chunk.iter().rev().find_map(|(_, point)| point.set),
+        zone: start
+            .zone
+            .filter(|_| chunk.iter().all(|(_, point)| point.zone == start.zone)),
     })
 }
 
@@ -289,8 +316,32 @@ mod tests {
             at: UnixMicros(0),
             value: Some(0.5),
             set: None,
+            zone: None,
         };
         ordinals.map(|ordinal| (ordinal, point)).collect()
+    }
+
+    #[test]
+    fn a_column_is_of_one_zone_and_a_limit_holds_in_its_own_only() {
+        let mut both = points(0..600);
+        for (ordinal, point) in &mut both {
+            point.zone = Some(if *ordinal < 301 { Zone::Jaw } else { Zone::Periorbital });
+        }
+        let drawn = columns(&both);
+        assert!(
+            drawn
+                .iter()
+                .all(|column| column.zone.is_some() && (column.to < 301) == (column.from < 301))
+        );
+        let limited = |zone| {
+            let limits = drawn
+                .iter()
+                .map(|column| column.limits(Some(Bound::Most(0.5)), zone)[1]);
+            limits.map(|limit| limit.is_some()).collect::<Vec<_>>()
+        };
+        let eyes: Vec<bool> = drawn.iter().map(|column| column.from >= 301).collect();
+        assert_eq!(limited(Some(Zone::Periorbital)), eyes);
+        assert_eq!(limited(None), vec![true; drawn.len()]);
     }
 
     #[test]

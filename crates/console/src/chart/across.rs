@@ -88,6 +88,7 @@ mod tests {
             least: Some(0.1),
             most: Some(0.2),
             set: None,
+            zone: None,
         };
         let columns = [(0, 4), (5, 9), (1_000, 1_009)].map(column);
         let across = Across::new(&columns, (0.0, 228.0));

@@ -56,6 +56,11 @@ pub(crate) fn description(trace: &Trace, texts: &Texts) -> String {
         Some(Bound::OffSet(off)) => said.push(fill(texts.get("picture.off_set"), &[("limit", &value(trace, off))])),
         None => {}
     }
+    let elsewhere = |c: &Column| c.zone.is_some() && c.zone != trace.zone;
+    if let (Some(_), Some(zone)) = (trace.bound, trace.zone.filter(|_| trace.columns.iter().any(elsewhere))) {
+        let zone = texts.get(&["zone.", zone.as_str()].concat()).to_owned();
+        said.push(fill(texts.get("picture.in_zone"), &[("zone", &zone)]));
+    }
     if let Some(first) = trace.first {
         let ordinal = first.ordinal.to_string();
         let read = match first.value {
@@ -73,7 +78,11 @@ pub(crate) fn description(trace: &Trace, texts: &Texts) -> String {
 /// The values that must be on the paper.
 fn range(trace: &Trace) -> (f64, f64) {
     let columns = trace.columns.iter().flat_map(|c| [c.least, c.most, c.set]).flatten();
-    let bounds = trace.columns.iter().flat_map(|c| bounds(trace.bound, c.set)).flatten();
+    let bounds = trace
+        .columns
+        .iter()
+        .flat_map(|c| c.limits(trace.bound, trace.zone))
+        .flatten();
     let (mut low, mut high) = columns
         .chain(bounds)
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
@@ -92,15 +101,6 @@ fn range(trace: &Trace) -> (f64, f64) {
     }
     high += air;
     (low, high)
-}
-
-/// Lower and upper limit where this was set.
-fn bounds(bound: Option<Bound>, set: Option<f64>) -> [Option<f64>; 2] {
-    match bound {
-        Some(Bound::Most(limit)) => [None, Some(limit)],
-        Some(Bound::OffSet(off)) => [set.map(|set| (set - off).max(0.0)), set.map(|set| set + off)],
-        None => [None, None],
-    }
 }
 
 /// The picture.
@@ -125,8 +125,8 @@ pub(crate) fn draw(trace: &Trace, texts: &Texts) -> Svg {
         let piece = Piece { columns, x: &x, y };
         piece.readings(&mut paper, trace.columns.len() <= DOTS);
         piece.steps(&mut paper, "set", |column| column.set);
-        piece.steps(&mut paper, "limit", |c| bounds(trace.bound, c.set)[0]);
-        piece.steps(&mut paper, "limit", |c| bounds(trace.bound, c.set)[1]);
+        piece.steps(&mut paper, "limit", |c| c.limits(trace.bound, trace.zone)[0]);
+        piece.steps(&mut paper, "limit", |c| c.limits(trace.bound, trace.zone)[1]);
     }
     labels(&mut paper, trace, (&x, y), texts);
     if let Some(first) = trace.first {
@@ -209,18 +209,23 @@ impl Piece<'_> {
     }
 }
 
-/// What is set stands at the right, the limit where the widest run begins: there is room.
+/// What is set stands at the right, the limit where it begins.
 fn labels(paper: &mut Drawing, trace: &Trace, (x, y): (&Across, Scale), texts: &Texts) {
     let last = trace.columns.iter().rev().find_map(|c| c.set);
     if let Some(set) = last {
         let text = fill(texts.get("picture.set_label"), &[("set", &value(trace, set))]);
         paper.text("set-text", (FIELD.2 - 4.0, y.at(set) - 5.0), "end", &text);
     }
-    if let [_, Some(limit)] = bounds(trace.bound, last) {
+    let upper = |c: &Column| Some((c.from, c.limits(trace.bound, trace.zone)[1]?));
+    if let Some((from, limit)) = trace.columns.iter().find_map(upper) {
         let text = fill(texts.get("picture.limit_label"), &[("limit", &value(trace, limit))]);
-        let widest = (x.runs.iter()).max_by(|a, b| (a.x.1 - a.x.0).total_cmp(&(b.x.1 - b.x.0)));
-        let from = widest.map_or(FIELD.0, |run| run.x.0);
-        paper.text("limit-text", (from + 4.0, y.at(limit) - 5.0), "start", &text);
+        // Where it begins so far to the right that there is no room, it stands before that.
+        let (from, room) = (x.at(from as f64), text.chars().count() as f64 * LETTER);
+        let (at, anchor) = match from + room > FIELD.2 {
+            true => (from - 4.0, "end"),
+            false => (from + 4.0, "start"),
+        };
+        paper.text("limit-text", (at, y.at(limit) - 5.0), anchor, &text);
     }
 }
 
@@ -228,7 +233,7 @@ fn labels(paper: &mut Drawing, trace: &Trace, (x, y): (&Across, Scale), texts: &
 #[allow(clippy::unwrap_used)]
 mod tests {
     use alerting::proof::{Crossing, Quantity};
-    use telemetry::UnixMicros;
+    use telemetry::{UnixMicros, Zone};
 
     use super::*;
 
@@ -241,6 +246,7 @@ mod tests {
             columns,
             unread: 1,
             bound: Some(Bound::Most(1.5)),
+            zone: None,
             first: Some(Crossing {
                 ordinal: 2,
                 at: UnixMicros(0),
@@ -257,7 +263,36 @@ mod tests {
             least: read.map(|read| read - 0.1),
             most: read,
             set: Some(0.8),
+            zone: None,
         }
+    }
+
+    #[test]
+    fn a_limit_of_one_zone_is_not_drawn_over_the_readings_of_another_and_the_words_say_so() {
+        let texts = Texts::english().unwrap();
+        let zones = [Zone::Jaw, Zone::Jaw, Zone::Periorbital];
+        let columns = zones.iter().zip(0..).map(|(zone, n)| Column {
+            zone: Some(*zone),
+            ..column(n, Some(0.8), 9)
+        });
+        let trace = Trace {
+            zone: Some(Zone::Periorbital),
+            ..trace(columns.collect())
+        };
+        let drawn = draw(&trace, &texts);
+        assert!(
+            drawn.description.contains("of this zone: Around the eyes."),
+            "{}",
+            drawn.description
+        );
+        let (_, limit) = drawn.markup.split_once("class=\"limit\" d=\"M").unwrap();
+        let points = limit.split_once('"').unwrap().0.split('L');
+        let places: Vec<f64> = points
+            .map(|point| point.split_once(' ').unwrap().0.parse().unwrap())
+            .collect();
+        let third = FIELD.0 + (FIELD.2 - FIELD.0) * 2.0 / 3.0;
+        assert!(places.iter().all(|x| *x >= third - 1.0), "{places:?}");
+        assert_eq!(drawn.markup.matches("class=\"limit\"").count(), 1);
     }
 
     #[test]

@@ -166,7 +166,7 @@ async fn a_silence_says_first_what_it_hides_and_only_a_lead_silences_more_than_a
     let page = rob.get(&format!("/alerts/{}/silence", alert.id)).await;
     assert!(
         page.body
-            .contains("It would hide first pages of 1 devices; 0 open alerts fit."),
+            .contains("It would hide first pages of 1 device; 0 open alerts fit."),
         "{}",
         page.body
     );

@@ -33,18 +33,23 @@ fn failed(item: &Value) -> String {
 }
 
 fn told(event: &Value) -> String {
-    let mut said = format!(
-        "{}  {} by {}",
-        time(event, "at_us"),
-        word(event, "what"),
-        word(event, "device")
-    );
+    let items: Vec<&str> = each(event, "items").filter_map(Value::as_str).collect();
+    let about = match (at(event, "sterilizer").is_null(), items.is_empty()) {
+        (false, _) => format!(" of {}", word(event, "sterilizer")),
+        (true, true) => format!(" of {}", word(event, "device")),
+        (true, false) => String::new(),
+    };
+    let mut said = format!("{}  {}{about}", time(event, "at_us"), word(event, "what"));
     for name in ["cycle", "level", "indicator", "outcome"] {
         if !at(event, name).is_null() {
             said += &format!(", {}", word(event, name));
         }
     }
-    let items: Vec<&str> = each(event, "items").filter_map(Value::as_str).collect();
+    said += &match (at(event, "recorded") == true, at(event, "recorded_by").is_null()) {
+        (true, true) => ", recorded by a person".to_owned(),
+        (true, false) => format!(", recorded by {}", word(event, "recorded_by")),
+        (false, _) => format!(", told by {}", word(event, "device")),
+    };
     if !items.is_empty() {
         said += &format!(": {}", crate::text::plain(&items.join(", ")));
     }
@@ -91,4 +96,37 @@ pub(super) fn board(view: &Value) -> String {
         _ => wrapped(&word(view, "told.trouble"), 0),
     };
     text + if events.is_empty() { "Nothing.\n" } else { &events }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_event_says_whose_it_is_and_who_told_it() {
+        let of = |mut more: Value| {
+            more["at_us"] = json!(0);
+            told(&more).split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        for (event, says) in [
+            (
+                json!({"what": "disinfection", "device": "pen-1", "level": "low", "items": [], "recorded": true}),
+                "disinfection of pen-1, low, recorded by a person",
+            ),
+            (
+                json!({"what": "disinfection", "device": "station-1", "items": ["pen-1"], "recorded": false}),
+                "disinfection, told by station-1: pen-1",
+            ),
+            (
+                json!({"what": "cycle", "device": "autoclave-1", "sterilizer": "autoclave-1", "cycle": "c-1", "outcome": "fail",
+                    "items": ["T-1", "T-2"], "recorded": true, "recorded_by": "ann"}),
+                "cycle of autoclave-1, c-1, fail, recorded by ann: T-1, T-2",
+            ),
+        ] {
+            let said = of(event);
+            assert!(said.ends_with(says), "{said}");
+        }
+    }
 }
