@@ -258,7 +258,8 @@ impl Alerting {
                 result
             })
             .map_err(|error| RunError::Thread(error.to_string()))?;
-        let mut senders = tokio::task::JoinSet::new();
+        let (mut senders, mut reporters) = (tokio::task::JoinSet::new(), tokio::task::JoinSet::new());
+        let sent = watch::Sender::new(false);
         let halted = || {
             let mut halted = self.halt.subscribe();
             async move {
@@ -305,14 +306,19 @@ impl Alerting {
             spawn(&mut senders, gate.clone(), async move { deadman.run(until).await });
         }
         if let Some(reporter) = self.reporter {
-            let until = halted();
-            spawn(&mut senders, gate, async move { reporter.run(until).await });
+            // It tells of what the others sent last.
+            let mut until = sent.subscribe();
+            let until = async move {
+                let _ = until.wait_for(|sent| *sent).await;
+            };
+            spawn(&mut reporters, gate, async move { reporter.run(until).await });
         }
         let mut failure = None;
         tokio::select! {
             () = shutdown.requested() => {}
             _ = over => {}
             Some(sent) = senders.join_next() => failure = send_failure(sent),
+            Some(told) = reporters.join_next() => failure = send_failure(told),
         }
         stop.store(true, Ordering::Release);
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -320,6 +326,10 @@ impl Alerting {
         self.halt.send_replace(true);
         while let Some(sent) = senders.join_next().await {
             failure = failure.or_else(|| send_failure(sent));
+        }
+        sent.send_replace(true);
+        while let Some(told) = reporters.join_next().await {
+            failure = failure.or_else(|| send_failure(told));
         }
         match joined {
             Ok(Ok(result)) => result?,

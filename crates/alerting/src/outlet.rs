@@ -43,8 +43,8 @@ pub(crate) async fn run(
     // Whoever tells ends before this does.
     let mut awake = true;
     loop {
-        let (store, outlet) = (Arc::clone(&store), Arc::clone(&outlet));
-        let done = tokio::task::spawn_blocking(move || drain(&store, outlet.as_ref())).await;
+        let (from, to) = (Arc::clone(&store), Arc::clone(&outlet));
+        let done = tokio::task::spawn_blocking(move || drain(&from, to.as_ref())).await;
         let pause = match done {
             Ok(Ok(0)) => {
                 wait = RETRY.0;
@@ -63,11 +63,13 @@ pub(crate) async fn run(
             Err(join) => std::panic::resume_unwind(join.into_panic()),
         };
         tokio::select! {
-            () = &mut stop => return,
+            () = &mut stop => break,
             changed = wake.changed(), if awake => awake = changed.is_ok(),
             () = tokio::time::sleep(pause) => {}
         }
     }
+    // What was decided last; what is not taken is in the table.
+    let _ = tokio::task::spawn_blocking(move || drain(&store, outlet.as_ref())).await;
 }
 
 /// While another instance pages, that one sends the transitions. What was decided a minute ago or later is kept, should it end.

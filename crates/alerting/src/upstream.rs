@@ -29,6 +29,8 @@ const ROWS: usize = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// First and longest wait after a failure: the line of a clinic that is cut off may be back any moment.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long the end of the process waits for the last report.
+const LAST_WORD: Duration = Duration::from_secs(3);
 /// How often the journal is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -157,7 +159,11 @@ impl Reporter {
             };
             let may_wake = awake && pause == LOOK_EVERY;
             tokio::select! {
-                () = &mut until => return,
+                () = &mut until => {
+                    // What left last; what is not taken in time is told after the next start.
+                    let _ = tokio::time::timeout(LAST_WORD, self.turn()).await;
+                    return;
+                }
                 changed = self.wake.changed(), if may_wake => awake = changed.is_ok(),
                 () = tokio::time::sleep(pause) => {}
             }

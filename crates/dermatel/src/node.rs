@@ -5,6 +5,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alerting::{Advise, Alerting};
 use anyhow::{Context, Result};
@@ -21,6 +22,7 @@ use service::metrics::Metrics;
 use service::shutdown::Shutdown;
 use spool::{OpenReport, OsDisk, Spool};
 use telemetry::GatewayId;
+use tokio::sync::oneshot;
 
 use crate::api::{self, Api};
 use crate::config::Config;
@@ -33,6 +35,9 @@ use crate::spool_watch::{Teller, watch};
 
 /// The gateway's reader of the telemetry spool: its ledger is rebuilt from there.
 pub(crate) const LEDGER_CURSOR: &str = "gateway-ledger";
+
+/// How long a stop of the ingestor waits for what alerting decides last: its time to catch up and to send, and some.
+const JUDGED_WITHIN: Duration = Duration::from_secs(12);
 
 /// Everything, built and not running.
 pub(crate) struct Node {
@@ -230,9 +235,18 @@ impl Node {
         }
         let watched = pipeline_watch::watch(self.pipeline, behind.requested());
         parts::spawn_plain(&behind, "pipeline figures", watched);
+        let (alerting, (judged, all_judged)) = (alarms_first(self.alerting, behind.clone())?, oneshot::channel::<()>());
+        parts::spawn(&behind, "alerting", async move {
+            let _judged = judged;
+            alerting.await
+        });
+        // What alerting decides last is stored beside the readings.
         let stop = behind.requested();
+        let stop = async move {
+            stop.await;
+            let _ = tokio::time::timeout(JUDGED_WITHIN, all_judged).await;
+        };
         parts::spawn_plain(&behind, "ingestor", async move { self.ingestor.run(stop).await });
-        parts::spawn(&behind, "alerting", alarms_first(self.alerting, behind.clone())?);
         // Not one of those that must go on: where nothing is recorded there is nothing to keep.
         let keep = self.metrics.clone().keep(behind.clone());
         behind.spawn("metrics", async move {

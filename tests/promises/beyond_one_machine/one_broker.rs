@@ -191,6 +191,31 @@ fn apart_a_high_alert_goes_down_to_the_device_that_caused_it() {
 }
 
 #[test]
+fn apart_what_a_gateway_acknowledged_before_it_was_told_to_stop_is_paged_and_stored_while_it_is_away() {
+    let webhook = Webhook::start();
+    let broker = broker();
+    let mut apart = Apart::start(&StackSpec::plain(&webhook), broker.port());
+    let mut pen = Source::new("pen-1");
+    let mut frames = vec![pen.start()];
+    frames.extend((0..300).map(|_| pen.good(10)));
+    frames.push(pen.hazard());
+    deliver_all(
+        &pen.login(apart.gateway.mqtt, Version::V5),
+        &pen.topic(),
+        &frames,
+        |_| {},
+    );
+    assert_eq!(apart.gateway.stop(), Some(0), "{}", apart.gateway.log());
+    wait_for("the page", SOON, || {
+        webhook
+            .of_rule("depth-above-limit")
+            .pop()
+            .ok_or_else(|| webhook.pages())
+    });
+    apart.ingestor.wait_number("SELECT count(*) FROM stroke_window", 301);
+}
+
+#[test]
 fn apart_a_gateway_that_falls_silent_is_told_and_its_progress_is_known() {
     let webhook = Webhook::start();
     let broker = broker();

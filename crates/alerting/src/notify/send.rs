@@ -39,6 +39,8 @@ const MAX_OVERDUE: usize = 500;
 /// How often the outbox is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Shortest wait between two looks at the outbox.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// For how long what is due leaves when the process stops; the rest is in the outbox for the next.
 const LAST_PAGES: Duration = Duration::from_secs(5);
 
@@ -127,16 +129,41 @@ impl Sender {
                 () = tokio::time::sleep(idle) => {}
             }
         }
-        let until = Instant::now() + LAST_PAGES;
+        self.leave(flying, duty).await
+    }
+
+    /// The process ends: what is due leaves, also what has to be tried again, as long as there is time; the rest is in the outbox.
+    async fn leave(&mut self, mut flying: JoinSet<Attempt>, mut duty: Duty) -> Result<(), StoreError> {
+        let mut until = Instant::now() + LAST_PAGES;
         loop {
-            if Instant::now() < until {
-                self.launch(&mut flying).await?;
+            let now = Instant::now();
+            if now < until
+                && let Err(error) = self.launch(&mut flying).await
+            {
+                // What is under way has to be settled all the same.
+                tracing::error!(receiver = self.terms.name, %error, "nothing more leaves: alerting's file cannot be written");
+                until = now;
             }
-            let Some(done) = flying.join_next().await else {
-                return Ok(());
+            let left = until.saturating_duration_since(Instant::now());
+            let soon = match left.is_zero() || !self.permit.holds() {
+                true => None,
+                false => self.due_within(left).await,
             };
-            self.settle(done, &mut flying, &mut duty).await?;
+            if flying.is_empty() && soon.is_none() {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(done) = flying.join_next() => self.settle(done, &mut flying, &mut duty).await?,
+                () = tokio::time::sleep(soon.unwrap_or_default()), if soon.is_some() => {}
+            }
         }
+    }
+
+    /// When the next page is due, if that is before `left` has passed.
+    async fn due_within(&self, left: Duration) -> Option<Duration> {
+        let next = self.blocking(|store, name, _| store.next_due(name)).await.ok()??;
+        let wait = next.since(self.now()).max(SHORTEST_WAIT);
+        (wait < left).then_some(wait)
     }
 
     /// Another instance pages: this receiver is as ready as it can be.
@@ -288,7 +315,7 @@ impl Sender {
         let next = self.blocking(|store, name, _| store.next_due(name)).await?;
         let longest = self.look_every();
         let wait = next.map_or(longest, |at| at.since(self.now()));
-        Ok(wait.clamp(Duration::from_millis(5), longest))
+        Ok(wait.clamp(SHORTEST_WAIT, longest))
     }
 
     /// Keeps the receipts of what ended, all that did in one transaction.

@@ -119,13 +119,14 @@ impl Runner {
         }
     }
 
-    pub(super) fn idle(&mut self, pending: &mut Pending, last: &mut Last, stop: &AtomicBool) {
-        if pending.is_old() {
-            self.commit(&[], pending, stop);
+    pub(super) fn idle(&mut self, pending: &mut Pending, last: &mut Last, stop: &AtomicBool) -> bool {
+        if pending.is_old() && !self.commit(&[], pending, stop) {
+            return false;
         }
         self.housekeeping(last);
         let beyond = self.reader.position();
         let _ = self.log.wait_durable(beyond, IDLE);
+        true
     }
 
     /// What is looked at now and then, whether there is traffic or not.

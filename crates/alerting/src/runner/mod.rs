@@ -121,7 +121,9 @@ impl Runner {
             };
             self.alive.now();
             if items.is_empty() {
-                self.idle(&mut pending, &mut last, stop);
+                if !self.idle(&mut pending, &mut last, stop) {
+                    return Ok(());
+                }
                 continue;
             }
             match self.apply(&items, &mut pending, stop) {
@@ -132,8 +134,9 @@ impl Runner {
                 }
                 Err(Broken::Stopped) => return Ok(()),
             }
-            if pending.is_due() {
-                self.commit(&items, &mut pending, stop);
+            // Nothing may be committed after what could not be: it would stand before it in the file, and never be judged.
+            if pending.is_due() && !self.commit(&items, &mut pending, stop) {
+                return Ok(());
             }
             self.housekeeping(&mut last);
         }

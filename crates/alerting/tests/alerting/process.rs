@@ -44,6 +44,8 @@ async fn what_is_in_the_log_when_a_stop_begins_is_judged_and_paged_before_it_end
         }
     }
     // It begins with what is there, and is told to end before it has read anything.
+    // The first attempts fail: as long as there is time they are tried again.
+    desk.script(&[Answer::Status(503), Answer::Status(500)]);
     let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
     running.stop().await;
     assert_eq!(depth_pages(&desk).len(), 20);

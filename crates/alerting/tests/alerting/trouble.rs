@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::desk::{Answer, Desk, Running, depth_pages, file, hazard, nothing_waits, open_log, pulse, receiver, until};
+use crate::support::watermark;
 
 /// What of a page every version of the file has.
 const OUTBOX: &str = "(n, receiver, transition_id, alert_id, body, attempts, sent, next_us, priority)";
@@ -95,6 +96,27 @@ async fn a_process_whose_file_cannot_be_written_ends_all_the_same_and_pages_afte
     tokio::time::timeout(Duration::from_secs(30), running.stop())
         .await
         .unwrap();
+    accept(dir.path());
+    let running = Running::start(dir.path(), vec![receiver(address)]);
+    until("a page", || depth_pages(&desk).pop()).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_after_an_alert_that_could_not_be_committed_is_not_committed_before_it_when_the_process_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::default();
+    let address = desk.listen().await;
+    let running = Running::start(dir.path(), vec![receiver(address)]);
+    ready(&running).await;
+    refuse(dir.path(), "NEW.kind = 'transition'");
+    let said = hazard("pen-1", 1);
+    running.append(&[said.record()]);
+    until("red", || is_red(&running, "alerting").then_some(())).await;
+    // These move no alert: the file would take them, with the place behind the hazard.
+    let later: Vec<_> = (1..=50).map(|n| watermark("gw-1", said.at_us + n)).collect();
+    running.append(&later);
+    running.stop().await;
     accept(dir.path());
     let running = Running::start(dir.path(), vec![receiver(address)]);
     until("a page", || depth_pages(&desk).pop()).await;

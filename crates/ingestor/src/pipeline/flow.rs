@@ -30,11 +30,15 @@ const SUMMARIES: usize = 1_000;
 const CONSIDER: Duration = Duration::from_secs(1);
 /// How often gauges are set and old rows removed.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
-/// A stop: up to where the log is still read, and until when.
+/// A stop.
 #[derive(Debug, Clone, Copy)]
 struct Stop {
+    /// Up to where the log is still read.
     upto: Offset,
+    /// And until when.
     until: Instant,
+    /// When writes under way are given up: what was read last has time to be written.
+    drained_by: Instant,
 }
 
 /// When nothing is due.
@@ -98,14 +102,18 @@ impl Pipeline {
             let mut due = due.unwrap_or_else(|| Instant::now() + IDLE);
             if let Some(stop) = stop {
                 if self.taken >= stop.upto || Instant::now() >= stop.until {
-                    return stop.until;
+                    return stop.drained_by;
                 }
                 due = due.min(stop.until);
             }
             tokio::select! {
                 () = &mut shutdown, if stop.is_none() => {
-                    let (upto, until) = (self.spool.durable(), Instant::now() + self.flow.drain);
-                    stop = Some(Stop { upto, until });
+                    let now = Instant::now();
+                    stop = Some(Stop {
+                        upto: self.spool.durable(),
+                        until: now + self.flow.drain / 5 * 4,
+                        drained_by: now + self.flow.drain,
+                    });
                 }
                 Some(done) = self.writes.join_next() => self.finished(done),
                 slice = slices.recv(), if self.has_room() => match slice {

@@ -31,6 +31,9 @@ const CHUNKS_MAX: usize = 64;
 const OUTBOX_MESSAGES: usize = 65_536;
 /// How often the cursor is moved and the readers are looked at without news.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a stop goes on with what is in the log: what a device was told is kept here is judged elsewhere, and whoever stops a
+/// gateway may not start it again soon.
+const FINISH: Duration = Duration::from_secs(5);
 /// Token of what nobody waits for.
 const HELLO: u64 = u64::MAX;
 
@@ -119,7 +122,8 @@ impl Line {
         })
     }
 
-    /// Sends until it has to end; gives why, and before where everything was sent and acknowledged.
+    /// Sends until it has to end; gives why, and before where everything was sent and acknowledged. When `stop` resolves it goes on to
+    /// where the log was durable then, for at most [`FINISH`].
     pub(super) async fn run(
         mut self,
         plan: &Plan,
@@ -129,11 +133,15 @@ impl Line {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut open, mut broken, mut seen) = (false, self.broken.clone(), plan.seen.clone());
+        let mut finish: Option<(Offset, Instant)> = None;
         let ended = loop {
+            if finish.is_some_and(|(upto, until)| self.done >= upto || Instant::now() >= until) {
+                break Ended::Stopped;
+            }
             let room = open && self.has_room(plan);
             let settled = Arc::clone(&self.settled);
             tokio::select! {
-                () = &mut stop => break Ended::Stopped,
+                () = &mut stop, if finish.is_none() => finish = Some((plan.log.durable(), Instant::now() + FINISH)),
                 // An error: whoever watches the connections is gone, and they with it.
                 () = breaks(&mut broken) => break Ended::Broken,
                 () = settled.notified() => self.settle(plan).await,
@@ -159,6 +167,8 @@ impl Line {
                 },
             }
         };
+        // Whoever is to end does not begin again.
+        let ended = if finish.is_some() { Ended::Stopped } else { ended };
         self.move_cursor(plan, far).await;
         self.lock().unsent(&mut far.sent);
         self.stop.store(true, Ordering::Relaxed);
