@@ -136,6 +136,7 @@ const NEVER: &[&str] = &[
     "Replayed.after",
     "SilencesView.done",
     "SterilizationView.done",
+    "SterilizationView.recorded",
     // What is raised by other rules than those of this day.
     "Bound.off_set",
     "Cause.boot",
@@ -158,7 +159,8 @@ const NEVER: &[&str] = &[
     "PageTold.in_digest",
     "PageTold.instead_of",
     "PageTold.not_before",
-    // The registry of the tests has one clinic, no interval and no certificates; its files have no faults.
+    // The registry of the tests has one clinic, no interval, no contact time and no certificates; its files have no faults.
+    "BoardItem.contact_time_min_s",
     "BoardItem.sterilization_due_us",
     "BoardItem.uses_allowed",
     "ItemStanding.sterilization_due_us",

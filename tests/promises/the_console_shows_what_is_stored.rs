@@ -175,7 +175,7 @@ fn what_a_person_records_on_the_board_is_stored_once_and_a_foreign_form_records_
     for _ in 0..2 {
         let (status, said) = wipe(csrf, "pen-1");
         assert!(
-            status == 200 && said.contains("The wipe is recorded."),
+            status == 200 && said.contains("The wipe of pen-1 is recorded."),
             "{status} {said}"
         );
     }

@@ -22,6 +22,7 @@ mod notify;
 mod outlet;
 pub mod paging;
 pub mod permit;
+mod plural;
 pub mod proof;
 mod registry_fleet;
 mod registry_journal;

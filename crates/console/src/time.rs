@@ -89,8 +89,11 @@ pub(crate) fn grouped(number: i64) -> String {
     text
 }
 
-/// A rate or an amount: whole from ten on, else with one digit after the point.
+/// A rate or an amount: whole from ten on, else with one digit after the point. What is little is not said to be nothing.
 pub(crate) fn rate(value: f64) -> String {
+    if value > 0.0 && value < 0.05 {
+        return "< 0.1".to_owned();
+    }
     if value.abs() >= 9.95 {
         return grouped(value.round() as i64);
     }
@@ -149,6 +152,10 @@ mod tests {
         assert_eq!(
             [grouped(4_212), grouped(-999), grouped(1_234_567)],
             ["4,212", "-999", "1,234,567"]
+        );
+        assert_eq!(
+            [0.0, 0.04, 0.05, 2.0, 4_212.4].map(rate),
+            ["0", "< 0.1", "0.1", "2", "4,212"]
         );
         assert_eq!(
             (day(20_780), thousandths(1_250)),

@@ -236,7 +236,7 @@ fn the_printed_board_has_every_device_and_what_was_in_a_failed_cycle_and_nothing
     browser.write("#items", "pen-1\nhandle-with-a-name-that-is-rather-long-0123456789");
     browser.click("form.card button[name='outcome'][value='fail']");
     // Where the form leads comes first: else it would come over what is opened here.
-    browser.wait_text("main", "The cycle is recorded.");
+    browser.wait_text("main", "The cycle of autoclave-1 is recorded.");
     browser.open(&board);
     browser.wait_text("#failed", "load-7");
     browser.wait_text("#told", "load-7");

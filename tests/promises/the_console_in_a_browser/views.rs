@@ -104,7 +104,7 @@ fn a_wipe_is_recorded_by_a_scan_and_a_tap_and_a_failed_load_shows_what_was_in_it
     browser.write("#items", "pen-1\npen-2");
     browser.click("form.card button[name='outcome'][value='fail']");
     // What is opened over a form that is still on its way takes its place, and nothing is recorded.
-    browser.wait_text("main", "The cycle is recorded.");
+    browser.wait_text("main", "The cycle of autoclave-1 is recorded.");
     wait_for("the failed load on the board", SOON, || {
         browser.open(&page(&stack, "/sterilization?tenant=acme"));
         match browser.text("main") {

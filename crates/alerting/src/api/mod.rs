@@ -77,7 +77,7 @@ pub struct Shown {
     pub value: f64,
     /// Limit, in `unit`.
     pub limit: f64,
-    /// Unit of value and limit.
+    /// Unit of value and limit; empty: what happened says them, and the two alone say nothing.
     pub unit: &'static str,
     /// How many frames violated it.
     pub violations: u64,

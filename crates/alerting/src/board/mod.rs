@@ -219,11 +219,18 @@ fn board(
             DeviceKind::DisinfectionStation => {}
         }
     }
+    // A cycle that did not pass says nothing of a clinic: what was in it lies where its sterilizer stands.
+    let failed_in = |item: &Item| {
+        let key = DeviceKey {
+            tenant: place.tenant.clone(),
+            device: item.failed.as_ref()?.sterilizer.parse().ok()?,
+        };
+        registry.device(&key).map(|device| device.clinic.clone())
+    };
     let here = |item: &Item| {
-        place
-            .clinic
-            .as_ref()
-            .is_none_or(|clinic| item.sterilized_in.contains_key(clinic.as_str()))
+        place.clinic.as_ref().is_none_or(|clinic| {
+            item.sterilized_in.contains_key(clinic.as_str()) || failed_in(item).as_ref() == Some(clinic)
+        })
     };
     let mut others: Vec<_> = items.into_iter().filter(|(_, item)| here(item)).collect();
     others.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -13,6 +13,7 @@ use super::{Engine, Moment, Slot, Why};
 use crate::id::{Cause, Trigger};
 use crate::intake::Class;
 use crate::lifecycle::Signal;
+use crate::plural::counted;
 use crate::rules::{Kind, silence};
 
 /// What is due.
@@ -235,8 +236,9 @@ impl Engine {
                 margin: 0.0,
                 single: false,
                 what_happened: format!(
-                    "gateway said nothing for {} s while {sessions} devices were in a session",
-                    after.as_secs()
+                    "gateway said nothing for {} s while {} in a session",
+                    after.as_secs(),
+                    counted(sessions, "device was", "devices were")
                 ),
                 at: state.watermark,
             };

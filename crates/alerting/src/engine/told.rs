@@ -158,7 +158,7 @@ impl Engine {
                 sterilizer: sterilizer.to_owned(),
                 cycle: cycle.to_owned(),
             };
-            let what = words::indicator_overdue(hours, limit, known.biological_pass_at.is_some());
+            let what = words::indicator_overdue(sterilizer, hours, limit, known.biological_pass_at.is_some());
             let mut found = finding(Kind::IndicatorOverdue, cause, None, what, at);
             (found.value, found.limit) = (hours, limit);
             self.violated(&mut slot.device, found, context.moment);
@@ -208,7 +208,9 @@ impl Engine {
                     cycle: result.cycle.as_ref().map_or_else(frame_name, |c| c.as_str().to_owned()),
                     sterilizer: sterilizer.clone(),
                 };
-                let what = format!("{kind} indicator of {sterilizer} failed");
+                let cycle = result.cycle.as_ref();
+                let of = cycle.map_or_else(String::new, |cycle| format!(" (cycle {})", cycle.as_str()));
+                let what = format!("{kind} indicator of {sterilizer} failed{of}");
                 let found = finding(Kind::IndicatorFailed, cause, None, what, at);
                 self.violated(&mut slot.device, found, context.moment);
             }

@@ -8,6 +8,7 @@ use super::{ColdError, Engine, Moment, Slot, Table, Why, words};
 use crate::fleet::{Facts, Hygiene};
 use crate::id::{AlertId, Cause, Trigger};
 use crate::lifecycle::Signal;
+use crate::plural::counted;
 use crate::rules::Kind;
 use crate::rules::cartridge::{self, CartridgeUse};
 use crate::rules::disinfection::{self, Between};
@@ -171,7 +172,10 @@ impl Engine {
             return;
         }
         let days = days / 2 + 1;
-        let what = format!("a cartridge whose pack expired {days} days ago is in use");
+        let what = format!(
+            "a cartridge whose pack expired {} ago is in use",
+            counted(days, "day", "days")
+        );
         let mut found = finding(Kind::PackExpired, Cause::Use, Some(visit.key), what, at);
         (found.value, found.limit) = (days as f64, 0.0);
         self.violated(&mut slot.device, found, context.moment);

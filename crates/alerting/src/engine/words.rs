@@ -1,6 +1,7 @@
 //! What happened, in a sentence for the person who is paged: no session, no visit, nothing about the client.
 use telemetry::{FaultCode, Pulse};
 
+use crate::plural::counted;
 use crate::rules::sterilization::Overdue;
 use crate::rules::{Kind, Violation};
 
@@ -121,7 +122,11 @@ pub(super) fn above_limit(value: f64, limit: f64, skin_known: bool) -> String {
 }
 
 pub(super) fn too_soon(days: u32, least: u32) -> String {
-    format!("treated {days} days after the last treatment, at least {least} are asked for")
+    let verb = if least == 1 { "is" } else { "are" };
+    format!(
+        "treated {} after the last treatment, at least {least} {verb} asked for",
+        counted(days, "day", "days")
+    )
 }
 
 pub(super) fn untold(visits: u32) -> String {
@@ -152,13 +157,13 @@ pub(super) fn overdue(overdue: Overdue) -> String {
     }
 }
 
-pub(super) fn indicator_overdue(hours: f64, limit: f64, on_record: bool) -> String {
+pub(super) fn indicator_overdue(sterilizer: &str, hours: f64, limit: f64, on_record: bool) -> String {
     let since = if on_record {
         "its last passed biological indicator"
     } else {
         "its first cycle here, without any passed biological indicator on record"
     };
-    format!("sterilizer used {hours:.0} h after {since}; the limit is {limit:.0} h")
+    format!("sterilizer {sterilizer} used {hours:.0} h after {since}; the limit is {limit:.0} h")
 }
 
 /// Of a log that fills.
@@ -175,4 +180,25 @@ pub(super) fn refused(messages: u64, within_s: u32, reason: &str) -> String {
 pub(super) fn flapping(what: &str) -> String {
     let minutes = super::flapping::FLAPS_WITHIN.as_secs() / 60;
     format!("{what}; it keeps coming and going and is told once until it has been quiet for {minutes} min")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_one_and_a_sterilizer_is_named() {
+        assert_eq!(
+            too_soon(1, 28),
+            "treated 1 day after the last treatment, at least 28 are asked for"
+        );
+        assert_eq!(
+            too_soon(0, 1),
+            "treated 0 days after the last treatment, at least 1 is asked for"
+        );
+        assert_eq!(
+            indicator_overdue("autoclave-1", 170.2, 168.0, true),
+            "sterilizer autoclave-1 used 170 h after its last passed biological indicator; the limit is 168 h"
+        );
+    }
 }

@@ -98,6 +98,17 @@ fn ago(at: UnixMicros, now: UnixMicros) -> String {
     }
 }
 
+/// Whose it is: a part of the installation (a gateway, a receiver, a rota) is at no clinic.
+fn place(device: &str, clinic: &str, zone: Option<&str>) -> String {
+    let clinic = if clinic.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", escape(clinic))
+    };
+    let zone = zone.map(|zone| format!(", zone {zone}")).unwrap_or_default();
+    format!("<b>{}</b>{clinic}{zone}", escape(device))
+}
+
 /// The alert, what was just done if anything was, and the actions with the token of each. How bad, what, whose and what to do come
 /// first, then the button: nobody scrolls for it. `console`: it leads on to the console.
 pub(super) fn alert(
@@ -107,7 +118,6 @@ pub(super) fn alert(
     (actions, console): (&[(Act, String)], bool),
 ) -> String {
     let note = note.map(|note| format!("<p class=\"note\" role=\"status\">{}</p>", escape(note)));
-    let zone = alert.zone.map(|zone| format!(", zone {}", zone.as_str()));
     let row = |name: &str, value: &str| format!("<dt>{name}</dt><dd>{}</dd>", escape(value));
     let mut rows = row("Happened", &super::routes::time(alert.event_time));
     for (name, who) in [
@@ -120,16 +130,14 @@ pub(super) fn alert(
     let (first, others): (Vec<_>, Vec<_>) = actions.iter().partition(|(act, _)| *act == Act::Acknowledge);
     let forms = |of: Vec<&(Act, String)>| -> String { of.into_iter().map(|(act, token)| form(*act, token)).collect() };
     let body = format!(
-        "{}<p><span class=\"mark {}\">{}</span> {}</p><h1>{}</h1><p><b>{}</b> at {}{}</p>\
+        "{}<p><span class=\"mark {}\">{}</span> {}</p><h1>{}</h1><p>{}</p>\
          <p><span class=\"soft\">What to do</span><br><strong>{}</strong></p><p>{}</p>{}<dl>{rows}</dl>{}{}",
         note.unwrap_or_default(),
         alert.priority.as_str(),
         mark(alert.priority),
         ago(alert.event_time, now),
         escape(&alert.what_happened),
-        escape(&alert.device),
-        escape(&alert.clinic),
-        zone.unwrap_or_default(),
+        place(&alert.device, &alert.clinic, alert.zone.map(|zone| zone.as_str())),
         escape(&alert.what_to_do),
         standing(alert.state),
         forms(first),
@@ -172,6 +180,15 @@ mod tests {
     fn a_time_is_said_as_somebody_who_was_woken_reads_it() {
         let said = [-5, 7, 61, 3_700].map(|s| ago(UnixMicros(0), UnixMicros(s * 1_000_000)));
         assert_eq!(said, ["0 s ago", "7 s ago", "1 min ago", "1 h 1 min ago"]);
+    }
+
+    #[test]
+    fn what_is_at_no_clinic_is_not_said_to_be_at_one() {
+        assert_eq!(
+            place("pen-1", "north", Some("cheek")),
+            "<b>pen-1</b> at north, zone cheek"
+        );
+        assert_eq!(place("on-call", "", None), "<b>on-call</b>");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::page;
 use crate::config;
+use crate::plural::counted;
 
 /// One line.
 const TITLE: &str = include_str!("words/title.j2");
@@ -221,8 +222,8 @@ fn digest(page: &Value) -> Words {
     let old = alerts.iter().all(|alert| said(alert, "class") == "late");
     Words {
         title: format!(
-            "{} alerts of {}{}",
-            alerts.len(),
+            "{} of {}{}",
+            counted(alerts.len(), "alert", "alerts"),
             said(page, "tenant"),
             if old { " about things older than a day" } else { "" }
         ),

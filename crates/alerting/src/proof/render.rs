@@ -29,15 +29,16 @@ fn whole(explanation: &Explanation, out: &mut String) -> std::fmt::Result {
         "  {} at {}/{}{zone}: {}",
         alert.device, alert.tenant, alert.clinic, alert.what_happened
     )?;
-    writeln!(
-        out,
-        "  now {}, worst {} {}, limit {} {}",
-        alert.state.as_str(),
-        alert.value,
-        alert.unit,
-        alert.limit,
-        alert.unit
-    )?;
+    write!(out, "  now {}", alert.state.as_str())?;
+    // Without a unit the two are no worst value and no limit.
+    if !alert.unit.is_empty() {
+        write!(
+            out,
+            ", worst {} {}, limit {} {}",
+            alert.value, alert.unit, alert.limit, alert.unit
+        )?;
+    }
+    writeln!(out)?;
     for what in &explanation.missing {
         writeln!(out, "  not known: {what}")?;
     }

@@ -52,7 +52,8 @@ macro_rules! kinds {
                 match self { $(Self::$variant => stringify!($field),)+ }
             }
 
-            /// Unit of an alert's value and limit.
+            /// Unit of an alert's value and limit; empty: the two do not stand for themselves (a count out of another, or hours
+            /// here and visits there), and only what happened says them.
             pub const fn unit(self) -> &'static str {
                 match self { $(Self::$variant => $unit,)+ }
             }
@@ -129,9 +130,9 @@ kinds! {
     /// Fluence is not energy over area.
     FluenceInconsistent = fluence_inconsistent: FluenceInconsistent, "‰", Reading;
     /// A pulse that fired and of which nothing was measured.
-    PulseWithoutEnergy = pulse_without_energy: PulseWithoutEnergy, "mJ", Reading;
+    PulseWithoutEnergy = pulse_without_energy: PulseWithoutEnergy, "", Reading;
     /// Pulses that were set and did not fire.
-    PulseUnfired = pulse_unfired: PulseUnfired, "pulses", Reading;
+    PulseUnfired = pulse_unfired: PulseUnfired, "", Reading;
     /// Two pulses too soon after one another on one zone.
     PulseStacking = pulse_stacking: PulseStacking, "pulses/s", Harm;
     /// Skin is too hot.
@@ -159,7 +160,7 @@ kinds! {
 
     // Hygiene
     /// An item is used whose sterilization is overdue.
-    SterilizationOverdue = sterilization_overdue: NoParameters, "h", Event;
+    SterilizationOverdue = sterilization_overdue: NoParameters, "", Event;
     /// No disinfection between two visits.
     DisinfectionMissing = disinfection_missing: DisinfectionMissing, "", Event;
     /// An indicator test failed.

@@ -52,7 +52,7 @@ fn log() -> Vec<Vec<u8>> {
         treat("pen-1", 10, 1),
         said("pen-1", 20, Some(1), end),
         said("station-1", 100, None, proto::frame::Body::Disinfection(wipe)),
-        cycle(200, "c2", &["tip-9", "pen-2"], proto::Outcome::Fail),
+        cycle(200, "c2", &["tip-9", "tip-5", "pen-2"], proto::Outcome::Fail),
         treat("pen-2", 300, 2),
     ]
 }
@@ -145,6 +145,8 @@ async fn the_board_says_what_is_done_due_and_overdue_and_what_a_failed_cycle_aff
         let at = SystemTime::from(UnixMicros(T0 + hours * HOUR));
         clock.advance(at.duration_since(clock.now()).unwrap());
         let board = running.handle.hygiene(place(Some("north"))).await.unwrap();
+        // A tip of which nothing but the failed cycle is known is on the board of the clinic where its sterilizer stands.
+        assert!(of(&board, "tip-5").failed.is_some(), "after {hours} h");
         assert_eq!(of(&board, "pen-1").sterilization, then, "after {hours} h");
         assert_eq!(standing(&board), expected(then), "after {hours} h");
     }

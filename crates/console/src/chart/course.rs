@@ -162,20 +162,19 @@ fn mm(um: i64) -> f64 {
 fn depth_in_words(trace: &Trace, texts: &Texts) -> String {
     let strokes: u64 = trace.strokes.iter().map(|point| point.strokes).sum();
     let over: u64 = trace.strokes.iter().map(|point| point.over_limit).sum();
-    let deepest = trace
-        .strokes
-        .iter()
-        .filter_map(|point| point.greatest_um)
-        .max()
-        .unwrap_or(0);
-    let said = [
-        ("n", strokes.to_string()),
-        ("mm", thousandths(deepest)),
-        ("over", over.to_string()),
-    ];
+    let deepest = trace.strokes.iter().filter_map(|point| point.greatest_um).max();
+    let deepest = deepest.map_or_else(String::new, |um| {
+        fill(texts.get("course.depth_deepest"), &[("mm", &thousandths(um))])
+    });
+    // None beyond a limit that nobody told is no good news: nothing is said then.
+    let beyond = if trace.strokes.iter().any(|point| point.limit_um.is_some()) {
+        fill(texts.get("course.depth_beyond"), &[("over", &over.to_string())])
+    } else {
+        String::new()
+    };
     fill(
         texts.get("course.depth_words"),
-        &said.each_ref().map(|(name, value)| (*name, value.as_str())),
+        &[("n", &strokes.to_string()), ("deepest", &deepest), ("beyond", &beyond)],
     )
 }
 
@@ -278,6 +277,35 @@ mod tests {
         // 1.4 mm of 1.54 mm in 236 px above 282, at 1 s of 20 s in 452 px after 56.
         assert!(svg.contains("cx=\"78.6\" cy=\"67.5\""), "{svg}");
         assert!(course(&Trace::default(), span, &texts, |at| at.to_string()).is_none());
+    }
+
+    #[test]
+    fn what_was_not_told_of_a_course_is_not_said_of_it() {
+        let texts = Texts::english().unwrap();
+        let words = |point: DepthPoint| {
+            let trace = Trace {
+                step_us: 1_000_000,
+                strokes: vec![point],
+                ..Trace::default()
+            };
+            depth_in_words(&trace, &texts)
+        };
+        let whole = point(0, "cheek", 1_400, 2);
+        assert_eq!(
+            words(whole.clone()),
+            "10 strokes, the deepest 1.400 mm, 2 beyond the device's own limit."
+        );
+        let no_limit = DepthPoint {
+            limit_um: None,
+            over_limit: 0,
+            ..whole.clone()
+        };
+        assert_eq!(words(no_limit.clone()), "10 strokes, the deepest 1.400 mm.");
+        let unread = DepthPoint {
+            greatest_um: None,
+            ..no_limit
+        };
+        assert_eq!(words(unread), "10 strokes.");
     }
 
     /// Where a text begins and ends, by what a letter takes at most.

@@ -1,14 +1,14 @@
 //! A clinic: its devices, what is owed there, and the treatments of the last day.
 use std::collections::HashMap;
 
-use alerting::board::{Disinfection, ItemStanding, Place, Standing};
+use alerting::board::{Board, Disinfection, Place, Standing};
 use ingestor::read::{Scope, Session};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use telemetry::{ClinicId, TenantId};
 
 use super::Page;
-use super::need::{Need, needs};
+use super::need::{Need, Owed, needs};
 use crate::access::Person;
 use crate::answer::Refusal;
 use crate::console::Console;
@@ -61,16 +61,34 @@ pub(crate) struct Row {
     needs: Vec<Need>,
 }
 
-fn row(device: DeviceRow, items: &HashMap<String, ItemStanding>) -> Row {
-    let item = items.get(&device.device);
-    let failed = item.is_some_and(|item| item.failed.is_some());
-    let sterilization = item.map_or(Standing::NotAsked, |item| item.sterilization);
-    let disinfection = item.map_or(Disinfection::NotAsked, |item| item.disinfection);
+/// What is owed for the devices of the clinic that are used on people, and for its sterilizers.
+fn owed(board: &Board) -> HashMap<&str, Owed> {
+    let items = board.items.iter().map(|item| {
+        let owed = Owed {
+            sterilization: item.sterilization,
+            disinfection: item.disinfection,
+            failed: item.failed.is_some(),
+            ..Owed::NOTHING
+        };
+        (item.name.as_str(), owed)
+    });
+    let sterilizers = board.sterilizers.iter().map(|sterilizer| {
+        let owed = Owed {
+            indicator: sterilizer.indicator,
+            ..Owed::NOTHING
+        };
+        (sterilizer.name.as_str(), owed)
+    });
+    items.chain(sterilizers).collect()
+}
+
+fn row(device: DeviceRow, owed: &HashMap<&str, Owed>) -> Row {
+    let owed = owed.get(device.device.as_str()).copied().unwrap_or(Owed::NOTHING);
     Row {
-        needs: needs(&device, (sterilization, disinfection, failed)),
-        sterilization,
-        disinfection,
-        failed,
+        needs: needs(&device, owed),
+        sterilization: owed.sterilization,
+        disinfection: owed.disinfection,
+        failed: owed.failed,
         device,
     }
 }
@@ -108,8 +126,7 @@ impl Page for Clinic {
             clinic: Some(clinic.clone()),
         };
         let board = in_time("the hygiene of the clinic", console.alerts.hygiene(place)).await?;
-        let items: HashMap<String, ItemStanding> =
-            board.items.into_iter().map(|item| (item.name.clone(), item)).collect();
+        let owed = owed(&board);
         let devices = devices_of(console, who, &tenant, &clinic).await?;
         let now_us = console.now().0;
         let scope = Scope {
@@ -124,7 +141,7 @@ impl Page for Clinic {
         Ok(View {
             name: known.name.clone(),
             time_zone: known.time_zone.clone(),
-            devices: by_need(devices.into_iter().map(|device| row(device, &items)).collect()),
+            devices: by_need(devices.into_iter().map(|device| row(device, &owed)).collect()),
             sessions: sessions.await,
             tenant: tenant.to_string(),
             clinic: clinic.to_string(),
@@ -134,7 +151,7 @@ impl Page for Clinic {
 
 #[cfg(test)]
 mod tests {
-    use alerting::board::Presence;
+    use alerting::board::{Presence, SterilizerStanding};
 
     use super::*;
     use crate::fleet::Open;
@@ -186,16 +203,31 @@ mod tests {
             retired: true,
             ..device("a-retired")
         };
-        let overdue = Row {
-            needs: needs(&device("e"), (Standing::Overdue, Disinfection::Done, false)),
-            ..plain(device("e-overdue"))
+        let overdue = Owed {
+            sterilization: Standing::Overdue,
+            ..Owed::NOTHING
         };
+        let overdue = row(device("e-overdue"), &HashMap::from([("e-overdue", overdue)]));
+        let untested = Board {
+            sterilizers: vec![SterilizerStanding {
+                name: "x-untested".to_owned(),
+                clinic: "north".to_owned(),
+                biological_pass_at_us: None,
+                first_cycle_at_us: Some(0),
+                indicator: Standing::Overdue,
+                indicator_due_us: Some(1),
+                each_load: false,
+            }],
+            ..Board::default()
+        };
+        let untested = row(device("x-untested"), &owed(&untested));
         let rows = vec![
             plain(retired),
             plain(device("c-fine")),
             plain(acknowledged),
             plain(waiting("d-low", low)),
             overdue,
+            untested,
             plain(DeviceRow {
                 presence: Presence::Silent,
                 ..device("f-silent")
@@ -223,6 +255,7 @@ mod tests {
             ("g-unknown", vec![Why::Unknown]),
             ("f-silent", vec![Why::Silent]),
             ("e-overdue", vec![Why::Overdue]),
+            ("x-untested", vec![Why::Indicator]),
             ("d-low", vec![Why::Low]),
             ("b-acknowledged", vec![]),
             ("c-fine", vec![]),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::{DeviceId, DeviceKey, TenantId};
 
 use super::Page;
-use crate::access::Person;
+use crate::access::{Person, Role};
 use crate::answer::Refusal;
 use crate::chart::course::course;
 use crate::console::Console;
@@ -58,6 +58,8 @@ pub(crate) struct View {
     life: Life,
     /// Where its hygiene stands; `None`: it is not used on people.
     hygiene: Option<ItemStanding>,
+    /// Whoever asks may record what was done to it; nobody may, of what is retired.
+    may_record: bool,
     /// Its open alerts, at most 50.
     alerts: Vec<Shown>,
     /// Strokes and pulses of the last five minutes.
@@ -148,6 +150,7 @@ impl Page for Device {
         let clinic = registry.clinic(&key.tenant, &known.clinic);
         let time_zone = clinic.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone());
         Ok(View {
+            may_record: who.may(Role::Responder) && console.gateway.is_some() && !row.retired,
             device: row,
             clinic_name: clinic.map_or_else(|| known.clinic.to_string(), |clinic| clinic.name.clone()),
             span_us: (span.from_us, span.to_us),

@@ -145,7 +145,14 @@ fn view(
     for (tenant, board) in tenants.iter().zip(boards) {
         let items = board.items.iter().filter_map(|item| {
             let worst = worst(item.sterilization, item.disinfection);
-            Some((item.clinic.clone()?, worst, item.failed.is_some()))
+            // A tip has no clinic of its own: after a failed cycle it counts where its sterilizer stands.
+            let failed_in = || {
+                let sterilizer = &item.failed.as_ref()?.sterilizer;
+                let stands = board.sterilizers.iter().find(|s| s.name == *sterilizer)?;
+                Some(stands.clinic.clone())
+            };
+            let clinic = item.clinic.clone().or_else(failed_in)?;
+            Some((clinic, worst, item.failed.is_some()))
         });
         let sterilizers = board.sterilizers.iter().map(|s| (s.clinic.clone(), s.indicator, false));
         for (clinic, worst, failed) in items.chain(sterilizers) {
@@ -194,5 +201,56 @@ impl Page for Fleet {
         let devices = devices(console, seen, (tenant, None)).await?;
         let owns = |clinic: &registry::Clinic| console.owns(&clinic.tenant, &clinic.id);
         Ok(view(&registry, &tenants, &devices, &boards, owns))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use alerting::board::{FailedStanding, ItemStanding, SterilizerStanding};
+
+    use super::*;
+
+    #[test]
+    fn a_tip_of_a_failed_load_counts_where_its_sterilizer_stands() {
+        let registry = Registry::from_sources(&registry::render::example()).unwrap();
+        let tenant: TenantId = "aurora".parse().unwrap();
+        let clinic = registry.clinics_of(&tenant).next().unwrap().id.to_string();
+        let tip = ItemStanding {
+            name: "tip-1".to_owned(),
+            clinic: None,
+            model: None,
+            sterilized_at_us: None,
+            sterilization: Standing::NotAsked,
+            sterilization_due_us: None,
+            uses: 0,
+            uses_allowed: None,
+            failed: Some(FailedStanding {
+                sterilizer: "autoclave-9".to_owned(),
+                cycle: "c2".to_owned(),
+                ended_at_us: 0,
+                used_since: 0,
+                used_by: None,
+            }),
+            wiped: None,
+            disinfection: Disinfection::NotAsked,
+        };
+        let sterilizer = SterilizerStanding {
+            name: "autoclave-9".to_owned(),
+            clinic: clinic.clone(),
+            biological_pass_at_us: None,
+            first_cycle_at_us: None,
+            indicator: Standing::NotAsked,
+            indicator_due_us: None,
+            each_load: false,
+        };
+        let board = Board {
+            items: vec![tip],
+            sterilizers: vec![sterilizer],
+            ..Board::default()
+        };
+        let shown = view(&registry, &[tenant], &[], &[board], |_| true);
+        let row = shown.clinics.iter().find(|row| row.clinic == clinic).unwrap();
+        assert_eq!((row.counts.failed, shown.total.failed), (1, 1));
     }
 }

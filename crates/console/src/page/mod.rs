@@ -54,7 +54,8 @@ fn json_address(page: &Uri, who: &Person, also: &str) -> String {
     };
     let asked = page.query().unwrap_or_default().split('&');
     let of_one = who.tenant.is_some();
-    let asked = asked.filter(|pair| !(pair.starts_with("done=") || of_one && pair.starts_with("tenant=")));
+    let is_message = |pair: &str| pair.starts_with("done=") || pair.starts_with("recorded=");
+    let asked = asked.filter(|pair| !(is_message(pair) || of_one && pair.starts_with("tenant=")));
     let asked: Vec<&str> = asked.chain([also]).filter(|pair| !pair.is_empty()).collect();
     match asked.is_empty() {
         true => format!("{API}{path}"),
@@ -214,6 +215,10 @@ mod tests {
             "/v1/console/inbox?state=firing&by=device"
         );
         assert_eq!(at("/alerts/00ff?done=assigned", ""), "/v1/console/alerts/00ff");
+        assert_eq!(
+            at("/sterilization?done=wipe&recorded=pen-1", ""),
+            "/v1/console/sterilization"
+        );
         assert_eq!(at("/fleet?tenant=other", ""), "/v1/console/fleet?tenant=other");
         let of_one = Person {
             tenant: "acme".parse().ok(),

@@ -24,6 +24,8 @@ pub(crate) enum Why {
     Overdue,
     /// It was used for the next client without a disinfection.
     Wipe,
+    /// The indicator test of this sterilizer is overdue.
+    Indicator,
     /// Alerts of low priority wait for somebody.
     Low,
 }
@@ -37,11 +39,31 @@ pub(crate) struct Need {
     pub(crate) alerts: u32,
 }
 
+/// How what is asked for stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owed {
+    /// Its sterilization.
+    pub(crate) sterilization: Standing,
+    /// Its disinfection.
+    pub(crate) disinfection: Disinfection,
+    /// Its last cycle did not pass.
+    pub(crate) failed: bool,
+    /// The indicator test, of a sterilizer.
+    pub(crate) indicator: Standing,
+}
+
+impl Owed {
+    /// Nothing is asked for.
+    pub(crate) const NOTHING: Self = Self {
+        sterilization: Standing::NotAsked,
+        disinfection: Disinfection::NotAsked,
+        failed: false,
+        indicator: Standing::NotAsked,
+    };
+}
+
 /// Why this device needs somebody; what is out of use is owed nothing, but its alerts wait all the same.
-pub(crate) fn needs(
-    device: &DeviceRow,
-    (sterilization, disinfection, failed): (Standing, Disinfection, bool),
-) -> Vec<Need> {
+pub(crate) fn needs(device: &DeviceRow, owed: Owed) -> Vec<Need> {
     let used = !device.retired;
     let stands = |holds: bool| u32::from(used && holds);
     let (waiting, told) = (device.waiting, |alerts: u32| (alerts, alerts));
@@ -50,9 +72,10 @@ pub(crate) fn needs(
         (Why::Medium, told(waiting.medium)),
         (Why::Unknown, told(device.unknown)),
         (Why::Silent, (stands(device.presence == Presence::Silent), 0)),
-        (Why::Failed, (stands(failed), 0)),
-        (Why::Overdue, (stands(sterilization == Standing::Overdue), 0)),
-        (Why::Wipe, (stands(disinfection == Disinfection::Missing), 0)),
+        (Why::Failed, (stands(owed.failed), 0)),
+        (Why::Overdue, (stands(owed.sterilization == Standing::Overdue), 0)),
+        (Why::Wipe, (stands(owed.disinfection == Disinfection::Missing), 0)),
+        (Why::Indicator, (stands(owed.indicator == Standing::Overdue), 0)),
         (Why::Low, told(waiting.low)),
     ];
     let holding = all.into_iter().filter(|(_, (holds, _))| *holds > 0);

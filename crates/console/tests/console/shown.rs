@@ -33,6 +33,7 @@ async fn the_inbox_says_what_where_since_when_why_and_what_to_do() {
         let page = world.browser().get(asked).await;
         assert_eq!(page.status, StatusCode::OK, "{asked}");
         assert_eq!(page.body.contains(&alert.id.to_string()), shown, "{asked}");
+        assert!(!page.body.contains("Nothing needs anybody."), "{asked}");
     }
 }
 

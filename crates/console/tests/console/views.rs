@@ -126,11 +126,18 @@ async fn recording_takes_a_responder_and_reaches_no_other_tenant() {
     let csrf = anna.get("/sterilization").await.csrf();
     let done = anna.post("/sterilization/record", &fields(&wipe(&csrf, "acme"))).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
-    assert_eq!(done.leads_to(), "/sterilization?tenant=acme&clinic=north&done=wipe");
+    let board = "/sterilization?tenant=acme&clinic=north&done=wipe&recorded=pen-1";
+    assert_eq!(done.leads_to(), board);
+    let board = anna.get(board).await.body;
+    assert!(board.contains("The wipe of pen-1 is recorded."), "{board}");
     let theirs = anna.post("/sterilization/record", &fields(&wipe(&csrf, "other"))).await;
     assert_eq!(theirs.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", theirs.body);
     assert!(theirs.body.contains("no such device"), "{}", theirs.body);
+    let device = anna.get("/devices/acme/pen-1").await.body;
+    assert!(device.contains("/sterilization/scan?tenant=acme"), "{device}");
     let mut vera = world.signed_in("vera").await;
+    let device = vera.get("/devices/acme/pen-1").await.body;
+    assert!(!device.contains("/sterilization/scan"), "{device}");
     let board = vera.get("/sterilization").await;
     assert!(
         board.status == StatusCode::OK && !board.body.contains("/sterilization/record"),
@@ -197,6 +204,10 @@ async fn what_somebody_types_into_an_address_is_text_on_the_page() {
         ),
         ("/sterilization/scan?code=", StatusCode::BAD_REQUEST),
         ("/sterilization?tenant=%00", StatusCode::BAD_REQUEST),
+        (
+            "/sterilization?done=wipe&recorded=%3Cscript%3E",
+            StatusCode::BAD_REQUEST,
+        ),
         ("/devices/acme/%3Cscript%3E", StatusCode::NOT_FOUND),
     ] {
         let page = browser.get(path).await;

@@ -91,9 +91,10 @@ pub(super) fn inbox(view: &Value) -> String {
 /// One alert.
 pub(super) fn one(view: &Value) -> String {
     let alert = at(view, "alert");
+    // Without a unit the two are no worst value and no limit.
     let unit = word(alert, "unit");
     let with_unit = |name: &str| match at(alert, name).as_f64() {
-        Some(value) if !unit.is_empty() => format!("{value} {unit}"),
+        Some(value) if unit != "-" => format!("{value} {unit}"),
         _ => "-".to_owned(),
     };
     let known = [
@@ -171,11 +172,11 @@ fn told(texts: &Texts, told: &Value) -> String {
         "-" => time(told, "planned_at"),
         at => at.to_owned(),
     };
-    let mut said = format!(
-        "{when}  {}: {}",
-        word(told, "receiver"),
-        worded("page_outcome", told, "outcome")
-    );
+    let outcome = match at(told, "outcome") == "waits" && each(told, "attempts").next().is_none() {
+        true => filled("page.to_leave", &[]),
+        false => worded("page_outcome", told, "outcome"),
+    };
+    let mut said = format!("{when}  {}: {outcome}", word(told, "receiver"));
     let is_device = at(told, "receiver") == "@device" && at(told, "outcome") == "delivered";
     if !at(told, "says").is_null() {
         let section = if is_device { "device_says" } else { "page_says" };
@@ -244,6 +245,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_worst_value_and_a_limit_are_said_only_with_their_unit() {
+        let said = |unit: &str| one(&serde_json::json!({"alert": {"value": 3.5, "limit": 2.0, "unit": unit}}));
+        let (with, without) = (said("s"), said(""));
+        assert!(with.contains("3.5 s") && with.contains("2 s"), "{with}");
+        assert!(
+            !without.contains("worst value") && !without.contains("limit"),
+            "{without}"
+        );
+    }
+
+    #[test]
     fn a_page_is_told_of_in_the_words_of_the_console() {
         let texts = Texts::english().unwrap();
         let said = |page: Value| told(&texts, &page).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -258,6 +270,8 @@ mod tests {
         ] {
             assert!(waits.contains(words), "{words}: {waits}");
         }
+        let new = said(serde_json::json!({"receiver": "kim", "outcome": "waits", "attempts": []}));
+        assert!(new.contains("kim: waiting to leave"), "{new}");
         let device = said(serde_json::json!({"receiver": "@device", "outcome": "delivered", "says": "acknowledged"}));
         assert!(device.contains("delivered, the device has it"), "{device}");
         // A word of a newer process stands as it came.

@@ -1,7 +1,7 @@
 //! The sterilization board.
 use serde_json::Value;
 
-use super::line::{Table, at, each, head, time, word, words, wrapped};
+use super::line::{Table, at, each, head, newest, time, word, words, wrapped};
 
 fn items(view: &Value, section: &str) -> Option<String> {
     let mut table = Table::new(["item", "sterilization", "good until", "disinfection", "disinfected"]);
@@ -32,6 +32,15 @@ fn failed(item: &Value) -> String {
     wrapped(&said, 0)
 }
 
+/// Who told of it: of what a person recorded, `device` is only whose it is.
+pub(super) fn teller(event: &Value) -> String {
+    match (at(event, "recorded") == true, at(event, "recorded_by").is_null()) {
+        (true, true) => "recorded by a person".to_owned(),
+        (true, false) => format!("recorded by {}", word(event, "recorded_by")),
+        (false, _) => format!("told by {}", word(event, "device")),
+    }
+}
+
 fn told(event: &Value) -> String {
     let items: Vec<&str> = each(event, "items").filter_map(Value::as_str).collect();
     let about = match (at(event, "sterilizer").is_null(), items.is_empty()) {
@@ -45,11 +54,7 @@ fn told(event: &Value) -> String {
             said += &format!(", {}", word(event, name));
         }
     }
-    said += &match (at(event, "recorded") == true, at(event, "recorded_by").is_null()) {
-        (true, true) => ", recorded by a person".to_owned(),
-        (true, false) => format!(", recorded by {}", word(event, "recorded_by")),
-        (false, _) => format!(", told by {}", word(event, "device")),
-    };
+    said += &format!(", {}", teller(event));
     if !items.is_empty() {
         said += &format!(": {}", crate::text::plain(&items.join(", ")));
     }
@@ -95,7 +100,8 @@ pub(super) fn board(view: &Value) -> String {
         Value::Null => each(view, "told.value").map(told).collect(),
         _ => wrapped(&word(view, "told.trouble"), 0),
     };
-    text + if events.is_empty() { "Nothing.\n" } else { &events }
+    text += if events.is_empty() { "Nothing.\n" } else { &events };
+    text + &newest(each(view, "told.value").count(), 100)
 }
 
 #[cfg(test)]

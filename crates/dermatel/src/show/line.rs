@@ -74,6 +74,15 @@ pub(super) fn wrapped(text: &str, indent: usize) -> String {
     out
 }
 
+/// Below a list that is as long as its page makes it: there may be more.
+pub(super) fn newest(shown: usize, most: usize) -> String {
+    if shown < most {
+        String::new()
+    } else {
+        format!("The newest {most} only.\n")
+    }
+}
+
 /// A headline.
 pub(super) fn head(text: &str) -> String {
     format!("\n{}\n", text.to_uppercase())
@@ -163,6 +172,7 @@ mod tests {
         assert_eq!(text.matches("word").count(), 180);
         assert!(!text.contains("nothing"));
         assert_eq!(Table::new(["a"]).text("None."), "None.\n");
+        assert_eq!([newest(19, 20), newest(20, 20)], ["", "The newest 20 only.\n"]);
     }
 
     #[test]

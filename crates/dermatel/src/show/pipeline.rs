@@ -1,7 +1,7 @@
 //! The pipeline.
 use serde_json::Value;
 
-use super::line::{Table, at, each, facts, head, time, word, wrapped};
+use super::line::{Table, at, each, facts, head, newest, time, word, wrapped};
 
 /// A number that is no count.
 fn number(of: &Value, path: &str) -> String {
@@ -67,5 +67,6 @@ pub(super) fn pipeline(view: &Value) -> String {
             word(message, "detail") + again,
         ]);
     }
-    text + &head("Refused messages") + &refused.text("None.")
+    text += &(head("Refused messages") + &refused.text("None."));
+    text + &newest(each(view, "refused").count(), 100)
 }

@@ -91,7 +91,7 @@ pub(super) fn clinic(view: &Value) -> String {
         head("Devices"),
         devices.text("No device stands here."),
         head("Treatments of the last 24 hours"),
-        treatment::list(at(view, "sessions")),
+        treatment::list(at(view, "sessions"), 100),
     )
 }
 
@@ -148,7 +148,7 @@ pub(super) fn device(view: &Value) -> String {
         facts(&known),
         head("Open alerts"),
         alerts::of(view, "alerts"),
-        head("Last treatments"),
-        treatment::list(at(view, "sessions")),
+        head("Last treatments (30 days)"),
+        treatment::list(at(view, "sessions"), 20),
     )
 }

@@ -1,11 +1,15 @@
 //! Treatments: lists of them, and one whole.
 use serde_json::Value;
 
-use super::alerts;
-use super::line::{Table, at, each, facts, head, mm, time, word, wrapped};
+use super::line::{Table, at, each, facts, head, mm, newest, time, word, wrapped};
+use super::{alerts, hygiene};
 
-/// A list, or why there is none.
-pub(super) fn list(sessions: &Value) -> String {
+/// How far back and on the page looks for what was cleaned.
+const NONE_BEFORE: &str = "none on record in the 30 days before";
+const NONE_AFTER: &str = "none on record in the 7 days after";
+
+/// A list, or why there is none; its page has at most so many.
+pub(super) fn list(sessions: &Value, most: usize) -> String {
     if !at(sessions, "trouble").is_null() {
         return wrapped(&word(sessions, "trouble"), 0);
     }
@@ -18,7 +22,7 @@ pub(super) fn list(sessions: &Value) -> String {
             word(session, "text"),
         ]);
     }
-    table.text("None.")
+    table.text("None.") + &newest(each(sessions, "value").count(), most)
 }
 
 /// A length in J/cm², from mJ/cm².
@@ -49,7 +53,11 @@ fn zones(view: &Value) -> String {
                 mm(zone, "mean_um"),
                 mm(zone, "greatest_um"),
                 set(zone, "set_um", mm),
-                word(zone, "over_limit"),
+                // None beyond a limit that the pen did not tell is no good news.
+                match at(zone, "limit_um") {
+                    Value::Null => "-".to_owned(),
+                    _ => word(zone, "over_limit"),
+                },
             ]);
         }
         if at(zone, "pulses").as_u64().is_some_and(|n| n > 0) {
@@ -67,24 +75,43 @@ fn zones(view: &Value) -> String {
     if both.is_empty() { "None.\n".to_owned() } else { both }
 }
 
-/// What was cleaned before or after.
-fn cleaned(evidence: &Value) -> String {
+/// What was cleaned before or after; `none`: what is said where nothing is on record.
+fn cleaned(evidence: &Value, none: &str) -> String {
     let event = at(evidence, "event");
     match at(evidence, "what").as_str() {
         Some("done") => format!(
-            "{}, {} level, by {}",
+            "{}, {} level, {}",
             time(event, "at_us"),
             word(event, "level"),
-            word(event, "device")
+            hygiene::teller(event)
         ),
         Some("same_visit") => "not asked for: the other treatment was of the same visit".to_owned(),
         Some("missing") => format!(
             "MISSING: none between this treatment and the one at {}",
             time(evidence, "other_us")
         ),
-        Some(_) => "none on record".to_owned(),
+        Some(_) => none.to_owned(),
         None => "-".to_owned(),
     }
+}
+
+/// When it was sterilized before. Nothing is said where the store did not answer.
+fn sterilized(around: &Value) -> String {
+    match (around.is_null(), at(around, "sterilized").is_null()) {
+        (false, true) => NONE_BEFORE.to_owned(),
+        _ => time(around, "sterilized.at_us"),
+    }
+}
+
+/// Alerts that are over go long before treatments do: none here does not say that there was none.
+fn alerts_of(view: &Value) -> String {
+    if each(view, "alerts").next().is_none() {
+        return wrapped(
+            "None, as far as alerts are kept (alerting.resolved_keep, 30 days unless set otherwise).",
+            0,
+        );
+    }
+    alerts::of(view, "alerts")
 }
 
 /// One treatment.
@@ -123,9 +150,9 @@ pub(super) fn session(view: &Value) -> String {
         ("lot", word(view, "cartridge.lot")),
         ("lamp", word(view, "cartridge.lamp")),
         ("skin type", word(view, "cartridge.skin_type")),
-        ("disinfected before", cleaned(at(view, "around.before"))),
-        ("disinfected after", cleaned(at(view, "around.after"))),
-        ("sterilized", time(view, "around.sterilized.at_us")),
+        ("disinfected before", cleaned(at(view, "around.before"), NONE_BEFORE)),
+        ("disinfected after", cleaned(at(view, "around.after"), NONE_AFTER)),
+        ("sterilized", sterilized(at(view, "around"))),
     ];
     format!(
         "{}{}{}{}{}\nDepths are readings of the device's sensor, not of tissue.\n",
@@ -133,6 +160,40 @@ pub(super) fn session(view: &Value) -> String {
         head("By zone"),
         zones(view),
         head("Alerts"),
-        alerts::of(view, "alerts"),
+        alerts_of(view),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_a_treatment_is_not_said_to_be_none() {
+        let wipe = json!({"at_us": 0, "device": "pen-1", "level": "low", "recorded": true, "recorded_by": "ann"});
+        let view = json!({
+            "session": {"value": {"closed": true}},
+            "zones": [{"zone": "cheek", "strokes": 3, "limit_um": null, "over_limit": 0}],
+            "around": {"before": {"what": "done", "event": wipe}, "after": {"what": "none"}, "sterilized": null},
+            "alerts": [],
+        });
+        let said = session(&view).split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "low level, recorded by ann",
+            "none on record in the 7 days after",
+            "none on record in the 30 days before",
+            "None, as far as alerts are kept",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(!said.contains("by pen-1") && !said.contains("No alert"), "{said}");
+        let over = |zone: Value| zones(&json!({"zones": [zone]})).trim_end().chars().last();
+        assert_eq!(over(json!({"strokes": 3, "over_limit": 0})), Some('-'));
+        assert_eq!(
+            over(json!({"strokes": 3, "over_limit": 0, "limit_um": [900, 900]})),
+            Some('0')
+        );
+    }
 }

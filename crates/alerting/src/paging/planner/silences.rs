@@ -11,6 +11,7 @@ use crate::paging::course::{Course, Hold, Stage};
 use crate::paging::effect::{Effect, PageOut};
 use crate::paging::labels::Labels;
 use crate::paging::silence::{MAX_SILENCES, Preview, REMIND_EVERY, Silence, SilenceError, picks};
+use crate::plural::counted;
 use crate::store::journal::EntryKind;
 
 impl Planner {
@@ -73,17 +74,13 @@ impl Planner {
             EntryKind::SilenceEnded,
             json!({"silence_id": id, "until_us": silence.until.0}),
         );
-        let hidden = self.hidden(id);
-        self.remind(
-            id,
-            &silence,
-            ("resolved", silence.from),
-            &format!(
-                "silence of {} has ended, {hidden} alerts were hidden and are told now",
-                silence.owner
-            ),
-            now,
-        );
+        let hidden = match self.hidden(id) {
+            0 => "it held no alert back at its end".to_owned(),
+            1 => "1 alert was hidden and is told now".to_owned(),
+            many => format!("{many} alerts were hidden and are told now"),
+        };
+        let what = format!("silence of {} has ended, {hidden}", silence.owner);
+        self.remind(id, &silence, ("resolved", silence.from), &what, now);
         self.release(&Hold::Silence(id), now, alerts);
     }
 
@@ -98,8 +95,9 @@ impl Planner {
                 let hidden = self.hidden(id);
                 if hidden > 0 {
                     let what = format!(
-                        "silence of {} hides {hidden} alerts until {}",
+                        "silence of {} hides {} until {}",
                         silence.owner,
+                        counted(hidden, "alert", "alerts"),
                         rfc3339(silence.until)
                     );
                     self.remind(id, &silence, ("firing", at), &what, now);

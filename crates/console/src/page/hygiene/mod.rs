@@ -8,7 +8,7 @@ use ingestor::read::{HygieneAsk, HygieneEvent, Scope, Span};
 use registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use telemetry::{ClinicId, DisinfectionLevel, TenantId};
+use telemetry::{ClinicId, DeviceId, DeviceKey, DisinfectionLevel, TenantId};
 
 use super::Page;
 use super::fleet::worst;
@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     clinic: Option<ClinicId>,
     /// What was just recorded, for the message above.
     done: Option<String>,
+    /// The device or sterilizer of which that was.
+    recorded: Option<DeviceId>,
 }
 
 /// What it shows.
@@ -54,6 +56,8 @@ pub(crate) struct View {
     time_zone: String,
     /// Always `null` here: a message above the page.
     done: Option<String>,
+    /// Always `null` here: the device or sterilizer that this message is about.
+    recorded: Option<String>,
     /// Items whose last cycle did not pass.
     failed: Vec<Entry>,
     /// Items for which something is overdue.
@@ -79,7 +83,7 @@ pub(crate) struct View {
     request: Option<u64>,
 }
 
-/// An item, and the level of disinfection that is asked for.
+/// An item, and the disinfection that is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "BoardItem")]
 pub(crate) struct Entry {
@@ -88,6 +92,8 @@ pub(crate) struct Entry {
     /// Level of disinfection that is asked for.
     #[schemars(with = "DisinfectionLevel")]
     level: &'static str,
+    /// Shortest contact time that counts, in seconds; `null`: none is asked for.
+    contact_time_min_s: Option<u64>,
 }
 
 /// How many items stand in each section.
@@ -116,12 +122,17 @@ struct Sorted {
     others: Vec<ItemStanding>,
 }
 
-fn sorted(board: &Standings, level: impl Fn(&ItemStanding) -> &'static str) -> Sorted {
+/// `asked`: the level of disinfection that is asked for, and the shortest contact time that counts.
+fn sorted(board: &Standings, asked: impl Fn(&ItemStanding) -> (&'static str, Option<u64>)) -> Sorted {
     let mut sorted = Sorted::default();
     for item in &board.items {
-        let entry = || Entry {
-            level: level(item),
-            item: item.clone(),
+        let entry = || {
+            let (level, contact_time_min_s) = asked(item);
+            Entry {
+                item: item.clone(),
+                level,
+                contact_time_min_s,
+            }
         };
         if item.failed.is_some() {
             sorted.failed.push(entry());
@@ -200,15 +211,18 @@ impl Page for Board {
         told.value
             .iter_mut()
             .for_each(|told| told.sort_by_key(|event| std::cmp::Reverse(event.at_us)));
-        let level = |item: &ItemStanding| {
-            let device = item.name.parse().ok().map(|device| telemetry::DeviceKey {
+        let asked = |item: &ItemStanding| {
+            let device = item.name.parse().ok().map(|device| DeviceKey {
                 tenant: tenant.clone(),
                 device,
             });
             let policy = device.and_then(|key| registry.policy(&key));
-            policy.map_or("intermediate", |policy| policy.disinfection_level.as_str())
+            policy.map_or(("intermediate", None), |policy| {
+                let contact = policy.disinfection_contact_time_min;
+                (policy.disinfection_level.as_str(), contact.map(|least| least.as_secs()))
+            })
         };
-        let mut sorted = sorted(&board, level);
+        let mut sorted = sorted(&board, asked);
         let totals = Totals {
             failed: cut(&mut sorted.failed),
             overdue: cut(&mut sorted.overdue),
@@ -225,6 +239,7 @@ impl Page for Board {
             elsewhere: elsewhere.len(),
             time_zone: shown.map_or_else(|| "UTC".to_owned(), |clinic| clinic.time_zone.clone()),
             done: wanted.done.filter(|done| done.len() <= 128),
+            recorded: wanted.recorded.map(|device| device.to_string()),
             failed: sorted.failed,
             overdue: sorted.overdue,
             due: sorted.due,
@@ -283,7 +298,7 @@ mod tests {
             ],
             ..Standings::default()
         };
-        let sorted = sorted(&board, |_| "high");
+        let sorted = sorted(&board, |_| ("high", Some(60)));
         let names = |entries: &[Entry]| {
             entries
                 .iter()
@@ -297,7 +312,10 @@ mod tests {
             ("pen-1 pen-2".into(), "pen-3".into())
         );
         assert_eq!((names(&sorted.fine), sorted.others.len()), ("pen-4".into(), 1));
-        assert_eq!(sorted.due[0].level, "high");
+        assert_eq!(
+            (sorted.due[0].level, sorted.due[0].contact_time_min_s),
+            ("high", Some(60))
+        );
         let mut many = vec![(); MAX_SHOWN + 7];
         assert_eq!((cut(&mut many), many.len()), (MAX_SHOWN + 7, MAX_SHOWN));
     }

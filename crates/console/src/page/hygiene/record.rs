@@ -170,8 +170,11 @@ async fn submit(console: &Console, who: &Person, form: &Form) -> Result<String, 
         .filter(|who| who.signed_in)
         .and_then(|who| who.name.parse().ok());
     let done = format!(
-        "/sterilization?tenant={}&clinic={}&done={}",
-        record.tenant, record.clinic, form.what
+        "/sterilization?tenant={}&clinic={}&done={}&recorded={}",
+        record.tenant,
+        record.clinic,
+        form.what,
+        form.device.trim()
     );
     tracing::info!(actor = %who.name, what = %form.what, device = %form.device.trim(), "recorded on the console");
     match gateway.submit(record.submission()).await {

@@ -24,7 +24,7 @@ pub(crate) struct ZoneRow {
     pub(crate) set_um: Option<(i64, i64)>,
     /// Lowest and greatest of the device's own limits in force, in micrometres.
     pub(crate) limit_um: Option<(i64, i64)>,
-    /// Strokes deeper than the device's own limit.
+    /// Strokes deeper than the device's own limit; 0 also where it told none, and `limit_um` is `null` then.
     pub(crate) over_limit: u64,
     /// Pulses.
     pub(crate) pulses: u64,
