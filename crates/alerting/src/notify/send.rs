@@ -1,5 +1,7 @@
 //! The loop that empties a receiver's part of the outbox: bounded attempts in flight, full-jitter backoff, receipts; and that
 //! sees to it that somebody hears of a receiver that does not take its pages.
+mod leave;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,9 +43,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Shortest wait between two looks at the outbox.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
-/// For how long what is due leaves when the process stops; the rest is in the outbox for the next.
-const LAST_PAGES: Duration = Duration::from_secs(5);
-
 /// What is decided about a receiver beside its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
@@ -98,7 +97,7 @@ pub(crate) struct Sender {
 type Attempt = (Vec<Page>, Result<String, Failure>);
 
 impl Sender {
-    /// Runs until `stop` says so. What is due then leaves for at most [`LAST_PAGES`]; an attempt that is in flight is settled or, after
+    /// Runs until `stop` says so. What is due then leaves for at most [`leave::LAST_PAGES`]; an attempt that is in flight is settled or, after
     /// a kill, repeated and marked.
     ///
     /// # Errors
@@ -130,40 +129,6 @@ impl Sender {
             }
         }
         self.leave(flying, duty).await
-    }
-
-    /// The process ends: what is due leaves, also what has to be tried again, as long as there is time; the rest is in the outbox.
-    async fn leave(&mut self, mut flying: JoinSet<Attempt>, mut duty: Duty) -> Result<(), StoreError> {
-        let mut until = Instant::now() + LAST_PAGES;
-        loop {
-            let now = Instant::now();
-            if now < until
-                && let Err(error) = self.launch(&mut flying).await
-            {
-                // What is under way has to be settled all the same.
-                tracing::error!(receiver = self.terms.name, %error, "nothing more leaves: alerting's file cannot be written");
-                until = now;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            let soon = match left.is_zero() || !self.permit.holds() {
-                true => None,
-                false => self.due_within(left).await,
-            };
-            if flying.is_empty() && soon.is_none() {
-                return Ok(());
-            }
-            tokio::select! {
-                Some(done) = flying.join_next() => self.settle(done, &mut flying, &mut duty).await?,
-                () = tokio::time::sleep(soon.unwrap_or_default()), if soon.is_some() => {}
-            }
-        }
-    }
-
-    /// When the next page is due, if that is before `left` has passed.
-    async fn due_within(&self, left: Duration) -> Option<Duration> {
-        let next = self.blocking(|store, name, _| store.next_due(name)).await.ok()??;
-        let wait = next.since(self.now()).max(SHORTEST_WAIT);
-        (wait < left).then_some(wait)
     }
 
     /// Another instance pages: this receiver is as ready as it can be.
