@@ -37,7 +37,7 @@ use crate::spool_watch::{Teller, watch};
 pub(crate) const LEDGER_CURSOR: &str = "gateway-ledger";
 
 /// How long a stop of the ingestor waits for what alerting decides last: its time to catch up and to send, and some.
-const JUDGED_WITHIN: Duration = Duration::from_secs(12);
+const JUDGED_WITHIN: Duration = Duration::from_secs(18);
 
 /// Everything, built and not running.
 pub(crate) struct Node {

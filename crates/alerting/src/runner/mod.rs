@@ -44,7 +44,7 @@ const MAX_TRANSITIONS: usize = 256;
 /// First and longest wait after a failed transaction.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How long a stop goes on with what is in the log; what is behind that is judged after the next start.
-const CATCH_UP: Duration = Duration::from_secs(5);
+const CATCH_UP: Duration = Duration::from_secs(8);
 /// Longest error text in the journal, in bytes.
 const MAX_ERROR_BYTES: usize = 300;
 

@@ -39,7 +39,7 @@ async fn what_is_in_the_log_when_a_stop_begins_is_judged_and_paged_before_it_end
     let desk = Desk::default();
     {
         let log = open_log(dir.path());
-        for n in 1..=20u64 {
+        for n in 1..=10u64 {
             crate::crash::append(&log, &hazard(&format!("pen-{}", n % 6 + 1), n).record());
         }
     }
@@ -48,7 +48,7 @@ async fn what_is_in_the_log_when_a_stop_begins_is_judged_and_paged_before_it_end
     desk.script(&[Answer::Status(503), Answer::Status(500)]);
     let running = Running::start(dir.path(), vec![receiver(desk.listen().await)]);
     running.stop().await;
-    assert_eq!(depth_pages(&desk).len(), 20);
+    assert_eq!(depth_pages(&desk).len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,12 @@ async fn a_clinic_of_another_instance_is_counted_and_its_pages_say_whose_they_ar
         "{}",
         fleet.body
     );
+    // No alert here says nothing of theirs.
+    let inbox = browser.get("/").await.body;
+    assert!(
+        inbox.contains("1 clinic is looked after by another alerting instance"),
+        "{inbox}"
+    );
     for theirs in [
         "/clinics/other/north",
         "/devices/other/pen-1",

@@ -85,7 +85,7 @@ pub(super) fn inbox(view: &Value) -> String {
             counts.join(", ")
         },
     );
-    rows(each(view, "alerts")) + &foot
+    rows(each(view, "alerts")) + &foot + &super::places::elsewhere(view)
 }
 
 /// One alert.

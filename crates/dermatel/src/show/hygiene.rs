@@ -67,7 +67,7 @@ pub(super) fn board(view: &Value) -> String {
         Value::Null => word(view, "tenant"),
         _ => format!("{}/{}", word(view, "tenant"), word(view, "clinic")),
     };
-    let mut text = format!("{place}, times in UTC\n");
+    let mut text = format!("{place}, times in UTC\n") + &super::places::elsewhere(view);
     let of_failed: String = each(view, "failed").map(failed).collect();
     if !of_failed.is_empty() {
         text += &(head("After a cycle that did not pass") + &of_failed);

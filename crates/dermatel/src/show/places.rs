@@ -1,4 +1,5 @@
 //! Places: the fleet, a clinic, a device.
+use console::{Texts, fill};
 use serde_json::Value;
 
 use super::line::{Table, at, day, each, facts, head, time, word, words, wrapped};
@@ -51,13 +52,23 @@ fn counted(of: &Value) -> String {
         .join("; ")
 }
 
+/// That other clinics are looked after by another instance, if they are: what is not here may be there.
+pub(super) fn elsewhere(view: &Value) -> String {
+    let clinics = at(view, "elsewhere").as_u64().filter(|n| *n > 0);
+    let texts = Texts::english().unwrap_or_default();
+    clinics.map_or_else(String::new, |n| {
+        let text = texts.find("apart.clinics").unwrap_or("{n} clinics elsewhere");
+        wrapped(&fill(text, &[("n", &n.to_string())]), 0)
+    })
+}
+
 /// The fleet.
 pub(super) fn fleet(view: &Value) -> String {
     let clinics = each(view, "clinics").map(|clinic| {
         let name = format!("{}/{}\n", word(clinic, "tenant"), word(clinic, "clinic"));
         name + &wrapped(&counted(clinic), 4)
     });
-    clinics.collect::<String>() + "all\n" + &wrapped(&counted(at(view, "total")), 4)
+    clinics.collect::<String>() + "all\n" + &wrapped(&counted(at(view, "total")), 4) + &elsewhere(view)
 }
 
 /// A clinic.
@@ -151,4 +162,18 @@ pub(super) fn device(view: &Value) -> String {
         head("Last treatments (30 days)"),
         treatment::list(at(view, "sessions"), 20),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_one_instance_says_that_another_one_has_clinics_too() {
+        assert!(elsewhere(&json!({"elsewhere": 1})).starts_with("1 clinic is looked after by another"));
+        assert!(elsewhere(&json!({"elsewhere": 2})).starts_with("2 clinics are"));
+        assert_eq!(elsewhere(&json!({"elsewhere": 0})) + &elsewhere(&json!({})), "");
+    }
 }

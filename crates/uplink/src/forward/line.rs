@@ -33,7 +33,7 @@ const OUTBOX_MESSAGES: usize = 65_536;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a stop goes on with what is in the log: what a device was told is kept here is judged elsewhere, and whoever stops a
 /// gateway may not start it again soon.
-const FINISH: Duration = Duration::from_secs(5);
+const FINISH: Duration = Duration::from_secs(10);
 /// Token of what nobody waits for.
 const HELLO: u64 = u64::MAX;
 

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use super::{Attempt, Duty, SHORTEST_WAIT, Sender, StoreError};
 
 /// For how long what is due leaves when the process stops; the rest is in the outbox for the next.
-pub(super) const LAST_PAGES: Duration = Duration::from_secs(5);
+pub(super) const LAST_PAGES: Duration = Duration::from_secs(8);
 
 impl Sender {
     /// The process ends: what is due leaves, also what has to be tried again, as long as there is time; the rest is in the outbox.
@@ -22,7 +22,8 @@ impl Sender {
                 until = now;
             }
             let left = until.saturating_duration_since(Instant::now());
-            let soon = match left.is_zero() || !self.permit.holds() {
+            let full = flying.len() >= self.target.in_flight();
+            let soon = match left.is_zero() || full || !self.permit.holds() {
                 true => None,
                 false => self.due_within(left).await,
             };

@@ -64,6 +64,8 @@ pub(crate) struct View {
     tenants: Vec<String>,
     /// Clinics that one may choose.
     clinics: Vec<String>,
+    /// Clinics that another alerting instance looks after: their alerts are in its inbox.
+    elsewhere: usize,
     /// This person may act.
     may_act: bool,
     /// This page, to come back to.
@@ -111,7 +113,7 @@ struct Found {
     counts: Vec<Count>,
 }
 
-fn view(found: Found, asked: Asked, page: usize, who: &Person, registry: &Registry) -> View {
+fn view(found: Found, asked: Asked, page: usize, who: &Person, (registry, elsewhere): (&Registry, usize)) -> View {
     let places = places(registry, who, &asked.tenant);
     let (rows, per_page, otherwise) = match found.groups_total {
         Some(groups) => (groups, DEVICES, By::Alert),
@@ -145,6 +147,7 @@ fn view(found: Found, asked: Asked, page: usize, who: &Person, registry: &Regist
         filtered: parts.iter().any(|part| !part.is_empty()),
         tenants: places.0,
         clinics: places.1,
+        elsewhere,
         may_act: who.may(Role::Responder),
         here: turn(page),
         done: done(&asked.done),
@@ -191,7 +194,10 @@ async fn shown(console: &Console, who: &Person, mut asked: Asked, usual: By) -> 
             }
         }
     };
-    Ok(view(found, asked, page, who, &registry))
+    let others =
+        |clinic: &registry::Clinic| who.sees(clinic.tenant.as_str()) && !console.owns(&clinic.tenant, &clinic.id);
+    let elsewhere = registry.clinics().filter(|clinic| others(clinic)).count();
+    Ok(view(found, asked, page, who, (&registry, elsewhere)))
 }
 
 impl Page for Inbox {
